@@ -1,0 +1,419 @@
+"""Answers of the API as typed records. The API's own words (``ext``, ``conso_total``) stop here.
+
+Here: shapes, timestamp forms, numbers, unknown fields. Not here: which periods were wanted (``ingest``).
+
+Energies are kWh per period, volumes m3. ``stamp_utc`` is the instant that the API put on a row: the **end** of the
+period for 15T and for raw readings, its **start** for every other frequency. Unknown fields, and values that are not
+numbers where numbers belong, survive in ``extra``: nothing is guessed, nothing becomes 0.
+
+Source: the developer documentation, and forms seen in public clients of the API.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from climkit_pipeline.domain.periods import Period
+from climkit_pipeline.errors import UnexpectedPayloadError
+
+Extra = Mapping[str, Any]
+Record = TypeVar("Record")
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECONDS_FROM = 100_000_000_000
+"""Whole numbers from here on are epoch milliseconds: as seconds they would lie after the year 5100."""
+
+_ID_FORM = re.compile(r"[^\x00-\x20/\\?#]{1,200}")
+_ID_KEYS = ("id", "_id", "site_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An access token; its text stays out of every ``repr``."""
+
+    text: str = field(repr=False)
+    valid_until_utc: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The parameters of a site; what the API does not state is None."""
+
+    site_id: str
+    site_ref: str | None = None
+    name: str | None = None
+    street_name: str | None = None
+    street_number: str | None = None
+    postal_code: str | None = None
+    city: str | None = None
+    created_at_utc: datetime | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    timezone: str | None = None
+    extra: Extra = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """One entry of a site's meter list; unknown types and modes are kept as they come."""
+
+    meter_id: str
+    meter_type: str
+    meter_mode: str
+    name: str | None = None
+    primary_address: int | None = None
+    is_rule_meter: bool = False
+    extra: Extra = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Sensor:
+    """One entry of a site's sensor list."""
+
+    sensor_id: str
+    name: str | None = None
+    sensor_type: str | None = None
+    unit: str | None = None
+    model: str | None = None
+    extra: Extra = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MeterInterval:
+    """One period of a meter's validated series (the API's total, self, ext)."""
+
+    stamp_utc: datetime
+    total: float | None
+    solar: float | None
+    grid: float | None
+    extra: Extra
+
+
+@dataclass(frozen=True, slots=True)
+class SiteInterval:
+    """One period of a site's validated series for one meter type."""
+
+    stamp_utc: datetime
+    consumption: float | None
+    production: float | None
+    grid_import: float | None
+    self_consumption: float | None
+    grid_export: float | None
+    storage_charge: float | None
+    storage_discharge: float | None
+    extra: Extra
+
+
+@dataclass(frozen=True, slots=True)
+class RawReading:
+    """One raw reading of a physical meter (the API's en_im, en_ex, heat_energy_kwh, vol_m3)."""
+
+    stamp_utc: datetime
+    index_import_kwh: float | None
+    index_export_kwh: float | None
+    heat_kwh: float | None
+    volume_m3: float | None
+    extra: Extra
+
+
+@dataclass(frozen=True, slots=True)
+class SensorReading:
+    """One reading of a sensor, in the unit that its listing states."""
+
+    stamp_utc: datetime
+    reading: float | None
+    extra: Extra
+
+
+# --- instants ---------------------------------------------------------------------------------------------------
+
+
+def parse_instant(value: object) -> datetime:
+    """The aware UTC instant of any form that the API documents or was seen to use.
+
+    ISO with an offset or Z (space or T), epoch seconds, epoch milliseconds, ``{"$date": ...}``. An ISO text without
+    a zone comes back **naive**: only the rows around it can tell what it means (see ``_resolve_naive``).
+    Raises UnexpectedPayloadError for anything else.
+    """
+    match value:
+        case {"$date": inner}:
+            return parse_instant(inner)
+        case bool():
+            pass
+        case int() | float() if math.isfinite(value):
+            seconds = value / 1000 if abs(value) >= MILLISECONDS_FROM else value
+            return EPOCH + timedelta(seconds=seconds)
+        case str():
+            try:
+                parsed = datetime.fromisoformat(value.strip())
+            except ValueError:
+                pass
+            else:
+                return parsed.astimezone(UTC) if parsed.tzinfo else parsed
+    raise UnexpectedPayloadError(f"not a timestamp: {_shown(value)}")
+
+
+def _resolve_naive(stamps: list[datetime], asked: Period | None) -> list[datetime]:
+    """The same instants, all aware: zone-less ones are UTC if every one then falls inside the window asked for."""
+    if all(stamp.tzinfo for stamp in stamps):
+        return stamps
+    resolved = [stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC) for stamp in stamps]
+    if asked is None or not all(asked.start_utc <= stamp <= asked.end_utc for stamp in resolved):
+        raise UnexpectedPayloadError(
+            "timestamps without a zone that do not fit the window as UTC: their zone is unknown"
+        )
+    return resolved
+
+
+# --- numbers, texts, ids ----------------------------------------------------------------------------------------
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _number(row: Mapping[str, Any], name: str, extra: dict[str, Any]) -> float | None:
+    """The finite number under ``name``; anything else is None here and survives in ``extra``."""
+    value = row.get(name)
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return float(value)
+    if value is not None:
+        extra[name] = str(value) if isinstance(value, float) else value
+    return None
+
+
+def _text(row: Mapping[str, Any], name: str) -> str | None:
+    value = row.get(name)
+    return None if value is None else str(value)
+
+
+def parse_id(value: object, *, what: str) -> str:
+    """An id as text, from a string, a number or ``{"$oid": ...}``; raises UnexpectedPayloadError for others."""
+    if isinstance(value, Mapping) and "$oid" in value:
+        value = value["$oid"]
+    text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    if not _ID_FORM.fullmatch(text) or text in {".", ".."}:
+        raise UnexpectedPayloadError(f"not an id of a {what}: {_shown(value)}")
+    return text
+
+
+def _id_of(row: Mapping[str, Any], *, what: str, keys: Iterable[str] = _ID_KEYS) -> str:
+    for key in keys:
+        if row.get(key) is not None:
+            return parse_id(row[key], what=what)
+    raise UnexpectedPayloadError(f"a {what} without an id (none of {', '.join(keys)} in {sorted(map(str, row))})")
+
+
+def _objects(payload: object, *, what: str) -> list[Mapping[str, Any]]:
+    if not isinstance(payload, list) or not all(isinstance(row, Mapping) for row in payload):
+        raise UnexpectedPayloadError(f"{what}: expected a list of objects, got {type(payload).__name__}")
+    return payload
+
+
+def _unknown(row: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:
+    names = set(known)
+    return {str(key): value for key, value in row.items() if key not in names}
+
+
+# --- log-in and listings ----------------------------------------------------------------------------------------
+
+
+def parse_token(payload: object) -> Token:
+    """The token of an ``/auth`` answer; never shows the answer in an error."""
+    if isinstance(payload, Mapping) and isinstance(payload.get("access_token"), str) and payload["access_token"]:
+        try:
+            valid_until = parse_instant(payload.get("valid_until"))
+        except UnexpectedPayloadError:
+            raise UnexpectedPayloadError("auth: the answer states no readable valid_until") from None
+        return Token(payload["access_token"], _resolve_utc(valid_until))
+    raise UnexpectedPayloadError("auth: the answer holds no access_token")
+
+
+def _resolve_utc(instant: datetime) -> datetime:
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def parse_installations(payload: object) -> list[str]:
+    """The site ids of an ``/all_installations`` answer, in its order, each once: objects, or bare id strings."""
+    if not isinstance(payload, list):
+        raise UnexpectedPayloadError(f"all_installations: expected a list, got {type(payload).__name__}")
+    ids = [
+        _id_of(row, what="site") if isinstance(row, Mapping) and "$oid" not in row else parse_id(row, what="site")
+        for row in payload
+    ]
+    return list(dict.fromkeys(ids))
+
+
+_ADDRESS = {
+    "street_name": "street_name",
+    "street_number": "street_number",
+    "postal_code": "postal_code",
+    "city": "city",
+    "city_name": "city",
+    "city_ref": "postal_code",
+}
+_SITE_FIELDS = ("site_ref", "name", "address", "creation_date", "latitude", "longitude", "timezone", *_ID_KEYS)
+
+
+def parse_site(payload: object, site_id: str) -> Site:
+    """The parameters of a site from an ``/installation_infos`` answer.
+
+    ``address.postal_code`` may be missing; ``city_name`` and ``city_ref`` were seen instead of the documented names.
+    A creation date without a zone is local time of the site where it states a zone, else UTC.
+    """
+    if not isinstance(payload, Mapping):
+        raise UnexpectedPayloadError(f"installation_infos: expected an object, got {type(payload).__name__}")
+    extra = _unknown(payload, _SITE_FIELDS)
+    address: dict[str, str | None] = {}
+    stated = payload.get("address")
+    if isinstance(stated, Mapping):
+        for key, column in _ADDRESS.items():
+            if stated.get(key) is not None and address.get(column) is None:
+                address[column] = _text(stated, key)
+        extra.update({f"address.{key}": value for key, value in _unknown(stated, _ADDRESS).items()})
+    elif stated is not None:
+        extra["address"] = stated
+    timezone = _text(payload, "timezone") or None
+    return Site(
+        site_id=site_id,
+        site_ref=_text(payload, "site_ref"),
+        name=_text(payload, "name"),
+        **address,
+        created_at_utc=_creation(payload.get("creation_date"), timezone, extra),
+        latitude=_number(payload, "latitude", extra),
+        longitude=_number(payload, "longitude", extra),
+        timezone=timezone,
+        extra=extra,
+    )
+
+
+def _creation(value: object, timezone: str | None, extra: dict[str, Any]) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        created = parse_instant(value)
+        zone = ZoneInfo(timezone) if timezone else UTC
+    except (UnexpectedPayloadError, ValueError, KeyError, OSError):
+        extra["creation_date"] = value
+        return None
+    return created.astimezone(UTC) if created.tzinfo else created.replace(tzinfo=zone).astimezone(UTC)
+
+
+_METER_FIELDS = ("type", "name", "mode", "prim_ad", "is_rule_meter", "virtual", *_ID_KEYS[:2])
+
+
+def parse_meters(payload: object) -> list[Meter]:
+    """The meters of a ``/meter_info`` answer, documented form or the older one (text ``prim_ad``, ``virtual``)."""
+    return [_meter(row) for row in _objects(payload, what="meter_info")]
+
+
+def _meter(row: Mapping[str, Any]) -> Meter:
+    extra = _unknown(row, _METER_FIELDS)
+    address = row.get("prim_ad")
+    if isinstance(address, str) and address.strip().isdigit():
+        address = int(address)
+    if not isinstance(address, int) or isinstance(address, bool):
+        if address is not None:
+            extra["prim_ad"] = address
+        address = None
+    rule = row.get("is_rule_meter", row.get("virtual"))
+    if rule is not None and not isinstance(rule, bool):
+        raise UnexpectedPayloadError(f"meter_info: is_rule_meter is neither true nor false: {_shown(rule)}")
+    return Meter(
+        meter_id=_id_of(row, what="meter", keys=_ID_KEYS[:2]),
+        meter_type=_text(row, "type") or "unknown",
+        meter_mode=_text(row, "mode") or "unknown",
+        name=_text(row, "name"),
+        primary_address=address,
+        is_rule_meter=bool(rule),
+        extra=extra,
+    )
+
+
+_SENSOR_FIELDS = ("name", "type", "unit", "model", *_ID_KEYS[:2])
+
+
+def parse_sensors(payload: object) -> list[Sensor]:
+    """The sensors of a ``/sensors_list`` answer."""
+    return [
+        Sensor(
+            sensor_id=_id_of(row, what="sensor", keys=_ID_KEYS[:2]),
+            name=_text(row, "name"),
+            sensor_type=_text(row, "type"),
+            unit=_text(row, "unit"),
+            model=_text(row, "model"),
+            extra=_unknown(row, _SENSOR_FIELDS),
+        )
+        for row in _objects(payload, what="sensors_list")
+    ]
+
+
+# --- series -----------------------------------------------------------------------------------------------------
+
+
+def _series(
+    payload: object,
+    asked: Period | None,
+    *,
+    what: str,
+    names: tuple[str, ...],
+    build: Callable[..., Record],
+    is_known: Callable[[str], bool] = lambda _: False,
+) -> list[Record]:
+    rows = _objects(payload, what=what)
+    if any("timestamp" not in row for row in rows):
+        raise UnexpectedPayloadError(f"{what}: a row without a timestamp")
+    try:
+        stamps = [parse_instant(row["timestamp"]) for row in rows]
+        stamps = _resolve_naive(stamps, asked)
+    except UnexpectedPayloadError as error:
+        raise UnexpectedPayloadError(f"{what}: {error}") from None
+    known = frozenset((*names, "timestamp"))
+    records = []
+    for row, stamp in zip(rows, stamps, strict=True):
+        extra = {key: value for key, value in row.items() if key not in known and not is_known(key)}
+        numbers = [_number(row, name, extra) for name in names]
+        records.append(build(stamp, *numbers, extra))
+    return records
+
+
+def parse_meter_series(payload: object, asked: Period | None = None) -> list[MeterInterval]:
+    """The rows of a ``/meter_data`` answer, in its order."""
+    return _series(payload, asked, what="meter_data", names=("total", "self", "ext"), build=MeterInterval)
+
+
+def _is_wide_column(name: str) -> bool:
+    """Per-meter columns (``total_<meter id>`` …) repeat what ``/meter_data`` tells, so they are not kept."""
+    return name.startswith(("total_", "self_", "ext_"))
+
+
+def parse_site_series(payload: object, asked: Period | None = None) -> list[SiteInterval]:
+    """The rows of a ``/site_data`` answer, in its order."""
+    names = (
+        "conso_total",
+        "prod_total",
+        "from_ext",
+        "self",
+        "to_ext",
+        "storage_charging_total",
+        "storage_discharging_total",
+    )
+    return _series(payload, asked, what="site_data", names=names, build=SiteInterval, is_known=_is_wide_column)
+
+
+def parse_raw_readings(payload: object, asked: Period | None = None) -> list[RawReading]:
+    """The rows of a ``/meter_data_raw`` answer, in its order."""
+    names = ("en_im", "en_ex", "heat_energy_kwh", "vol_m3")
+    return _series(payload, asked, what="meter_data_raw", names=names, build=RawReading)
+
+
+def parse_sensor_readings(payload: object, asked: Period | None = None) -> list[SensorReading]:
+    """The rows of a ``/sensor_data`` answer, in its order."""
+    return _series(payload, asked, what="sensor_data", names=("value",), build=SensorReading)

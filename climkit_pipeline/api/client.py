@@ -1,0 +1,439 @@
+"""The authenticated client: one method per documented call, each paced, retried by class and bounded in time.
+
+Here: HTTP, the token's life, retries. Not here: shapes of answers (``api.answers``), what to ask for (``ingest``).
+
+A call goes round as long as its error class says that a retry can help:
+
+* 429, 5xx, 408, time-outs, resets, truncated JSON, a wrong content type: exponential backoff with jitter, or the wait
+  that the server names;
+* 401 on a data call: a new log-in, then the call again, up to 5 times (another process may have ended the token);
+* everything else, a refused log-in above all: at once, as it is.
+
+Before the first call of this client has succeeded it gives up after 60 s; afterwards a call has at least 8 attempts
+and 5 minutes. A 429 never uses up attempts; it has 30 minutes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+import tenacity
+
+from climkit_pipeline.api import answers, calls
+from climkit_pipeline.api.calls import Call, Frequency
+from climkit_pipeline.domain.periods import Period
+from climkit_pipeline.errors import (
+    ApiError,
+    ApiUnavailableError,
+    AuthenticationError,
+    NotFoundError,
+    RateLimitedError,
+    RejectedError,
+    TokenRejectedError,
+    UnexpectedPayloadError,
+)
+from climkit_pipeline.settings import is_loopback
+
+logger = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+"""A month of one meter is 0.3 MB; an answer a hundred times longer is an error, not data."""
+SIMULATOR_HEADER = "X-Climkit-Simulator"
+DOCUMENTED_TOKEN_LIFETIME = timedelta(minutes=15)
+LONGEST_TOKEN_LIFETIME = timedelta(days=1)
+MAX_LOG_INS_PER_CALL = 5
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How long a call keeps trying; all times in seconds."""
+
+    first_success_deadline: float = 60
+    min_attempts: int = 8
+    min_duration: float = 300
+    rate_limited_duration: float = 1800
+    first_wait: float = 0.5
+    longest_wait: float = 60
+    answer_deadline: float = 180
+    """For one whole answer, so that a server that drips bytes cannot hold a run."""
+    connect_timeout: float = 15
+    read_timeout: float = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A usable answer, as received: ``body`` is one whole JSON text, ``payload`` what it says."""
+
+    call: Call
+    status: int
+    body: bytes = field(repr=False)
+    payload: Any = field(repr=False)
+    started_at_utc: datetime
+    received_at_utc: datetime
+    duration_seconds: float
+    attempts: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of one call, for whoever keeps a ledger."""
+
+    call: Call
+    number: int
+    started_at_utc: datetime
+    duration_seconds: float
+    outcome: str
+    """The HTTP status, or the class of the error where there was none."""
+    size_bytes: int
+
+
+class Waits(Protocol):
+    """What the client needs of a pacer."""
+
+    def wait(self) -> None:
+        """Return when the next call may start."""
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class ClimkitClient:
+    """A client for one account; safe to share between threads. Close it, or use it as a context manager."""
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        username: str,
+        password: str,
+        pacer: Waits,
+        policy: RetryPolicy | None = None,
+        on_attempt: Callable[[Attempt], None] | None = None,
+        now: Callable[[], datetime] = _utc_now,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self.username = username
+        self._password = password
+        self._pacer = pacer
+        self._policy = policy or RetryPolicy()
+        self._on_attempt = on_attempt
+        self._now = now
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._jitter = random.Random()  # noqa: S311 - spreads retries, guards nothing
+        self._http = httpx.Client(
+            timeout=httpx.Timeout(self._policy.read_timeout, connect=self._policy.connect_timeout),
+            follow_redirects=False,
+            trust_env=not is_loopback(self.base_url),  # a proxy is no way to this machine
+            headers={"Accept": "application/json", "User-Agent": "climkit-pipeline"},
+        )
+        self._token: answers.Token | None = None
+        self._renew_at = float("-inf")
+        self._token_lock = threading.Lock()
+        self._first_attempt_at: float | None = None
+        self._has_succeeded = False
+        self.simulator_seed: str | None = None
+        """Of the built-in simulator, once it has answered; None for the real API."""
+
+    def __repr__(self) -> str:
+        return f"ClimkitClient(base_url={self.base_url!r})"
+
+    def __enter__(self) -> ClimkitClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    # --- the nine calls -----------------------------------------------------------------------------------------
+
+    def authenticate(self) -> None:
+        """Log in now, with the retries of any call; raises AuthenticationError if the API refuses the credentials."""
+        self._retrying(self._renew_token)
+
+    def installations(self) -> list[str]:
+        """The ids of every site of the account."""
+        return answers.parse_installations(self.perform(calls.all_installations()).payload)
+
+    def installation_infos(self, site_id: str) -> answers.Site:
+        """The parameters of a site."""
+        return answers.parse_site(self.perform(calls.installation_infos(site_id)).payload, site_id)
+
+    def meters(self, site_id: str) -> list[answers.Meter]:
+        """The meters of a site."""
+        return answers.parse_meters(self.perform(calls.meter_info(site_id)).payload)
+
+    def sensors(self, site_id: str) -> list[answers.Sensor]:
+        """The sensors of a site."""
+        return answers.parse_sensors(self.perform(calls.sensors_list(site_id)).payload)
+
+    def site_series(
+        self, site_id: str, meter_type: str, period: Period, frequency: Frequency = "15T"
+    ) -> list[answers.SiteInterval]:
+        """The validated series of a site for one type; the server decides which edge rows belong to ``period``."""
+        call = calls.site_data(site_id, meter_type, period, frequency)
+        return answers.parse_site_series(self.perform(call).payload, period)
+
+    def meter_series(
+        self, site_id: str, meter_id: str, period: Period, frequency: Frequency = "15T"
+    ) -> list[answers.MeterInterval]:
+        """The validated series of a meter; the server decides which edge rows belong to ``period``."""
+        call = calls.meter_data(site_id, meter_id, period, frequency)
+        return answers.parse_meter_series(self.perform(call).payload, period)
+
+    def raw_readings(self, site_id: str, meter_id: str, period: Period) -> list[answers.RawReading]:
+        """The raw readings of a physical meter; raises RejectedError (400) for a rule meter."""
+        call = calls.meter_data_raw(site_id, meter_id, period)
+        return answers.parse_raw_readings(self.perform(call).payload, period)
+
+    def sensor_readings(
+        self, site_id: str, sensor_id: str, period: Period | None = None
+    ) -> list[answers.SensorReading]:
+        """The readings of a sensor; without a period, the last ones."""
+        call = calls.sensor_data(site_id, sensor_id, period)
+        return answers.parse_sensor_readings(self.perform(call).payload, period)
+
+    # --- one call, whatever it takes ----------------------------------------------------------------------------
+
+    def perform(self, call: Call) -> Answer:
+        """The usable answer to ``call``; raises an ApiError when no retry can help any more."""
+        log_ins = 0
+
+        def attempt(number: int) -> Answer:
+            nonlocal log_ins
+            token = self._valid_token()
+            try:
+                return self._send(call, number, token)
+            except TokenRejectedError:
+                log_ins += 1
+                self._discard(token)
+                if log_ins > MAX_LOG_INS_PER_CALL:
+                    raise AuthenticationError(f"{call}: refused (401) after {log_ins - 1} new log-ins") from None
+                raise
+
+        return self._retrying(attempt)
+
+    def _retrying(self, attempt: Callable[[int], Result]) -> Result:
+        patience = _Patience(self)
+        numbers = itertools.count(1)
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(lambda error: isinstance(error, ApiError) and error.can_retry),
+            stop=patience.is_over,
+            wait=patience.next_wait,
+            sleep=self._sleep,
+            before_sleep=_log_retry,
+            reraise=True,
+        )
+        result = retrying(lambda: attempt(next(numbers)))
+        self._has_succeeded = True
+        return result
+
+    def _send(self, call: Call, number: int, token: answers.Token) -> Answer:
+        started, started_at, status, body = self._exchange(
+            call, number, {"Authorization": f"Bearer {token.text}"}, call.body
+        )
+        payload = _parsed(body, call)
+        return Answer(
+            call=call,
+            status=status,
+            body=body,
+            payload=payload,
+            started_at_utc=started_at,
+            received_at_utc=self._now(),
+            duration_seconds=self._monotonic() - started,
+            attempts=number,
+            sha256=hashlib.sha256(body).hexdigest(),
+        )
+
+    def _exchange(
+        self, call: Call, number: int, headers: dict[str, str], body: Mapping[str, Any] | None
+    ) -> tuple[float, datetime, int, bytes]:
+        """Send once, paced, and sort what comes back; returns when it started, and the status and body of a 2xx."""
+        self._pacer.wait()
+        started, started_at = self._monotonic(), self._now()
+        if self._first_attempt_at is None:
+            self._first_attempt_at = started
+        outcome, received = "no answer", b""
+        try:
+            request = self._http.build_request(
+                call.method, self.base_url + call.path, params=call.params or None, json=body, headers=headers
+            )
+            response = self._http.send(request, stream=True)
+            try:
+                outcome = str(response.status_code)
+                received = self._read(response, call, started)
+            finally:
+                response.close()
+            _raise_for_status(response, call, self._now())
+            self._note_server(response)
+            return started, started_at, response.status_code, received
+        except httpx.TransportError as error:
+            outcome = type(error).__name__
+            # The cause stays out: its request object holds the token.
+            raise ApiUnavailableError(f"{call}: {self._host} does not answer ({outcome})") from None
+        except httpx.HTTPError as error:
+            outcome = type(error).__name__
+            raise ApiUnavailableError(f"{call}: unreadable answer ({outcome})") from None
+        finally:
+            if self._on_attempt:
+                duration = self._monotonic() - started
+                self._on_attempt(Attempt(call, number, started_at, duration, outcome, len(received)))
+
+    @property
+    def _host(self) -> str:
+        return urlsplit(self.base_url).netloc
+
+    def _read(self, response: httpx.Response, call: Call, started: float) -> bytes:
+        chunks, size = [], 0
+        for chunk in response.iter_bytes():
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > MAX_ANSWER_BYTES:
+                raise UnexpectedPayloadError(f"{call}: the answer is larger than {MAX_ANSWER_BYTES // 2**20} MB")
+            if self._monotonic() - started > self._policy.answer_deadline:
+                raise ApiUnavailableError(f"{call}: the answer took over {self._policy.answer_deadline:.0f} s")
+        return b"".join(chunks)
+
+    def _note_server(self, response: httpx.Response) -> None:
+        if is_loopback(self.base_url):
+            self.simulator_seed = response.headers.get(SIMULATOR_HEADER)
+
+    # --- the token ----------------------------------------------------------------------------------------------
+
+    def _valid_token(self) -> answers.Token:
+        with self._token_lock:
+            if self._token is None or self._monotonic() >= self._renew_at:
+                self._token = self._log_in()
+            return self._token
+
+    def _discard(self, token: answers.Token) -> None:
+        with self._token_lock:
+            if self._token is token:  # another thread may have renewed it already
+                self._token = None
+
+    def _renew_token(self, _: int) -> None:
+        with self._token_lock:
+            self._token = self._log_in()
+
+    def _log_in(self) -> answers.Token:
+        call = Call(calls.AUTH, "POST", "/auth")
+        # Beside the call, not in it: calls are shown, logged and kept.
+        credentials = {"username": self.username, "password": self._password}
+        sent_at = self._monotonic()
+        try:
+            _, _, _, body = self._exchange(call, 1, {}, credentials)
+        except (TokenRejectedError, NotFoundError, RejectedError) as error:
+            raise AuthenticationError(
+                f"{self._host} refused the log-in of user {self.username!r}: "
+                "check CLIMKIT_USERNAME and CLIMKIT_PASSWORD"
+            ) from error
+        token = answers.parse_token(_parsed(body, call))
+        # The lifetime counts from the request, on this machine's clock: the two clocks need not agree.
+        lifetime = token.valid_until_utc - self._now()
+        if not timedelta(0) < lifetime <= LONGEST_TOKEN_LIFETIME:
+            lifetime = DOCUMENTED_TOKEN_LIFETIME
+        margin = min(30.0, lifetime.total_seconds() / 4)
+        self._renew_at = sent_at + lifetime.total_seconds() - margin
+        return token
+
+
+class _Patience:
+    """Until when one call keeps trying, and how long it waits between tries."""
+
+    def __init__(self, client: ClimkitClient) -> None:
+        self._client = client
+        self._started = client._monotonic()  # noqa: SLF001 - one unit with the client
+        self._unavailable = 0
+
+    def is_over(self, state: tenacity.RetryCallState) -> bool:
+        client, policy = self._client, self._client._policy  # noqa: SLF001
+        elapsed = client._monotonic() - self._started  # noqa: SLF001
+        if not client._has_succeeded:  # noqa: SLF001
+            return self._rest_before_first_success() <= 0
+        if isinstance(_error_of(state), RateLimitedError):
+            return elapsed >= policy.rate_limited_duration
+        self._unavailable += 1
+        return self._unavailable >= policy.min_attempts and elapsed >= policy.min_duration
+
+    def next_wait(self, state: tenacity.RetryCallState) -> float:
+        client, policy = self._client, self._client._policy  # noqa: SLF001
+        error = _error_of(state)
+        wait = min(policy.longest_wait, policy.first_wait * 2.0 ** (state.attempt_number - 1))
+        wait *= 0.5 + client._jitter.random()  # noqa: SLF001
+        named = getattr(error, "retry_after_seconds", None)
+        if named is not None:
+            wait = min(max(named, 0.0), policy.min_duration)
+        if not client._has_succeeded:  # noqa: SLF001
+            wait = min(wait, max(self._rest_before_first_success(), 0.0))
+        return wait
+
+    def _rest_before_first_success(self) -> float:
+        client, policy = self._client, self._client._policy  # noqa: SLF001
+        first = client._first_attempt_at if client._first_attempt_at is not None else self._started  # noqa: SLF001
+        return first + policy.first_success_deadline - client._monotonic()  # noqa: SLF001
+
+
+def _error_of(state: tenacity.RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None
+
+
+def _log_retry(state: tenacity.RetryCallState) -> None:
+    logger.info("try %d: %s; again in %.1f s", state.attempt_number, _error_of(state), state.upcoming_sleep)
+
+
+def _parsed(body: bytes, call: Call) -> Any:  # noqa: ANN401 - JSON
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        # Cut on the way, or a page of some server in between: either way another try may bring the answer.
+        raise ApiUnavailableError(f"{call}: the answer is no whole JSON text ({len(body)} bytes)") from None
+
+
+def _raise_for_status(response: httpx.Response, call: Call, now: datetime) -> None:
+    status = response.status_code
+    if response.is_success:
+        return
+    message = f"{call}: the API answered {status}"
+    retry_after = _retry_after_seconds(response.headers.get("Retry-After"), now)
+    if status == 429:
+        raise RateLimitedError(message, retry_after_seconds=retry_after)
+    if status == 408 or status >= 500:
+        raise ApiUnavailableError(message, retry_after_seconds=retry_after)
+    if status == 401:
+        raise TokenRejectedError(message)
+    if status == 404:
+        raise NotFoundError(message)
+    raise RejectedError(message, status=status)
+
+
+def _retry_after_seconds(value: str | None, now: datetime) -> float | None:
+    """The wait in seconds of a Retry-After header, which is a number or an HTTP date; None when it is neither."""
+    if value is None:
+        return None
+    if value.strip().isdigit():
+        return float(value)
+    try:
+        return (parsedate_to_datetime(value) - now).total_seconds()
+    except (ValueError, TypeError):
+        return None

@@ -1,0 +1,68 @@
+"""The rate limit of one account, shared by every process and thread of this user.
+
+The limit belongs to the account, so the pacer is a lock file per (base URL, user): held while waiting, stamped after
+the wait, freed by the kernel when its holder dies. Stamps use the machine-wide monotonic clock, so setting the wall
+clock neither stalls nor bursts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from climkit_pipeline.files import file_lock
+
+
+def pacer_path(state_dir: Path, base_url: str, username: str) -> Path:
+    """The lock file for this account; its name reveals neither the address nor the user."""
+    digest = hashlib.sha256(f"{base_url}\n{username}".encode()).hexdigest()[:24]
+    return state_dir / f"pacer-{digest}"
+
+
+def spacing_seconds(requests_per_second: float) -> float:
+    """Seconds between two starts: 1/rate and a margin for the jitter of the way to the server.
+
+    The margin is 50 ms up to 2/s (measured at 1/s with 8 processes: no breach, 95 % of the slots used) and shrinks
+    with the interval above, to 2 ms at 20/s: a sliding second then holds 20 margins.
+    """
+    margin = 0.05 if requests_per_second <= 2 else max(0.002, 0.04 / requests_per_second)
+    return 1 / requests_per_second + margin
+
+
+class Pacer:
+    """Lets one call start at a time, no closer together than the rate allows."""
+
+    def __init__(
+        self,
+        path: Path,
+        requests_per_second: float,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._path = path
+        self._spacing = spacing_seconds(requests_per_second)
+        self._monotonic = monotonic
+        self._sleep = sleep
+
+    def wait(self) -> None:
+        """Return when the next call may start; the slot is then taken."""
+        with file_lock(self._path) as descriptor:
+            now = self._monotonic()
+            # A stamp from the future is one from before a restart of the machine: at most one interval is waited.
+            rest = min(self._spacing, self._last_start(descriptor) + self._spacing - now)
+            while rest > 0:
+                self._sleep(rest)
+                before, now = now, self._monotonic()
+                rest -= now - before
+            os.pwrite(descriptor, f"{now:020.6f}".encode(), 0)
+
+    @staticmethod
+    def _last_start(descriptor: int) -> float:
+        try:
+            return float(os.pread(descriptor, 20, 0))
+        except ValueError:
+            return float("-inf")  # a new file, or one cut by a full disk

@@ -1,0 +1,88 @@
+"""When things run by themselves: the daily look-back, and the models after every ingestion."""
+
+from datetime import timedelta
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import (
+    UnresolvedAssetJobDefinition,  # what define_asset_job returns has no public name
+)
+
+from climkit_pipeline.defs.lake_assets import LAKE_GROUP
+from climkit_pipeline.defs.warehouse_assets import WAREHOUSE_GROUP
+from climkit_pipeline.settings import Settings
+
+INGEST_JOB = "ingest_lake"
+MODELS_JOB = "refresh_models"
+RANGE_START_TAG = "dagster/asset_partition_range_start"
+RANGE_END_TAG = "dagster/asset_partition_range_end"
+MODELS_BY_CALLER_TAG = "climkit/models"
+"""On runs whose caller refreshes the models itself (the command line)."""
+
+
+def build_jobs(partitions: dg.DailyPartitionsDefinition) -> list[UnresolvedAssetJobDefinition]:
+    """The jobs ``ingest_lake`` and ``refresh_models``."""
+    return [
+        dg.define_asset_job(
+            INGEST_JOB,
+            selection=dg.AssetSelection.groups(LAKE_GROUP),
+            partitions_def=partitions,
+            description="Bring a range of days of the lake up to date, with the fewest calls.",
+        ),
+        dg.define_asset_job(
+            MODELS_JOB,
+            selection=dg.AssetSelection.groups(WAREHOUSE_GROUP),
+            description="Follow the lake's changes through the SQL models, test, publish.",
+        ),
+    ]
+
+
+def build_schedule(job: object, settings: Settings) -> dg.ScheduleDefinition:
+    """Every morning at 06:30 local time: ask again for the days of the look-back, late data and revisions included."""
+
+    @dg.schedule(
+        name="daily_look_back",
+        job=job,  # type: ignore[arg-type]
+        cron_schedule="30 6 * * *",
+        execution_timezone=settings.timezone,
+        description=f"Asks again for the last {settings.lookback_days} days, in one run.",
+    )
+    def daily_look_back(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        today = context.scheduled_execution_time.astimezone(settings.zone).date()
+        first = max(settings.start_date, today - timedelta(days=settings.lookback_days))
+        return dg.RunRequest(
+            run_key=today.isoformat(),
+            run_config={"ops": {"ingest": {"config": {"refetch": True}}}},
+            tags={
+                RANGE_START_TAG: first.isoformat(),
+                RANGE_END_TAG: (today - timedelta(days=1)).isoformat(),
+            },
+        )
+
+    return daily_look_back
+
+
+def build_sensors(ingest_job: object, models_job: object) -> list[dg.SensorDefinition]:
+    """Refresh the models after an ingestion, whether it was good or failed in part."""
+
+    def build(status: dg.DagsterRunStatus, name: str) -> dg.SensorDefinition:
+        @dg.run_status_sensor(
+            name=name,
+            run_status=status,
+            monitored_jobs=[ingest_job],  # type: ignore[list-item]
+            request_job=models_job,  # type: ignore[arg-type]
+            default_status=dg.DefaultSensorStatus.RUNNING,
+            minimum_interval_seconds=15,
+            description="Refreshes and publishes the models after an ingestion that did not do so itself.",
+        )
+        def refresh(context: dg.RunStatusSensorContext) -> dg.RunRequest | dg.SkipReason:
+            run = context.dagster_run
+            if MODELS_BY_CALLER_TAG in run.tags:
+                return dg.SkipReason("whoever started that run refreshes the models")
+            return dg.RunRequest(run_key=run.run_id)
+
+        return refresh
+
+    return [
+        build(dg.DagsterRunStatus.SUCCESS, "models_after_ingestion"),
+        build(dg.DagsterRunStatus.FAILURE, "models_after_partial_failure"),
+    ]

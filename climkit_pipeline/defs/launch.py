@@ -1,0 +1,104 @@
+"""Runs started from the command line: real Dagster runs, in this process, in the instance that the UI shows."""
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+
+from climkit_pipeline.defs.automation import (
+    INGEST_JOB,
+    MODELS_BY_CALLER_TAG,
+    MODELS_JOB,
+    RANGE_END_TAG,
+    RANGE_START_TAG,
+)
+from climkit_pipeline.defs.factory import build_definitions
+from climkit_pipeline.defs.lake_assets import asset_key
+from climkit_pipeline.defs.resources import SharedIngestion
+from climkit_pipeline.errors import WarehouseError
+from climkit_pipeline.files import file_lock
+from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.settings import Settings
+from climkit_pipeline.warehouse.dbt_project import PROJECT_DIR
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+def dagster_home(layout: Layout) -> Path:
+    """The instance's directory: DAGSTER_HOME, or ``dagster/`` of the data directory with our settings in it."""
+    given = os.environ.get("DAGSTER_HOME")
+    home = Path(given) if given else layout.dagster_home
+    home.mkdir(parents=True, exist_ok=True)
+    template = PROJECT_DIR.parent / "dagster.yaml"
+    if not (home / "dagster.yaml").exists() and template.exists():
+        shutil.copyfile(template, home / "dagster.yaml")
+    return home
+
+
+@contextmanager
+def open_instance(layout: Layout) -> Iterator[dg.DagsterInstance]:
+    """The instance that the UI shows; the first opening creates its tables, one process at a time."""
+    with file_lock(layout.lock("dagster-home")):
+        home = dagster_home(layout)
+        os.environ["DAGSTER_HOME"] = str(home)
+        instance = dg.DagsterInstance.from_config(str(home))
+        instance.get_runs(limit=1)
+        instance.all_asset_keys()
+    with instance:
+        yield instance
+
+
+class Launcher:
+    """Starts runs in this process; one object per command."""
+
+    def __init__(
+        self, settings: Settings, instance: dg.DagsterInstance, climkit: SharedIngestion | None = None
+    ) -> None:
+        self._definitions = build_definitions(settings, climkit)
+        self._instance = instance
+        self._climkit = climkit
+
+    def ingest(
+        self, first_day: date, last_day: date, datasets: Sequence[str], site_ids: Sequence[str], *, refetch: bool
+    ) -> bool:
+        """One run over a range of days; whether it was good. Re-raises what stopped the ingestion altogether."""
+        config = {"site_ids": list(site_ids), "refetch": refetch}
+        result = self._definitions.resolve_job_def(INGEST_JOB).execute_in_process(
+            instance=self._instance,
+            asset_selection=[asset_key(name) for name in datasets],
+            run_config={**QUIET, "ops": {"ingest": {"config": config}}},
+            tags={
+                RANGE_START_TAG: first_day.isoformat(),
+                RANGE_END_TAG: last_day.isoformat(),
+                MODELS_BY_CALLER_TAG: "by the command",
+            },
+            raise_on_error=False,
+        )
+        if self._climkit is not None and self._climkit.error is not None:
+            raise self._climkit.error
+        return result.success
+
+    def refresh_models(self, *, full: bool = False) -> None:
+        """One run of the models and the publishing. Raises WarehouseError with the first reason if it fails."""
+        result = self._definitions.resolve_job_def(MODELS_JOB).execute_in_process(
+            instance=self._instance,
+            run_config={**QUIET, "ops": {"models": {"config": {"full": full}}}},
+            raise_on_error=False,
+        )
+        if not result.success:
+            raise WarehouseError(_reason(result))
+
+
+def _reason(result: dg.ExecuteInProcessResult) -> str:
+    for event in result.all_events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            if error is not None:
+                return " ".join(error.message.split())[:500]
+    return "the models failed; the run's page in the UI says why"

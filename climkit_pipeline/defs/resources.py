@@ -1,0 +1,77 @@
+"""Resources: configuration around one pure object each.
+
+The client's credentials are read from the environment when a run begins, never at load, and are no part of a run's
+configuration: nothing of them reaches Dagster's storage.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import dagster as dg
+
+from climkit_pipeline.api.client import ClimkitClient
+from climkit_pipeline.api.pacer import Pacer, pacer_path
+from climkit_pipeline.ingest.ingestion import Ingestion, IngestReport, IngestRequest, Progress
+from climkit_pipeline.lake.account import check_format, check_writable
+from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.settings import Settings, load_settings
+
+
+def open_client(settings: Settings) -> ClimkitClient:
+    """A client for the account in ``settings``, paced together with every other process of this user."""
+    settings.require_credentials()
+    path = pacer_path(settings.state_dir, settings.base_url, settings.username)
+    return ClimkitClient(
+        base_url=settings.base_url,
+        username=settings.username,
+        password=settings.password.get_secret_value(),
+        pacer=Pacer(path, settings.requests_per_second),
+    )
+
+
+@contextmanager
+def open_ingestion(settings: Settings, progress: Progress | None = None) -> Iterator[Ingestion]:
+    """An ingestion with a client of its own, closed at the end of the block; checks the data directory first."""
+    layout = Layout(settings.data_dir)
+    check_writable(layout)
+    check_format(layout)
+    with open_client(settings) as client:
+        yield Ingestion(settings=settings, client=client, progress=progress)
+
+
+class Ingests(Protocol):
+    """What the lake assets need: something that brings a range of days up to date."""
+
+    def run(self, request: IngestRequest, run_id: str | None = None) -> IngestReport:
+        """Bring ``request`` up to date; raises a ClimkitError when nothing can be done."""
+
+
+class ClimkitResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The authenticated Climkit client and the data directory, from the environment (see README, settings)."""
+
+    def run(self, request: IngestRequest, run_id: str | None = None) -> IngestReport:
+        """Bring ``request`` up to date with a client that lives as long as the run."""
+        with open_ingestion(load_settings()) as ingestion:
+            return ingestion.run(request, run_id)
+
+
+class SharedIngestion:
+    """One ingestion for several runs of one process: one log-in, one listing, one progress display."""
+
+    def __init__(self, ingestion: Ingestion, on_report: Callable[[IngestReport], None]) -> None:
+        self._ingestion = ingestion
+        self._on_report = on_report
+        self.error: BaseException | None = None
+        """What stopped the latest run, for a caller that outlives it."""
+
+    def run(self, request: IngestRequest, run_id: str | None = None) -> IngestReport:
+        """Bring ``request`` up to date, and tell what came of it."""
+        self.error = None
+        try:
+            report = self._ingestion.run(request, run_id)
+        except BaseException as error:
+            self.error = error
+            raise
+        self._on_report(report)
+        return report

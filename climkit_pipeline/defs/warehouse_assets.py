@@ -1,0 +1,103 @@
+"""The SQL models as assets ``warehouse/<model>``, their data tests as asset checks, and the published warehouse.
+
+One step follows the lake's changes, runs dbt and publishes, under one lock: two refreshes never meet.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, dbt_assets
+
+from climkit_pipeline.defs.lake_assets import asset_key as lake_asset_key
+from climkit_pipeline.files import file_lock
+from climkit_pipeline.lake.day_files import write_empty_files
+from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.settings import Settings
+from climkit_pipeline.warehouse.dbt_project import (
+    PROJECT_DIR,
+    build_arguments,
+    dbt_environment,
+    ensure_manifest,
+    models_version,
+)
+from climkit_pipeline.warehouse.lake_state import ModelSettings, advance, prepare, scan_lake
+from climkit_pipeline.warehouse.publish import is_published, publish
+
+WAREHOUSE_GROUP = "warehouse"
+KEY_PREFIX = "warehouse"
+
+
+class RefreshConfig(dg.Config):
+    """How to refresh: from what changed, or everything anew."""
+
+    full: bool = False
+
+
+class _Translator(DagsterDbtTranslator):
+    """Models are ``warehouse/<model>``; the lake's sources are the lake's assets."""
+
+    def __init__(self) -> None:
+        # Data and coverage of a dataset are two sources and one asset.
+        super().__init__(DagsterDbtTranslatorSettings(enable_duplicate_source_asset_keys=True))
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        name = dbt_resource_props["name"]
+        if dbt_resource_props["resource_type"] == "source":
+            if dbt_resource_props["source_name"] == "climkit":
+                return lake_asset_key(name.removesuffix("_coverage"))
+            return dg.AssetKey([dbt_resource_props["source_name"], name])
+        return dg.AssetKey([KEY_PREFIX, name])
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        del dbt_resource_props
+        return WAREHOUSE_GROUP
+
+
+def dbt_resource() -> DbtCliResource:
+    """The dbt command, as Dagster runs it."""
+    return DbtCliResource(project_dir=str(PROJECT_DIR), profiles_dir=str(PROJECT_DIR))
+
+
+def model_settings(settings: Settings) -> ModelSettings:
+    """What the models need to know beside the lake."""
+    return ModelSettings(
+        close_after_days=settings.close_after_days,
+        default_timezone=settings.timezone,
+        pipeline_version=version("climkit-pipeline"),
+    )
+
+
+def build_warehouse_assets(settings: Settings) -> dg.AssetsDefinition:
+    """The assets of the dbt project; its manifest is made first if it is missing or stale."""
+    manifest = ensure_manifest(Layout(settings.data_dir))
+
+    @dbt_assets(
+        manifest=manifest, dagster_dbt_translator=_Translator(), name="models", exclude="resource_type:unit_test"
+    )
+    def models(context: dg.AssetExecutionContext, config: RefreshConfig, dbt: DbtCliResource) -> Iterator[Any]:
+        layout = Layout(settings.data_dir)
+        write_empty_files(layout)
+        with file_lock(layout.lock("warehouse")):
+            scan = scan_lake(layout)
+            changes = prepare(
+                layout.build_file, scan, model_settings(settings), models_version=models_version(), full=config.full
+            )
+            context.log.info(f"changes in the lake: {changes}")
+            os.environ.update(dbt_environment(layout))
+            arguments = build_arguments(full_refresh=changes.full_refresh)
+            yield from dbt.cli(arguments, context=context, target_path=layout.dbt_target).stream()
+            if context.is_subset:
+                context.log.info(
+                    "a part of the models ran: the lake's changes stay noted for the others, not published"
+                )
+                return
+            advance(layout.build_file, scan, models_version=models_version())
+            if is_published(layout):
+                context.log.info("nothing changed: not published again")
+            else:
+                context.log.info(f"published: {publish(layout, publish_months=settings.publish_months)}")
+
+    return models

@@ -1,0 +1,89 @@
+"""Kernel file locks and atomic files: what several processes on one machine need to share a directory.
+
+Here: locking and replacing, nothing about what the files mean. Locks are ``flock`` locks: the kernel frees them when
+their process ends, however it ends, and serves waiters in turn.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from climkit_pipeline.errors import LakeError
+
+
+class LockBusyError(LakeError):
+    """Another process or thread holds the lock, and the caller did not want to wait."""
+
+
+@contextmanager
+def file_lock(path: Path, *, blocking: bool = True) -> Iterator[int]:
+    """Hold the exclusive lock of ``path`` inside the block; yields the open file descriptor.
+
+    Raises LockBusyError at once if ``blocking`` is false and the lock is taken.
+    """
+    descriptor = _locked(path, blocking=blocking)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _locked(path: Path, *, blocking: bool) -> int:
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Owner only: the name and the age of a lock file can tell an account's rhythm.
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if blocking else fcntl.LOCK_NB))
+            if _is_same_file(descriptor, path):
+                return descriptor
+        except BlockingIOError as error:
+            os.close(descriptor)
+            raise LockBusyError(f"{path.name} is in use by another process") from error
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # its last holder removed the file: the lock is on nothing, take the new one
+
+
+def _is_same_file(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def sync_directory(directory: Path) -> None:
+    """Make renames and deletions inside ``directory`` survive a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace_file(temporary: Path, final: Path) -> None:
+    """Move ``temporary`` onto ``final`` in one step, after its bytes have reached the disk."""
+    descriptor = os.open(temporary, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    temporary.replace(final)
+    sync_directory(final.parent)
+
+
+@contextmanager
+def atomic_file(final: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``final``; on success it becomes ``final``, on any error it is removed."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        replace_file(temporary, final)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,355 @@
+"""Committing: landed answers become versions in day files, and coverage.
+
+Order per dataset and day: data (if a row changed), then coverage; what landed is deleted when all is written.
+Repeating a commit changes nothing, so a process may die anywhere in between.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from climkit_pipeline.domain.periods import ONE_DAY, Period, dates_between, local_day, local_days
+from climkit_pipeline.errors import UnexpectedPayloadError
+from climkit_pipeline.files import file_lock
+from climkit_pipeline.ingest import intervals, readings, snapshots
+from climkit_pipeline.ingest.frames import Finding, ParsedAnswer
+from climkit_pipeline.ingest.landing import Landed, LandingFolder
+from climkit_pipeline.lake import coverage as law
+from climkit_pipeline.lake.coverage import DayCoverage
+from climkit_pipeline.lake.day_files import (
+    current_rows,
+    merge_versions,
+    read_coverage,
+    read_coverage_day,
+    read_day,
+    write_coverage_day,
+    write_day,
+)
+from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.lake.schemas import DATASETS, Dataset
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class CommitReport:
+    """What a commit did."""
+
+    answers: int = 0
+    rows_new: int = 0
+    rows_revised: int = 0
+    days_written: set[tuple[str, date]] = field(default_factory=set)
+    findings: list[Finding] = field(default_factory=list)
+
+    def add(self, other: CommitReport) -> None:
+        """Count another commit in."""
+        self.answers += other.answers
+        self.rows_new += other.rows_new
+        self.rows_revised += other.rows_revised
+        self.days_written |= other.days_written
+        self.findings += other.findings
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One landed answer's claim on one day."""
+
+    landed: Landed
+    day: Period
+    minutes: int | None
+    is_whole_day: bool
+
+    @property
+    def subject(self) -> tuple[str, str]:
+        return self.landed.site_id, self.landed.subject_id
+
+
+def commit_folder(layout: Layout, folder: LandingFolder) -> CommitReport:
+    """Commit everything in ``folder`` and empty it."""
+    report = commit(layout, folder.read())
+    folder.clear()
+    return report
+
+
+def commit(layout: Layout, landed: Sequence[Landed]) -> CommitReport:
+    """Commit answers to the lake; any order and any repetition gives the same lake."""
+    report = CommitReport(answers=len(landed))
+    by_dataset: dict[str, list[Landed]] = defaultdict(list)
+    for answer in sorted(landed, key=lambda entry: entry.received_at_utc):
+        by_dataset[answer.dataset].append(answer)
+    for name, dataset in DATASETS.items():
+        if by_dataset[name]:
+            with file_lock(layout.lock(f"commit-{name}")):
+                if dataset.kind == "snapshot":
+                    _commit_snapshots(layout, dataset, by_dataset[name], report)
+                else:
+                    _commit_series(layout, dataset, by_dataset[name], report)
+    for finding in report.findings:
+        logger.warning("%s %s %s: %s x %d, e.g. %s", finding.dataset, finding.site_id, finding.subject_id,
+                       finding.code, finding.count, ", ".join(finding.samples))  # fmt: skip
+    return report
+
+
+# --- series -----------------------------------------------------------------------------------------------------
+
+
+def _commit_series(layout: Layout, dataset: Dataset, landed: Sequence[Landed], report: CommitReport) -> None:
+    earlier = first_days_with_rows(layout, dataset)
+    frames: list[pl.DataFrame] = []
+    asked_by_day: dict[date, list[_Asked]] = defaultdict(list)
+    known_minutes = _known_minutes(layout, dataset, landed) if dataset.kind == "interval" else {}
+    for answer in landed:
+        zone = ZoneInfo(answer.timezone)
+        parsed: ParsedAnswer | None = None
+        if answer.kind != "failure":
+            parsed = parse_landed(dataset, answer, known_minutes.get((answer.site_id, answer.subject_id)))
+            frames.append(parsed.rows)
+            report.findings += parsed.findings
+        for day in dates_between(answer.first_day, answer.last_day):
+            bounds = local_day(day, zone)
+            minutes = parsed.interval_minutes if parsed else None
+            asked_by_day[day].append(_Asked(answer, bounds, minutes, _covers(answer, bounds)))
+    rows = pl.concat(frames) if frames else None
+    for day, asked in sorted(asked_by_day.items()):
+        answered = None if rows is None else rows.filter(pl.col("local_date") == day).drop("local_date")
+        _commit_day(layout, dataset, day, answered=answered, asked=asked, earlier=earlier, report=report)
+
+
+def _covers(answer: Landed, day: Period) -> bool:
+    if answer.asked_from_utc is None or answer.asked_until_utc is None:
+        return False
+    return answer.asked_from_utc <= day.start_utc and day.end_utc <= answer.asked_until_utc
+
+
+def _known_minutes(layout: Layout, dataset: Dataset, landed: Sequence[Landed]) -> dict[tuple[str, str], int]:
+    """The step per subject as its answers show it; a lone row of a short answer cannot tell."""
+    steps: dict[tuple[str, str], int] = {}
+    days = {day for answer in landed for day in (answer.first_day - ONE_DAY, answer.last_day + ONE_DAY)}
+    for row in read_coverage(layout, dataset, sorted(days)).iter_rows(named=True):
+        if row["interval_minutes"] and row["received"]:
+            steps[row["site_id"], row["subject_id"]] = row["interval_minutes"]
+    return steps
+
+
+def parse_landed(dataset: Dataset, answer: Landed, known_minutes: int | None = None) -> ParsedAnswer:
+    """The rows of one landed answer of a series."""
+    if answer.asked_from_utc is None or answer.asked_until_utc is None:
+        raise UnexpectedPayloadError(f"{answer.dataset}: a landed answer that does not say what was asked")
+    zone = ZoneInfo(answer.timezone)
+    wanted = local_days(answer.first_day, answer.last_day, zone)
+    asked = Period(answer.asked_from_utc, answer.asked_until_utc)
+    payload = json.loads(answer.body)
+    if dataset.kind == "interval":
+        return intervals.parse_answer(
+            dataset,
+            payload,
+            site_id=answer.site_id,
+            subject_id=answer.subject_id,
+            asked=asked,
+            wanted=wanted,
+            zone=zone,
+            fetched_at=answer.received_at_utc,
+            minutes=answer.interval_minutes,
+            known_minutes=known_minutes,
+        )
+    return readings.parse_answer(
+        dataset,
+        payload,
+        site_id=answer.site_id,
+        subject_id=answer.subject_id,
+        asked=asked,
+        wanted=wanted,
+        zone=zone,
+        fetched_at=answer.received_at_utc,
+    )
+
+
+def first_days_with_rows(layout: Layout, dataset: Dataset) -> dict[tuple[str, str], date]:
+    """The first local day with rows, by site and subject, as far as the lake knows."""
+    known = read_coverage(layout, dataset).filter(pl.col("received") > 0)
+    firsts = known.group_by("site_id", "subject_id").agg(pl.col("local_date").min())
+    return {(row[0], row[1]): row[2] for row in firsts.iter_rows()}
+
+
+def _commit_day(
+    layout: Layout,
+    dataset: Dataset,
+    day: date,
+    *,
+    answered: pl.DataFrame | None,
+    asked: Sequence[_Asked],
+    earlier: dict[tuple[str, str], date],
+    report: CommitReport,
+) -> None:
+    coverage = law.from_frame(read_coverage_day(layout, dataset, day))
+    versions = read_day(layout, dataset, day)
+    changed_at: set[tuple[str, str, datetime]] = set()
+    if answered is not None and not answered.is_empty():
+        merged = merge_versions(dataset, versions, answered, last_asked=_last_asked(dataset, coverage))
+        if not merged.equals(versions):
+            report.rows_new += merged.height - versions.height
+            report.rows_revised += merged.height - current_rows(merged).height
+            report.rows_revised -= versions.height - current_rows(versions).height
+            changed_at = set(
+                merged.join(versions, on=[*dataset.key, "fetched_at_utc"], how="anti")
+                .select("site_id", dataset.subject, "fetched_at_utc")
+                .unique()
+                .iter_rows()
+            )
+            write_day(layout, dataset, day, merged)
+            report.days_written.add((dataset.name, day))
+            versions = merged
+    instants = _instants_by_subject(dataset, versions, {entry.subject for entry in asked})
+    for entry in asked:
+        known = coverage.get(entry.subject)
+        coverage[entry.subject] = _after(
+            dataset, entry, known, instants=instants, changed_at=changed_at, earlier=earlier, day=day
+        )
+    write_coverage_day(layout, dataset, day, law.to_frame(coverage.values()))
+
+
+def _last_asked(dataset: Dataset, coverage: dict[tuple[str, str], DayCoverage]) -> pl.DataFrame:
+    frame = law.to_frame(coverage.values()).select("site_id", "subject_id", "last_asked_at_utc")
+    return frame.rename({"subject_id": dataset.subject})
+
+
+def _instants_by_subject(
+    dataset: Dataset, versions: pl.DataFrame, subjects: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], set[datetime]]:
+    instants: dict[tuple[str, str], set[datetime]] = {subject: set() for subject in subjects}
+    time = dataset.time or dataset.subject
+    current = current_rows(versions).group_by("site_id", dataset.subject).agg(pl.col(time))
+    for site_id, subject_id, times in current.iter_rows():
+        if (site_id, subject_id) in instants:
+            instants[site_id, subject_id] = set(times)
+    return instants
+
+
+def _after(
+    dataset: Dataset,
+    entry: _Asked,
+    known: DayCoverage | None,
+    *,
+    instants: dict[tuple[str, str], set[datetime]],
+    changed_at: set[tuple[str, str, datetime]],
+    earlier: dict[tuple[str, str], date],
+    day: date,
+) -> DayCoverage:
+    site_id, subject_id = entry.subject
+    asked_at = entry.landed.received_at_utc
+    if entry.landed.kind == "failure":
+        return law.after_failure(
+            known,
+            site_id=site_id,
+            subject_id=subject_id,
+            asked_at=asked_at,
+            detail=entry.landed.detail or "the call failed",
+        )
+    present = instants[entry.subject]
+    first = earlier.get(entry.subject)
+    is_known_before = first is not None and first < day
+    # An answer about a day that is older than the newest one says nothing about late data: judge by the newest.
+    judged_at = max(asked_at, known.last_asked_at_utc) if known else asked_at
+    if dataset.kind == "interval":
+        minutes = entry.minutes or (known.interval_minutes if known else None) or intervals.QUARTER_HOUR_MINUTES
+        assessment = law.assess_intervals(
+            entry.day,
+            present,
+            minutes=minutes,
+            asked_at=judged_at,
+            exists_from=entry.landed.exists_from_utc,
+            is_known_before=is_known_before,
+        )
+    else:
+        minutes = None
+        assessment = law.assess_readings(entry.day, present, asked_at=judged_at, is_known_before=is_known_before)
+    return law.after_answer(
+        known,
+        assessment,
+        site_id=site_id,
+        subject_id=subject_id,
+        asked_at=asked_at,
+        day_end=entry.day.end_utc,
+        has_changed=(site_id, subject_id, asked_at) in changed_at,
+        is_whole_day=entry.is_whole_day,
+        minutes=minutes,
+        detail=entry.landed.detail,
+    )
+
+
+# --- snapshots --------------------------------------------------------------------------------------------------
+
+
+def _commit_snapshots(layout: Layout, dataset: Dataset, landed: Sequence[Landed], report: CommitReport) -> None:
+    by_day: dict[date, list[Landed]] = defaultdict(list)
+    for answer in landed:
+        for day in dates_between(answer.first_day, answer.last_day):
+            by_day[day].append(answer)
+    parsed = {
+        id(answer): snapshots.parse_answer(
+            dataset,
+            json.loads(answer.body),
+            site_id=answer.site_id,
+            timezone=answer.timezone,
+            is_timezone_assumed=answer.is_timezone_assumed,
+            fetched_at=answer.received_at_utc,
+        )
+        for answer in landed
+        if answer.kind != "failure"
+    }
+    for day, answers in sorted(by_day.items()):
+        coverage = law.from_frame(read_coverage_day(layout, dataset, day))
+        versions = before = read_day(layout, dataset, day)
+        known_before = dict(coverage)
+        for answer in answers:
+            key = (answer.site_id, answer.site_id)
+            if answer.kind == "failure":
+                if key not in coverage:
+                    coverage[key] = law.after_failure(
+                        None,
+                        site_id=answer.site_id,
+                        subject_id=answer.site_id,
+                        asked_at=answer.received_at_utc,
+                        detail=answer.detail or "the listing failed",
+                    )
+                continue
+            is_today = answer.received_at_utc.astimezone(ZoneInfo(answer.timezone)).date() == day
+            earlier = coverage.get(key)
+            if earlier is not None and earlier.state == law.COMPLETE and not is_today:
+                continue
+            rows = parsed[id(answer)]
+            versions = merge_versions(dataset, versions, rows, withdrawn=_unlisted(dataset, versions, rows, answer))
+            coverage[key] = DayCoverage(
+                answer.site_id,
+                answer.site_id,
+                first_asked_at_utc=earlier.first_asked_at_utc if earlier else answer.received_at_utc,
+                last_asked_at_utc=answer.received_at_utc,
+                received=rows.height,
+                state=law.COMPLETE,
+            )
+        if not versions.equals(before):
+            report.rows_new += versions.height - before.height
+            write_day(layout, dataset, day, versions)
+            report.days_written.add((dataset.name, day))
+        if coverage != known_before:
+            write_coverage_day(layout, dataset, day, law.to_frame(coverage.values()))
+
+
+def _unlisted(dataset: Dataset, versions: pl.DataFrame, rows: pl.DataFrame, answer: Landed) -> pl.DataFrame | None:
+    """Rows of the site that today's earlier listing had and this one lacks; an empty listing withdraws nothing."""
+    if rows.is_empty():
+        return None
+    key = list(dataset.key)
+    own = current_rows(versions).filter(pl.col("site_id") == answer.site_id)
+    gone = own.join(rows, on=key, how="anti").select(key)
+    if gone.is_empty():
+        return None
+    return gone.with_columns(pl.lit(answer.received_at_utc).dt.cast_time_unit("us").alias("fetched_at_utc"))

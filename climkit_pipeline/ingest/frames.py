@@ -1,0 +1,91 @@
+"""Frames in the lake's columns from typed records: what every dataset family does in the same way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+import polars as pl
+
+from climkit_pipeline.domain.periods import Period
+from climkit_pipeline.lake.schemas import Dataset
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something odd in an answer: its kind, how often, and some keys to look at."""
+
+    code: str
+    dataset: str
+    site_id: str
+    subject_id: str
+    count: int
+    samples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedAnswer:
+    """The rows of one answer: the dataset's columns, ``extra``, ``fetched_at_utc``, and ``local_date`` first."""
+
+    rows: pl.DataFrame
+    interval_minutes: int | None = None
+    findings: tuple[Finding, ...] = field(default=())
+
+
+def extra_text(extra: Mapping[str, Any]) -> str | None:
+    """Unknown fields as JSON text with a stable order of keys, or None when there are none."""
+    return json.dumps(extra, sort_keys=True, ensure_ascii=False, default=str) if extra else None
+
+
+def rows_frame(
+    dataset: Dataset,
+    columns: Mapping[str, Sequence[Any]],
+    *,
+    extras: Sequence[str | None],
+    local_dates: Sequence[date],
+    fetched_at: datetime,
+) -> pl.DataFrame:
+    """A frame with ``local_date``, the dataset's columns, ``extra`` and ``fetched_at_utc``; absent columns are null."""
+    height = len(local_dates)
+    series = [pl.Series("local_date", local_dates, dtype=pl.Date)]
+    for name, dtype in dataset.columns.items():
+        values = columns.get(name)
+        series.append(pl.Series(name, [None] * height if values is None else values, dtype=dtype))
+    series.append(pl.Series("extra", extras, dtype=pl.String))
+    frame = pl.DataFrame(series)
+    return frame.with_columns(pl.lit(fetched_at).dt.cast_time_unit("us").alias("fetched_at_utc"))
+
+
+def one_value_per_key(
+    dataset: Dataset, rows: pl.DataFrame, site_id: str, subject_id: str
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Rows with each key once (the last one given wins), and findings for what was doubled."""
+    key = list(dataset.key)
+    doubled = rows.filter(pl.struct(key).is_duplicated())
+    if doubled.is_empty():
+        return rows, []
+    time = dataset.time or dataset.subject
+    compared = [*dataset.values, "extra"]
+    conflicting = doubled.unique([*key, *compared]).filter(pl.struct(key).is_duplicated())
+    findings = []
+    for code, frame in (("duplicate_rows", doubled), ("conflicting_rows", conflicting)):
+        keys = frame[time].unique().sort()
+        if len(keys):
+            samples = tuple(str(value) for value in keys.head(3))
+            findings.append(Finding(code, dataset.name, site_id, subject_id, len(keys), samples))
+    return rows.unique(key, keep="last", maintain_order=True), findings
+
+
+def samples_of(instants: Iterable[datetime]) -> tuple[str, ...]:
+    """The first three instants as text."""
+    return tuple(instant.isoformat() for instant in sorted(instants)[:3])
+
+
+def within(period: Period, instant: datetime, *, includes_end: bool) -> bool:
+    """Whether an instant belongs to a period of days: ``[start, end)``, or ``(start, end]`` for readings."""
+    if includes_end:
+        return period.start_utc < instant <= period.end_utc
+    return instant in period

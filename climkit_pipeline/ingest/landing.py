@@ -1,0 +1,155 @@
+"""Landing: the write-ahead log of answers. What was received is on disk before the next call is made.
+
+One folder per process, locked while that process lives; one file per answer, a gzip of a header line (JSON: what was
+asked, when, the SHA-256 of the answer) and the answer's bytes as received. A folder whose lock is free belongs to
+whoever comes next. Neither credentials nor tokens are part of a request's header here.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from climkit_pipeline.errors import LakeError
+from climkit_pipeline.files import LockBusyError, atomic_file, file_lock, sync_directory
+
+logger = logging.getLogger(__name__)
+
+SUFFIX = ".answer.gz"
+LOCK_NAME = ".lock"
+Kind = Literal["plan", "repeat", "failure"]
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """One answer (or the failure to get one) and what it was asked for.
+
+    ``first_day`` and ``last_day`` are the site's local days whose rows are wanted, both included; ``asked_from_utc``
+    and ``asked_until_utc`` what was sent. ``received_at_utc`` becomes the rows' ``fetched_at_utc``.
+    """
+
+    dataset: str
+    site_id: str
+    subject_id: str
+    timezone: str
+    first_day: date
+    last_day: date
+    received_at_utc: datetime
+    kind: Kind = "plan"
+    """``plan``: the window as planned; ``repeat``: a missing stretch asked again; ``failure``: no answer came."""
+    asked_from_utc: datetime | None = None
+    asked_until_utc: datetime | None = None
+    exists_from_utc: datetime | None = None
+    """The site's creation: nothing is expected before."""
+    interval_minutes: int | None = None
+    """The step of the series where it is certain (electricity: 15), else None: taken from the data."""
+    detail: str | None = None
+    is_timezone_assumed: bool = False
+    body: bytes = field(default=b"", repr=False)
+
+
+class LandingFolder:
+    """The folder of one process; use ``open_landing``."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._next = 1 + max((int(file.name.split(".")[0]) for file in _answer_files(path)), default=0)
+
+    def add(self, landed: Landed) -> None:
+        """Put one answer on disk, for good, before returning. Raises LakeError if that fails."""
+        header = asdict(landed)
+        del header["body"]
+        header["sha256"] = hashlib.sha256(landed.body).hexdigest()
+        content = json.dumps(header, default=_as_text).encode() + b"\n" + landed.body
+        final = self.path / f"{self._next:08d}{SUFFIX}"
+        self._next += 1
+        try:
+            with atomic_file(final) as temporary:
+                # Level 1: answers live for minutes, and the lake compresses for good.
+                temporary.write_bytes(gzip.compress(content, compresslevel=1, mtime=0))
+        except OSError as error:
+            raise LakeError(f"{final} cannot be written: {error.strerror or error}") from error
+
+    def read(self) -> list[Landed]:
+        """Every answer in the folder, in order; damaged files are set aside under another name."""
+        return [landed for file in _answer_files(self.path) if (landed := _read(file)) is not None]
+
+    def clear(self) -> None:
+        """Delete the answers, after they have been committed."""
+        for file in _answer_files(self.path):
+            file.unlink()
+        sync_directory(self.path)
+
+
+@contextmanager
+def open_landing(root: Path, name: str) -> Iterator[LandingFolder]:
+    """The process's own folder, locked until the end of the block and then removed if nothing is left in it."""
+    path = root / name
+    with file_lock(path / LOCK_NAME):
+        try:
+            yield LandingFolder(path)
+        finally:
+            _remove_if_empty(path)
+
+
+@contextmanager
+def abandoned_folders(root: Path) -> Iterator[list[LandingFolder]]:
+    """The folders that no living process holds, held until the end of the block, oldest first."""
+    with ExitStack() as stack:
+        folders = []
+        for path in sorted(root.iterdir()) if root.is_dir() else []:
+            if not path.is_dir():
+                continue
+            with suppress(LockBusyError, FileNotFoundError):
+                stack.enter_context(file_lock(path / LOCK_NAME, blocking=False))
+                folders.append(LandingFolder(path))
+        yield folders
+        for folder in folders:
+            _remove_if_empty(folder.path)
+
+
+def _remove_if_empty(path: Path) -> None:
+    if _answer_files(path):
+        return
+    for leftover in path.glob(".*.tmp"):
+        leftover.unlink(missing_ok=True)
+    with suppress(OSError):  # a damaged file that was set aside stays for a person to look at
+        if [entry.name for entry in path.iterdir()] == [LOCK_NAME]:
+            (path / LOCK_NAME).unlink()
+            path.rmdir()
+
+
+def _answer_files(path: Path) -> list[Path]:
+    return sorted(path.glob(f"*{SUFFIX}"))
+
+
+def _read(file: Path) -> Landed | None:
+    try:
+        header_line, _, body = gzip.decompress(file.read_bytes()).partition(b"\n")
+        header: dict[str, Any] = json.loads(header_line)
+        if header.pop("sha256") != hashlib.sha256(body).hexdigest():
+            raise ValueError("its checksum does not fit")
+        for name in ("first_day", "last_day"):
+            header[name] = date.fromisoformat(header[name])
+        for name in ("received_at_utc", "asked_from_utc", "asked_until_utc", "exists_from_utc"):
+            header[name] = datetime.fromisoformat(header[name]) if header[name] else None
+        return Landed(**header, body=body)
+    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        aside = file.with_suffix(".damaged")
+        file.replace(aside)
+        logger.warning("%s was damaged (%s); set aside as %s, its window will be asked again", file, error, aside.name)
+        return None
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    raise TypeError(f"not part of a landing header: {type(value).__name__}")

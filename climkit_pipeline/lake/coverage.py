@@ -1,0 +1,183 @@
+"""How complete a day is, per site and subject: the law that planner, status and quality read instead of counting rows.
+
+States: ``complete`` (every period that exists is there) · ``gap`` (periods older than 48 h are missing, their bounds
+are recorded) · ``empty`` (nothing there, and nothing known from before) · ``pending`` (asked before the day had
+ended, or only periods younger than 48 h are missing) · ``failed`` (the call did not succeed).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import polars as pl
+
+from climkit_pipeline.domain.periods import Period
+from climkit_pipeline.lake.schemas import COVERAGE_SCHEMA
+
+COMPLETE = "complete"
+GAP = "gap"
+EMPTY = "empty"
+PENDING = "pending"
+FAILED = "failed"
+STATES = (COMPLETE, GAP, EMPTY, PENDING, FAILED)
+
+LATE_DATA = timedelta(hours=48)
+"""How long gateways may take to deliver (offline meters, radio networks): younger periods are late, not missing."""
+
+DAILY_MINUTES = 1440
+
+
+@dataclass(frozen=True, slots=True)
+class DayCoverage:
+    """One row of a day's coverage; field names are the columns of COVERAGE_SCHEMA."""
+
+    site_id: str
+    subject_id: str
+    first_asked_at_utc: datetime
+    last_asked_at_utc: datetime
+    last_changed_at_utc: datetime | None = None
+    interval_minutes: int | None = None
+    expected: int | None = None
+    received: int = 0
+    state: str = PENDING
+    gaps: tuple[Period, ...] = ()
+    equal_answers: int = 0
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What is expected of a day and what is there."""
+
+    expected: int | None
+    received: int
+    state: str
+    gaps: tuple[Period, ...] = ()
+
+
+def expected_intervals(day: Period, minutes: int, exists_from: datetime | None) -> list[Period]:
+    """The intervals of a local day at a step of ``minutes`` that lie after the site's creation.
+
+    A daily step means one interval as long as the day, 23 to 25 hours.
+    """
+    intervals = [day] if minutes == DAILY_MINUTES else list(day.intervals(timedelta(minutes=minutes)))
+    return [interval for interval in intervals if exists_from is None or interval.start_utc >= exists_from]
+
+
+def assess_intervals(
+    day: Period,
+    starts: set[datetime],
+    *,
+    minutes: int,
+    asked_at: datetime,
+    exists_from: datetime | None,
+    is_known_before: bool,
+) -> Assessment:
+    """The state of one subject's day of intervals, given the starts of its current rows."""
+    expected = expected_intervals(day, minutes, exists_from)
+    missing = [interval for interval in expected if interval.start_utc not in starts]
+    received = len(starts)
+    if asked_at < day.end_utc:
+        return Assessment(len(expected), received, PENDING)
+    if not missing:
+        return Assessment(len(expected), received, COMPLETE)
+    overdue = [interval for interval in missing if interval.end_utc <= asked_at - LATE_DATA]
+    if len(overdue) < len(missing):
+        return Assessment(len(expected), received, PENDING, stretches(overdue))
+    if not starts and not is_known_before:
+        return Assessment(len(expected), 0, EMPTY)
+    return Assessment(len(expected), received, GAP, stretches(missing))
+
+
+def assess_readings(day: Period, instants: set[datetime], *, asked_at: datetime, is_known_before: bool) -> Assessment:
+    """The state of one subject's day of readings, whose rhythm nobody promises: any reading makes it complete."""
+    if asked_at < day.end_utc:
+        return Assessment(None, len(instants), PENDING)
+    is_young = day.end_utc > asked_at - LATE_DATA
+    if is_young and day.end_utc not in instants:
+        return Assessment(None, len(instants), PENDING)
+    if instants:
+        return Assessment(None, len(instants), COMPLETE)
+    if is_known_before:
+        return Assessment(None, 0, GAP, (day,))
+    return Assessment(None, 0, EMPTY)
+
+
+def stretches(intervals: Iterable[Period]) -> tuple[Period, ...]:
+    """Adjacent intervals joined, in order."""
+    joined: list[Period] = []
+    for interval in sorted(intervals):
+        if joined and joined[-1].end_utc == interval.start_utc:
+            joined[-1] = Period(joined[-1].start_utc, interval.end_utc)
+        else:
+            joined.append(interval)
+    return tuple(joined)
+
+
+def after_answer(
+    known: DayCoverage | None,
+    assessment: Assessment,
+    *,
+    site_id: str,
+    subject_id: str,
+    asked_at: datetime,
+    day_end: datetime,
+    has_changed: bool,
+    is_whole_day: bool,
+    minutes: int | None,
+    detail: str | None = None,
+) -> DayCoverage:
+    """The row after an answer. ``equal_answers`` counts whole-day answers since the day ended that said the same."""
+    row = known or DayCoverage(site_id, subject_id, asked_at, asked_at)
+    if not is_whole_day or asked_at < day_end:
+        equal = 0 if has_changed else row.equal_answers
+    else:
+        equal = 1 if has_changed else row.equal_answers + 1
+    return replace(
+        row,
+        first_asked_at_utc=min(row.first_asked_at_utc, asked_at),
+        last_asked_at_utc=max(row.last_asked_at_utc, asked_at),
+        last_changed_at_utc=max(filter(None, (row.last_changed_at_utc, asked_at)))
+        if has_changed
+        else row.last_changed_at_utc,
+        interval_minutes=minutes,
+        expected=assessment.expected,
+        received=assessment.received,
+        state=assessment.state,
+        gaps=assessment.gaps,
+        equal_answers=equal,
+        detail=detail,
+    )
+
+
+def after_failure(
+    known: DayCoverage | None, *, site_id: str, subject_id: str, asked_at: datetime, detail: str
+) -> DayCoverage:
+    """The row after a call that failed: a day that was known keeps its state, one that was not is ``failed``."""
+    row = known or DayCoverage(site_id, subject_id, asked_at, asked_at, state=FAILED)
+    keeps_state = row.state in {COMPLETE, GAP, EMPTY}
+    return replace(row, state=row.state if keeps_state else FAILED, detail=detail)
+
+
+def to_frame(rows: Iterable[DayCoverage]) -> pl.DataFrame:
+    """Coverage rows as a frame with the columns of COVERAGE_SCHEMA."""
+    records: list[dict[str, Any]] = [
+        {
+            **{name: getattr(row, name) for name in COVERAGE_SCHEMA if name != "gaps"},
+            "gaps": [{"gap_start_utc": gap.start_utc, "gap_end_utc": gap.end_utc} for gap in row.gaps],
+        }
+        for row in rows
+    ]
+    return pl.DataFrame(records, schema=COVERAGE_SCHEMA)
+
+
+def from_frame(frame: pl.DataFrame) -> dict[tuple[str, str], DayCoverage]:
+    """The rows of a coverage frame by site and subject."""
+    rows = {}
+    for record in frame.select(list(COVERAGE_SCHEMA)).iter_rows(named=True):
+        gaps = tuple(Period(gap["gap_start_utc"], gap["gap_end_utc"]) for gap in record.pop("gaps") or ())
+        rows[record["site_id"], record["subject_id"]] = DayCoverage(**record, gaps=gaps)
+    return rows

@@ -1,0 +1,186 @@
+"""The day file: the ledger of one dataset and one local day, holding every version of every row.
+
+Here: merging answers into a day, reading and writing its file. Not here: which answers there are
+(``ingest.commit``), or how complete a day is (``lake.coverage``).
+
+A row is never overwritten: a changed value closes the old row (``superseded_at_utc``) and adds a new one; an equal
+value writes nothing. The rows are therefore a function of what was answered when, not of the order of commits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+
+from climkit_pipeline.errors import LakeError
+from climkit_pipeline.files import atomic_file
+from climkit_pipeline.lake.layout import EMPTY_PARTITION, Layout
+from climkit_pipeline.lake.schemas import COVERAGE_SCHEMA, DATASETS, Dataset
+
+COMPRESSION_LEVEL = 3
+
+
+def merge_versions(
+    dataset: Dataset,
+    existing: pl.DataFrame,
+    answered: pl.DataFrame,
+    *,
+    last_asked: pl.DataFrame | None = None,
+    withdrawn: pl.DataFrame | None = None,
+) -> pl.DataFrame:
+    """All versions of the day after ``answered``, ordered by key and time; equal to ``existing`` if nothing is new.
+
+    ``existing`` has the columns of ``dataset.schema``. ``answered`` has them without ``superseded_at_utc``; its
+    ``fetched_at_utc`` is when the answer came, and a key occurs at most once per answer. ``last_asked`` (site_id, the
+    subject column, last_asked_at_utc) tells when each subject's latest committed answer came: an older answer that
+    arrives late then becomes history. ``withdrawn`` (the key, ``fetched_at_utc``) closes rows without a successor.
+    """
+    key = list(dataset.key)
+    touched = answered.select(key) if withdrawn is None else pl.concat([answered.select(key), withdrawn.select(key)])
+    touched = touched.unique()
+    known = existing.join(touched, on=key, how="semi")
+    if withdrawn is None and _says_nothing_new(dataset, known, answered):
+        return existing
+    events = _events(dataset, known, answered, last_asked, withdrawn)
+    return pl.concat([existing.join(touched, on=key, how="anti"), _versions(dataset, events)]).sort(
+        *key, "fetched_at_utc"
+    )
+
+
+def _says_nothing_new(dataset: Dataset, known: pl.DataFrame, answered: pl.DataFrame) -> bool:
+    """Whether every answered row equals the current one and is no older: the usual case, and the cheap one."""
+    compared = [*dataset.values, "extra"]
+    current = known.filter(pl.col("superseded_at_utc").is_null())
+    both = answered.join(current, on=list(dataset.key), how="left", suffix="_known")
+    equal = [pl.col(column).eq_missing(pl.col(f"{column}_known")) for column in compared]
+    confirmed = both.filter(
+        pl.all_horizontal(equal) & (pl.col("fetched_at_utc") >= pl.col("fetched_at_utc_known")).fill_null(value=False)
+    )
+    return confirmed.height == answered.height
+
+
+def _events(
+    dataset: Dataset,
+    known: pl.DataFrame,
+    answered: pl.DataFrame,
+    last_asked: pl.DataFrame | None,
+    withdrawn: pl.DataFrame | None,
+) -> pl.DataFrame:
+    """What was said when, per key: a value from an instant on, or (``is_end``) that the row is gone."""
+    key, compared = list(dataset.key), [*dataset.values, "extra"]
+    starts = known.select(*key, *compared, "fetched_at_utc", pl.lit(value=False).alias("is_end"))
+    closed = known.filter(pl.col("superseded_at_utc").is_not_null()).select(*key, "superseded_at_utc")
+    ends = closed.join(
+        known.select(*key, pl.col("fetched_at_utc").alias("superseded_at_utc")),
+        on=[*key, "superseded_at_utc"],
+        how="anti",
+    ).rename({"superseded_at_utc": "fetched_at_utc"})
+    parts = [
+        starts,
+        answered.select(*key, *compared, "fetched_at_utc", pl.lit(value=False).alias("is_end")),
+        ends.with_columns(is_end=True),
+    ]
+    if withdrawn is not None:
+        parts.append(withdrawn.select(*key, "fetched_at_utc", pl.lit(value=True).alias("is_end")))
+    if last_asked is not None:
+        # Equal answers leave no row, so a late one is placed before the latest by repeating what that one confirmed.
+        subject = list(dict.fromkeys(("site_id", dataset.subject)))
+        late = answered.join(last_asked, on=subject).filter(pl.col("fetched_at_utc") < pl.col("last_asked_at_utc"))
+        current = known.filter(pl.col("superseded_at_utc").is_null()).drop("fetched_at_utc")
+        confirmed = current.join(late.select(*key, "last_asked_at_utc").unique(), on=key)
+        parts.append(
+            confirmed.rename({"last_asked_at_utc": "fetched_at_utc"}).select(
+                *key, *compared, "fetched_at_utc", pl.lit(value=False).alias("is_end")
+            )
+        )
+    return pl.concat(parts, how="diagonal").sort(*key, "fetched_at_utc", "is_end")
+
+
+def _versions(dataset: Dataset, events: pl.DataFrame) -> pl.DataFrame:
+    """Versions from events: equal neighbours are one, each version ends where the next event begins."""
+    key = list(dataset.key)
+    compared = [*dataset.values, "extra", "is_end"]
+    same_key = pl.all_horizontal([pl.col(column).eq_missing(pl.col(column).shift(1)) for column in key])
+    same_value = pl.all_horizontal([pl.col(column).eq_missing(pl.col(column).shift(1)) for column in compared])
+    kept = events.with_row_index("position").filter((pl.col("position") == 0) | ~(same_key & same_value))
+    next_is_same_key = pl.all_horizontal([pl.col(column).eq_missing(pl.col(column).shift(-1)) for column in key])
+    versions = kept.with_columns(superseded_at_utc=pl.when(next_is_same_key).then(pl.col("fetched_at_utc").shift(-1)))
+    return versions.filter(~pl.col("is_end")).select(list(dataset.schema))
+
+
+def current_rows(versions: pl.DataFrame) -> pl.DataFrame:
+    """The rows that nothing has superseded."""
+    return versions.filter(pl.col("superseded_at_utc").is_null())
+
+
+def read_day(layout: Layout, dataset: Dataset, day: date) -> pl.DataFrame:
+    """Every version of the day's rows; no row if the day has no file. Raises LakeError for an unreadable file."""
+    return _read(layout.data_file(dataset.name, day), dataset.schema)
+
+
+def write_day(layout: Layout, dataset: Dataset, day: date, versions: pl.DataFrame) -> None:
+    """Replace the day's file in one step."""
+    _write(layout.data_file(dataset.name, day), versions)
+
+
+def read_coverage_day(layout: Layout, dataset: Dataset, day: date) -> pl.DataFrame:
+    """The day's coverage, columns as in COVERAGE_SCHEMA; no row if nothing was ever asked."""
+    return _read(layout.coverage_file(dataset.name, day), COVERAGE_SCHEMA)
+
+
+def write_coverage_day(layout: Layout, dataset: Dataset, day: date, coverage: pl.DataFrame) -> None:
+    """Replace the day's coverage in one step."""
+    _write(layout.coverage_file(dataset.name, day), coverage.sort("site_id", "subject_id"))
+
+
+def write_empty_files(layout: Layout) -> None:
+    """Give every dataset its files without rows, which readers rely on; keeps those that are there."""
+    for dataset in DATASETS.values():
+        partition = layout.dataset(dataset.name) / EMPTY_PARTITION
+        for name, schema in (("data.parquet", dataset.schema), ("coverage.parquet", COVERAGE_SCHEMA)):
+            if not (partition / name).exists():
+                _write(partition / name, pl.DataFrame(schema=schema))
+
+
+def days_on_disk(layout: Layout, dataset: Dataset) -> list[date]:
+    """The local days that have a partition, oldest first."""
+    folder = layout.dataset(dataset.name)
+    if not folder.is_dir():
+        return []
+    names = (entry.name.removeprefix("day=") for entry in folder.iterdir() if entry.name != EMPTY_PARTITION)
+    return sorted(date.fromisoformat(name) for name in names if len(name) == 10)
+
+
+def read_coverage(layout: Layout, dataset: Dataset, days: Iterable[date] | None = None) -> pl.DataFrame:
+    """Coverage of many days (all, unless ``days`` says which), with ``local_date`` as the first column."""
+    wanted = days_on_disk(layout, dataset) if days is None else days
+    frames = [
+        read_coverage_day(layout, dataset, day).select(pl.lit(day).alias("local_date"), pl.all())
+        for day in wanted
+        if layout.coverage_file(dataset.name, day).exists()
+    ]
+    empty = pl.DataFrame(schema={"local_date": pl.Date, **COVERAGE_SCHEMA})
+    return pl.concat([empty, *frames])
+
+
+def _read(path: Path, schema: dict[str, pl.DataType | type[pl.DataType]]) -> pl.DataFrame:
+    try:
+        # The hive folder holds the day; the file itself must hold exactly the dataset's columns.
+        return pl.read_parquet(path, hive_partitioning=False, columns=list(schema))
+    except FileNotFoundError:
+        return pl.DataFrame(schema=schema)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise LakeError(
+            f"{path} cannot be read ({type(error).__name__}): restore it from a backup, or remove it"
+        ) from error
+
+
+def _write(path: Path, frame: pl.DataFrame) -> None:
+    try:
+        with atomic_file(path) as temporary:
+            frame.write_parquet(temporary, compression="zstd", compression_level=COMPRESSION_LEVEL, statistics=True)
+    except OSError as error:
+        raise LakeError(f"{path} cannot be written: {error.strerror or error}") from error

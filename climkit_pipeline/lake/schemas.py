@@ -1,0 +1,207 @@
+"""The columns of every dataset: the contract between ingestion and the SQL models.
+
+Here: names, types, keys and order. Not here: how files are merged (``lake.day_files``) or where they lie
+(``lake.layout``). Energies are kWh, volumes m3, as the API states them; instants are UTC.
+
+Every row carries ``extra`` (unknown fields as JSON text), ``fetched_at_utc`` (when this value was first seen) and
+``superseded_at_utc`` (when another value replaced it; null = current).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+INSTANT = pl.Datetime("us", "UTC")
+
+VERSION_COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
+    "extra": pl.String,
+    "fetched_at_utc": INSTANT,
+    "superseded_at_utc": INSTANT,
+}
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One dataset of the lake.
+
+    ``subject`` names the column that, with ``site_id``, says what one API call is about; ``time`` the column that
+    orders rows inside a day (None for snapshots); ``columns`` holds the measured or described columns, key first.
+    """
+
+    name: str
+    kind: str
+    """``snapshot``, ``interval`` or ``reading``."""
+    subject: str
+    time: str | None
+    columns: dict[str, pl.DataType | type[pl.DataType]]
+    description: str
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The columns that identify a row, whatever its version."""
+        parts = dict.fromkeys(("site_id", self.subject))
+        return (*parts, self.time) if self.time else tuple(parts)
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The columns whose change makes a new version."""
+        return tuple(column for column in self.columns if column not in self.key)
+
+    @property
+    def schema(self) -> dict[str, pl.DataType | type[pl.DataType]]:
+        """All columns of a day file, in order."""
+        return {**self.columns, **VERSION_COLUMNS}
+
+
+SITES = Dataset(
+    name="sites",
+    kind="snapshot",
+    subject="site_id",
+    time=None,
+    columns={
+        "site_id": pl.String,
+        "site_ref": pl.String,
+        "site_name": pl.String,
+        "street_name": pl.String,
+        "street_number": pl.String,
+        "postal_code": pl.String,
+        "city": pl.String,
+        "created_at_utc": INSTANT,
+        "latitude": pl.Float64,
+        "longitude": pl.Float64,
+        "timezone": pl.String,
+        "is_timezone_assumed": pl.Boolean,
+    },
+    description="One row per site as listed on that day.",
+)
+
+METERS = Dataset(
+    name="meters",
+    kind="snapshot",
+    subject="meter_id",
+    time=None,
+    columns={
+        "site_id": pl.String,
+        "meter_id": pl.String,
+        "meter_name": pl.String,
+        "meter_type": pl.String,
+        "meter_mode": pl.String,
+        "primary_address": pl.Int64,
+        "is_rule_meter": pl.Boolean,
+    },
+    description="One row per meter as listed on that day.",
+)
+
+SENSORS = Dataset(
+    name="sensors",
+    kind="snapshot",
+    subject="sensor_id",
+    time=None,
+    columns={
+        "site_id": pl.String,
+        "sensor_id": pl.String,
+        "sensor_name": pl.String,
+        "sensor_type": pl.String,
+        "unit": pl.String,
+        "model": pl.String,
+    },
+    description="One row per sensor as listed on that day.",
+)
+
+SITE_INTERVALS = Dataset(
+    name="site_intervals",
+    kind="interval",
+    subject="meter_type",
+    time="interval_start_utc",
+    columns={
+        "site_id": pl.String,
+        "meter_type": pl.String,
+        "interval_start_utc": INSTANT,
+        "interval_end_utc": INSTANT,
+        "consumption": pl.Float64,
+        "production": pl.Float64,
+        "grid_import": pl.Float64,
+        "self_consumption": pl.Float64,
+        "grid_export": pl.Float64,
+        "storage_charge": pl.Float64,
+        "storage_discharge": pl.Float64,
+    },
+    description="Validated series of a site per meter type, 15 minutes, kWh or m3 per interval.",
+)
+
+METER_INTERVALS = Dataset(
+    name="meter_intervals",
+    kind="interval",
+    subject="meter_id",
+    time="interval_start_utc",
+    columns={
+        "site_id": pl.String,
+        "meter_id": pl.String,
+        "interval_start_utc": INSTANT,
+        "interval_end_utc": INSTANT,
+        "total": pl.Float64,
+        "solar": pl.Float64,
+        "grid": pl.Float64,
+    },
+    description="Validated series of a meter, 15 minutes, kWh or m3 per interval.",
+)
+
+METER_INDICES = Dataset(
+    name="meter_indices",
+    kind="reading",
+    subject="meter_id",
+    time="read_at_utc",
+    columns={
+        "site_id": pl.String,
+        "meter_id": pl.String,
+        "read_at_utc": INSTANT,
+        "index_import_kwh": pl.Float64,
+        "index_export_kwh": pl.Float64,
+        "heat_kwh": pl.Float64,
+        "volume_m3": pl.Float64,
+    },
+    description="Raw readings of a physical meter: cumulative register indices, or interval values of a load curve.",
+)
+
+SENSOR_READINGS = Dataset(
+    name="sensor_readings",
+    kind="reading",
+    subject="sensor_id",
+    time="read_at_utc",
+    columns={
+        "site_id": pl.String,
+        "sensor_id": pl.String,
+        "read_at_utc": INSTANT,
+        "reading": pl.Float64,
+    },
+    description="Readings of a sensor, in the unit that its listing states.",
+)
+
+DATASETS: dict[str, Dataset] = {
+    dataset.name: dataset
+    for dataset in (SITES, METERS, SENSORS, SITE_INTERVALS, METER_INTERVALS, METER_INDICES, SENSOR_READINGS)
+}
+SNAPSHOTS = tuple(dataset for dataset in DATASETS.values() if dataset.kind == "snapshot")
+SERIES = tuple(dataset for dataset in DATASETS.values() if dataset.kind != "snapshot")
+
+COVERAGE_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "site_id": pl.String,
+    # The meter, sensor or meter type that was asked for; for snapshots the site itself.
+    "subject_id": pl.String,
+    "first_asked_at_utc": INSTANT,
+    "last_asked_at_utc": INSTANT,
+    "last_changed_at_utc": INSTANT,
+    "interval_minutes": pl.Int32,
+    # Rows that must exist that day (null where that is unknown: readings, snapshots) and current rows held.
+    "expected": pl.Int32,
+    "received": pl.Int32,
+    # complete, gap, empty, pending or failed
+    "state": pl.String,
+    "gaps": pl.List(pl.Struct({"gap_start_utc": INSTANT, "gap_end_utc": INSTANT})),
+    # Answers in a row, asked after the day had ended, that said the same.
+    "equal_answers": pl.Int32,
+    "detail": pl.String,
+}
+"""One row per site and subject in every ``coverage.parquet``."""

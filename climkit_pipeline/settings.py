@@ -1,0 +1,130 @@
+"""Every setting of the pipeline: environment variables, or a ``.env`` file in the working directory.
+
+Here: names, defaults, what is accepted and the one line that says so. Not here: what a setting does.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+import platformdirs
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from climkit_pipeline.errors import ConfigurationError
+
+PUBLIC_BASE_URL = "https://api.climkit.io/api/v1"
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+PREFIX = "CLIMKIT_"
+
+IdList = Annotated[tuple[str, ...], NoDecode]
+
+
+def is_loopback(base_url: str) -> bool:
+    """Whether the base URL points at this machine."""
+    return urlsplit(base_url).hostname in LOOPBACK_HOSTS
+
+
+class Settings(BaseSettings):
+    """The settings of one process; each ``description`` says what is accepted."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
+
+    base_url: str = Field(PUBLIC_BASE_URL, description="an https URL (http only for this machine)")
+    username: str = Field("", description="the API user's name, as the provider gave it")
+    password: SecretStr = Field(SecretStr(""), description="the API user's password")
+    data_dir: Path = Field(Path("data"), description="a directory that can be written", validate_default=True)
+    timezone: str = Field("Europe/Zurich", description="an IANA time zone such as Europe/Zurich")
+    start_date: date = Field(date(2024, 1, 1), description="a date such as 2024-01-01")
+    requests_per_second: float = Field(1.0, gt=0, le=1000, description="a number above 0, up to 1000")
+    max_in_flight: int = Field(1, ge=1, le=32, description="a whole number from 1 to 32")
+    lookback_days: int = Field(14, ge=1, le=366, description="a whole number from 1 to 366")
+    window_days: int = Field(31, ge=1, le=366, description="a whole number from 1 to 366")
+    close_after_days: int = Field(10, ge=0, le=366, description="a whole number from 0 to 366")
+    sites: IdList = Field((), description="site ids separated by commas, or nothing for all")
+    sites_exclude: IdList = Field((), description="site ids separated by commas, or nothing")
+    publish_months: int | None = Field(None, ge=1, description="a whole number of months, or nothing for all")
+    state_dir: Path = Field(
+        Path(platformdirs.user_state_dir("climkit")),
+        description="a directory that every process of this user can write",
+        validate_default=True,
+    )
+
+    @field_validator("base_url")
+    @classmethod
+    def _check_base_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.password:
+            raise ValueError("not a web address without credentials")
+        if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
+            raise ValueError("http would send the password in the clear")
+        return value.rstrip("/")
+
+    @field_validator("timezone")
+    @classmethod
+    def _check_timezone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, OSError, ValueError) as error:  # a name unknown, a folder, a path
+            raise ValueError("no such time zone") from error
+        return value
+
+    @field_validator("data_dir", "state_dir")
+    @classmethod
+    def _resolve(cls, value: Path) -> Path:
+        return value.expanduser().resolve()
+
+    @field_validator("sites", "sites_exclude", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:  # noqa: ANN401 - whatever the environment holds
+        return tuple(re.split(r"[,\s]+", value.strip())) if isinstance(value, str) and value.strip() else value or ()
+
+    @field_validator("publish_months", mode="before")
+    @classmethod
+    def _nothing_means_all(cls, value: Any) -> Any:  # noqa: ANN401 - whatever the environment holds
+        return None if value == "" else value
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone that decides when a daily partition comes into being."""
+        return ZoneInfo(self.timezone)
+
+    def wants_site(self, site_id: str) -> bool:
+        """Whether the settings include this site."""
+        return (not self.sites or site_id in self.sites) and site_id not in self.sites_exclude
+
+    def require_credentials(self) -> None:
+        """Raise ConfigurationError unless user name and password are there."""
+        missing = [
+            f"{PREFIX}{name}"
+            for name, given in (("USERNAME", self.username), ("PASSWORD", self.password.get_secret_value()))
+            if not given
+        ]
+        if missing:
+            raise ConfigurationError(f"{' and '.join(missing)} must be set to call the API (environment or .env)")
+
+
+def load_settings(**overrides: Any) -> Settings:  # noqa: ANN401 - one keyword per setting
+    """The settings of the environment, with ``overrides`` (by field name) on top.
+
+    Raises ConfigurationError with one line that names the variable, the value where it is no secret, and what is
+    accepted.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise ConfigurationError(_explain(error)) from None  # the original would repeat a secret value
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    name = str(first["loc"][0])
+    field = Settings.model_fields[name]
+    shown = "" if name == "password" else f" is {str(first['input'])!r}"
+    reason = f" ({first['msg'].removeprefix('Value error, ')})" if first["type"] == "value_error" else ""
+    return f"{PREFIX}{name.upper()}{shown}{reason}; accepted: {field.description}"

@@ -1,0 +1,24 @@
+"""A Climkit API on loopback with known truth: for the demo, for tests, and for rehearsals without an account.
+
+``World`` holds sites, meters and what they truly counted; ``SimulatorServer`` serves it in the documented shapes;
+``FaultPlan`` breaks answers on purpose. Standard library and ``climkit_pipeline.domain`` only.
+"""
+
+from climkit_pipeline.simulator.faults import Fault, FaultPlan, Request
+from climkit_pipeline.simulator.server import Call, SimulatorServer
+from climkit_pipeline.simulator.world import LoadCurve, Meter, MonthTruth, Sensor, Site, SiteTruth, World
+
+__all__ = [
+    "Call",
+    "Fault",
+    "FaultPlan",
+    "LoadCurve",
+    "Meter",
+    "MonthTruth",
+    "Request",
+    "Sensor",
+    "SimulatorServer",
+    "Site",
+    "SiteTruth",
+    "World",
+]

@@ -1,0 +1,396 @@
+"""What the API answers: the documented shapes, made from a world. No network, no faults.
+
+Conventions of the documentation: windows are stated in UTC, rows are stamped with the site's local offset; frequency
+``15T`` and raw data carry the **end** of their period, every other frequency the **start** of its local period.
+Only periods that are over are answered, and nothing before the site's creation.
+
+Which bound of a window is included is not documented. ``WindowBounds`` says it for stamps at the end of a period:
+``(]``, ``[)`` or ``[]``. A stamp at the start of a period covers what follows, so ``t_s`` itself is always included
+there and ``t_e`` only under ``[]``. A period that begins inside the window is answered whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from itertools import pairwise
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from climkit_pipeline.domain.meters import (
+    CHARGE_POINT,
+    ELECTRICITY,
+    SITE_SERIES_TYPES,
+    SPLIT_TYPES,
+)
+from climkit_pipeline.domain.periods import local_midnight_utc, next_month
+from climkit_pipeline.simulator.profiles import (
+    QUARTERS_PER_DAY,
+    SECONDS_PER_QUARTER,
+    instant,
+    quarter_of,
+)
+from climkit_pipeline.simulator.registers import MICRO_PER_UNIT, feed_in, solar, steps
+from climkit_pipeline.simulator.sites import Meter, Site
+from climkit_pipeline.simulator.world import World
+
+WindowBounds = Literal["(]", "[)", "[]"]
+ListingForm = Literal["objects", "oid", "strings"]
+Row = dict[str, object]
+
+WINDOW_BOUNDS: tuple[WindowBounds, ...] = ("(]", "[)", "[]")
+FREQUENCIES = ("15T", "H", "D", "M", "Y")
+DEFAULT_WINDOW = timedelta(hours=24)
+
+
+class RefusedError(Exception):
+    """The call gets another status than 200, and the text as its reason."""
+
+    def __init__(self, reason: str, *, status: int) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class BadRequestError(RefusedError):
+    """The call is not one that the documentation allows."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, status=400)
+
+
+class UnknownError(RefusedError):
+    """There is no such site, meter or sensor."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, status=404)
+
+
+@dataclass(frozen=True)
+class Window:
+    """What a call asks for; None stands for what it left out."""
+
+    t_s: datetime | None = None
+    t_e: datetime | None = None
+    frequency: str = "15T"
+
+
+def parse_window(asked: dict[str, object]) -> Window:
+    """The window of a request's parameters; BadRequestError names what is wrong with them."""
+    t_s, t_e = (_parse_instant(name, asked.get(name)) for name in ("t_s", "t_e"))
+    if t_s is not None and t_e is not None and t_e < t_s:
+        raise BadRequestError("t_e lies before t_s")
+    frequency = asked.get("sampling_frequency")
+    if frequency is None:
+        frequency = "15T"
+    if frequency not in FREQUENCIES:
+        raise BadRequestError(f"sampling_frequency must be one of {', '.join(FREQUENCIES)}")
+    return Window(t_s, t_e, str(frequency))
+
+
+def _parse_instant(name: str, text: object) -> datetime | None:
+    if text is None:
+        return None
+    if not isinstance(text, str):
+        raise BadRequestError(f"{name} must be an ISO datetime")
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise BadRequestError(f"{name} must be an ISO datetime") from error
+    if moment.tzinfo is not None:
+        raise BadRequestError(f"{name} must be tz-naive, in UTC")
+    if not 1900 < moment.year < 9000:
+        raise BadRequestError(f"{name} lies outside any calendar in use")
+    return moment.replace(tzinfo=UTC)
+
+
+@lru_cache(maxsize=4096)
+def _stamps(zone: ZoneInfo, day: int) -> tuple[str, ...]:
+    start = day * QUARTERS_PER_DAY
+    return tuple(instant(start + at).astimezone(zone).isoformat(" ") for at in range(QUARTERS_PER_DAY))
+
+
+def stamp(zone: ZoneInfo, quarter: int) -> str:
+    """An instant as the API writes it: local time with its offset, ``2026-03-22 05:30:00+01:00``."""
+    day, at = divmod(quarter, QUARTERS_PER_DAY)
+    return _stamps(zone, day)[at]
+
+
+class Answers:
+    """The data calls of the API, each answering what would be sent as JSON."""
+
+    def __init__(
+        self,
+        world: World,
+        *,
+        window_bounds: WindowBounds = "(]",
+        wide_columns: bool = False,
+        listing_form: ListingForm = "objects",
+    ) -> None:
+        if window_bounds not in WINDOW_BOUNDS:
+            raise ValueError(f"window_bounds must be one of {', '.join(WINDOW_BOUNDS)}, not {window_bounds!r}")
+        self._world = world
+        self._bounds = window_bounds
+        self._wide_columns = wide_columns
+        self._listing_form = listing_form
+
+    def all_installations(self) -> list[object]:
+        """All sites: documented as objects, seen as bare ids; ``listing_form`` chooses."""
+        sites = self._world.sites
+        if self._listing_form == "strings":
+            return [site.site_id for site in sites]
+        if self._listing_form == "oid":
+            return [{"_id": {"$oid": site.site_id}, "name": site.name} for site in sites]
+        return [{"id": site.site_id, "site_ref": site.site_ref, "name": site.name} for site in sites]
+
+    def installation_infos(self, site_id: str) -> Row:
+        """The parameters of one site."""
+        site = self._site(site_id)
+        created = local_midnight_utc(site.created, site.zone).astimezone(site.zone)
+        return {
+            "site_ref": site.site_ref,
+            "name": site.name,
+            "address": {
+                "street_name": site.street_name,
+                "street_number": site.street_number,
+                "city": site.city,
+                "postal_code": site.postal_code,
+            },
+            "creation_date": created.isoformat(),
+            "latitude": site.latitude,
+            "longitude": site.longitude,
+            "timezone": site.zone.key,
+        }
+
+    def meter_info(self, site_id: str) -> list[Row]:
+        """All meters of a site."""
+        return [
+            {
+                "id": meter.id,
+                "type": meter.type,
+                "name": meter.name,
+                "mode": meter.mode,
+                "prim_ad": meter.prim_ad,
+                "is_rule_meter": meter.is_rule_meter,
+            }
+            for meter in self._site(site_id).meters
+        ]
+
+    def sensors_list(self, site_id: str) -> list[Row]:
+        """All sensors of a site."""
+        return [
+            {"id": sensor.id, "name": sensor.name, "type": sensor.type, "unit": sensor.unit, "model": sensor.model}
+            for sensor in self._site(site_id).sensors
+        ]
+
+    def site_data(self, site_id: str, meter_type: str, window: Window) -> list[Row]:
+        """The series of a site for one type; empty where the site has no meter of that type.
+
+        Electricity counts every consumption meter that is no rule meter, charge points included: only so is
+        ``from_ext`` the withdrawal of the grid meter, from which the provider deduces production.
+        """
+        site = self._site(site_id)
+        if meter_type not in SITE_SERIES_TYPES:
+            raise BadRequestError(f"the type must be one of {', '.join(SITE_SERIES_TYPES)}")
+        consumers = [
+            meter
+            for meter in (site.counted_consumers if meter_type in SPLIT_TYPES else site.meters)
+            if meter_type in (meter.type, ELECTRICITY)
+        ]
+        if not any(meter.type == meter_type for meter in site.meters):
+            return []
+        starts, ends, stamps = self._periods(site, window, coarse=meter_type not in SPLIT_TYPES)
+        columns: dict[str, list[int]] = {
+            "conso_total": self._sum(site, [meter.id for meter in consumers], starts, ends)
+        }
+        if meter_type == ELECTRICITY:
+            columns.update(self._exchange(site, columns["conso_total"], starts, ends))
+        elif meter_type == CHARGE_POINT:
+            columns["self"] = self._sum(site, [solar(meter.id) for meter in consumers], starts, ends)
+            columns["from_ext"] = _minus(columns["conso_total"], columns["self"])
+        if self._wide_columns:
+            for meter in consumers:
+                for name, values in self._meter_columns(site, meter, starts, ends).items():
+                    columns[f"{name}_{meter.id}"] = values
+        return _rows(columns, stamps)
+
+    def meter_data(self, site_id: str, meter_id: str, window: Window) -> list[Row]:
+        """The validated series of a meter: ``self`` and ``ext`` only where energy is split."""
+        site, meter = self._meter(site_id, meter_id)
+        starts, ends, stamps = self._periods(site, window, coarse=meter.type not in SPLIT_TYPES)
+        return _rows(self._meter_columns(site, meter, starts, ends), stamps)
+
+    def meter_data_raw(self, site_id: str, meter_id: str, window: Window) -> list[Row]:
+        """The indices of a physical meter, at the end of each of its periods."""
+        site, meter = self._meter(site_id, meter_id)
+        if meter.is_rule_meter:
+            raise BadRequestError("raw data exist for physical meters only")
+        quarterly = Window(window.t_s, window.t_e)
+        _, ends, stamps = self._periods(site, quarterly, coarse=meter.type not in SPLIT_TYPES)
+        columns = {
+            name: self._values(site, column, ends) if column else [0] * len(ends)
+            for name, column in self._world.index_columns(site, meter).items()
+        }
+        return _rows(columns, stamps)
+
+    def sensor_data(self, site_id: str, sensor_id: str, window: Window) -> list[Row]:
+        """The readings of a sensor, at epoch seconds; without a period only the last one."""
+        site = self._site(site_id)
+        try:
+            sensor = site.sensor(sensor_id)
+        except KeyError as error:
+            raise UnknownError("unknown sensor") from error
+        if window.t_s is None and window.t_e is None:
+            last = self._world.last_quarter()
+            first = max(last, self._world.first_quarter(site_id) + 1)
+        else:
+            first, last = self._ends(site, window)
+        return [
+            {"timestamp": quarter * SECONDS_PER_QUARTER, "value": value}
+            for quarter, value in self._world.sensor_readings(site_id, sensor, first, last)
+        ]
+
+    def _site(self, site_id: str) -> Site:
+        try:
+            return self._world.site(site_id)
+        except KeyError as error:
+            raise UnknownError("unknown site") from error
+
+    def _meter(self, site_id: str, meter_id: str) -> tuple[Site, Meter]:
+        site = self._site(site_id)
+        try:
+            return site, site.meter(meter_id)
+        except KeyError as error:
+            raise UnknownError("unknown meter") from error
+
+    def _instants(self, window: Window) -> tuple[datetime, datetime]:
+        t_e = window.t_e or self._world.now()
+        return window.t_s or t_e - DEFAULT_WINDOW, t_e
+
+    def _ends(self, site: Site, window: Window) -> tuple[int, int]:
+        """The first and the last quarter-hour whose end is answered, counted since 1970 and both included."""
+        t_s, t_e = self._instants(window)
+        first, last = _quarter_not_before(t_s), quarter_of(t_e)
+        if self._bounds == "(]" and instant(first) == t_s:
+            first += 1
+        if self._bounds == "[)" and instant(last) == t_e:
+            last -= 1
+        return max(first, self._world.first_quarter(site.site_id) + 1), min(last, self._world.last_quarter())
+
+    def _periods(self, site: Site, window: Window, *, coarse: bool) -> tuple[list[int], list[int], list[str]]:
+        """Starts and ends of the periods to answer, as quarter-hours since 1970, and their stamps."""
+        step = self._world.step_minutes // 15 if coarse else 1
+        if window.frequency == "15T":
+            first, last = self._ends(site, window)
+            if step == 1:
+                ends = list(range(first, last + 1))
+                return list(range(first - 1, last)), ends, [stamp(site.zone, end) for end in ends]
+            bounds = self._coarse_bounds(site, step, first, last)
+            inside = [(start, end) for start, end in pairwise(bounds) if first <= end <= last]
+            return [start for start, _ in inside], [end for _, end in inside], [stamp(site.zone, e) for _, e in inside]
+        frequency = "D" if window.frequency == "H" and step > 4 else window.frequency
+        return self._local_periods(site, window, frequency)
+
+    def _coarse_bounds(self, site: Site, step: int, first: int, last: int) -> list[int]:
+        created = self._world.first_quarter(site.site_id)
+        if step == 4:
+            return list(range(created + (first - created) // 4 * 4 - 4, last + 1, 4))
+        day = instant(max(created, first - 2 * QUARTERS_PER_DAY)).astimezone(site.zone).date()
+        bounds = []
+        while (bound := quarter_of(local_midnight_utc(day, site.zone))) <= last:
+            bounds.append(bound)
+            day += timedelta(days=1)
+        return bounds
+
+    def _local_periods(self, site: Site, window: Window, frequency: str) -> tuple[list[int], list[int], list[str]]:
+        t_s, t_e = self._instants(window)
+        created, over = self._world.first_quarter(site.site_id), self._world.last_quarter()
+        start, following = _first_period(site.zone, frequency, max(t_s, instant(created)))
+        starts, ends, stamps = [], [], []
+        while (begin := quarter_of(start)) <= over and (start < t_e or (start == t_e and self._bounds == "[]")):
+            upcoming = following(start)
+            end = quarter_of(upcoming)
+            if end <= over and start >= t_s:
+                starts.append(max(begin, created))
+                ends.append(end)
+                stamps.append(stamp(site.zone, begin))
+            start = upcoming
+        return starts, ends, stamps
+
+    def _values(self, site: Site, column: str, quarters: Sequence[int]) -> list[int]:
+        """What a column stood at, at each of ``quarters``, which ascend."""
+        registers = self._world.registers(site.site_id)
+        if quarters and quarters[-1] - quarters[0] == len(quarters) - 1:
+            return registers.between(column, quarters[0], quarters[-1])
+        return [registers.at(column, quarter) for quarter in quarters]
+
+    def _advances(self, site: Site, column: str, starts: Sequence[int], ends: Sequence[int]) -> list[int]:
+        """What a column advanced by in each period."""
+        if starts and ends[-1] - starts[0] == len(starts):
+            return steps(self._values(site, column, [starts[0], *ends]))
+        return _minus(self._values(site, column, ends), self._values(site, column, starts))
+
+    def _sum(self, site: Site, columns: Sequence[str], starts: Sequence[int], ends: Sequence[int]) -> list[int]:
+        parts = [self._advances(site, column, starts, ends) for column in columns]
+        return [sum(values) for values in zip([0] * len(starts), *parts, strict=True)]
+
+    def _exchange(
+        self, site: Site, consumed: list[int], starts: Sequence[int], ends: Sequence[int]
+    ) -> dict[str, list[int]]:
+        grid = site.grid_meter
+        if grid is None:
+            taken, given = consumed, [0] * len(consumed)
+        else:
+            taken = self._advances(site, grid.id, starts, ends)
+            given = self._advances(site, feed_in(grid.id), starts, ends)
+        own = _minus(consumed, taken)
+        produced = [kept + fed for kept, fed in zip(own, given, strict=True)]
+        return {"prod_total": produced, "from_ext": taken, "self": own, "to_ext": given}
+
+    def _meter_columns(
+        self, site: Site, meter: Meter, starts: Sequence[int], ends: Sequence[int]
+    ) -> dict[str, list[int]]:
+        total = self._advances(site, meter.id, starts, ends)
+        if not meter.has_split:
+            return {"total": total}
+        sunny = self._advances(site, solar(meter.id), starts, ends)
+        return {"total": total, "self": sunny, "ext": _minus(total, sunny)}
+
+
+def _quarter_not_before(moment: datetime) -> int:
+    whole = quarter_of(moment)
+    return whole if instant(whole) == moment else whole + 1
+
+
+def _minus(left: list[int], right: list[int]) -> list[int]:
+    return [minuend - subtrahend for minuend, subtrahend in zip(left, right, strict=True)]
+
+
+def _rows(columns: dict[str, list[int]], stamps: Sequence[str]) -> list[Row]:
+    """Rows of floats: the division by 10^6 rounds to the nearest double, which JSON writes with 6 decimals at most."""
+    names = (*columns, "timestamp")
+    floats = [[value / MICRO_PER_UNIT for value in values] for values in columns.values()]
+    return [dict(zip(names, row, strict=True)) for row in zip(*floats, stamps, strict=True)]
+
+
+def _first_period(zone: ZoneInfo, frequency: str, moment: datetime) -> tuple[datetime, Callable[[datetime], datetime]]:
+    """The start (UTC) of the local period that holds ``moment``, and the function from a start to the next."""
+    if frequency == "H":
+        hour = moment.replace(minute=0, second=0, microsecond=0)
+        return hour, lambda start: start + timedelta(hours=1)
+    floors: dict[str, Callable[[date], date]] = {
+        "D": lambda day: day,
+        "M": lambda day: day.replace(day=1),
+        "Y": lambda day: day.replace(month=1, day=1),
+    }
+    nexts: dict[str, Callable[[date], date]] = {
+        "D": lambda day: day + timedelta(days=1),
+        "M": next_month,
+        "Y": lambda day: day.replace(year=day.year + 1),
+    }
+    first = floors[frequency](moment.astimezone(zone).date())
+    return (
+        local_midnight_utc(first, zone),
+        lambda start: local_midnight_utc(nexts[frequency](start.astimezone(zone).date()), zone),
+    )

@@ -7,7 +7,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
     UnresolvedAssetJobDefinition,  # what define_asset_job returns has no public name
 )
 
-from climkit_pipeline.defs.lake_assets import LAKE_GROUP
+from climkit_pipeline.defs.lake_assets import KEY_PREFIX, LAKE_GROUP
 from climkit_pipeline.defs.warehouse_assets import WAREHOUSE_GROUP
 from climkit_pipeline.settings import Settings
 
@@ -61,14 +61,14 @@ def build_schedule(job: object, settings: Settings) -> dg.ScheduleDefinition:
     return daily_look_back
 
 
-def build_sensors(ingest_job: object, models_job: object) -> list[dg.SensorDefinition]:
+def build_sensors(models_job: object) -> list[dg.SensorDefinition]:
     """Refresh the models after an ingestion, whether it was good or failed in part."""
 
     def build(status: dg.DagsterRunStatus, name: str) -> dg.SensorDefinition:
+        # No monitored_jobs: materializations from the UI run in Dagster's own asset job, which cannot be named there.
         @dg.run_status_sensor(
             name=name,
             run_status=status,
-            monitored_jobs=[ingest_job],  # type: ignore[list-item]
             request_job=models_job,  # type: ignore[arg-type]
             default_status=dg.DefaultSensorStatus.RUNNING,
             minimum_interval_seconds=15,
@@ -76,6 +76,8 @@ def build_sensors(ingest_job: object, models_job: object) -> list[dg.SensorDefin
         )
         def refresh(context: dg.RunStatusSensorContext) -> dg.RunRequest | dg.SkipReason:
             run = context.dagster_run
+            if not _has_ingested(run):
+                return dg.SkipReason(f"{run.job_name} fills no dataset of the lake")
             if MODELS_BY_CALLER_TAG in run.tags:
                 return dg.SkipReason("whoever started that run refreshes the models")
             return dg.RunRequest(run_key=run.run_id)
@@ -86,3 +88,9 @@ def build_sensors(ingest_job: object, models_job: object) -> list[dg.SensorDefin
         build(dg.DagsterRunStatus.SUCCESS, "models_after_ingestion"),
         build(dg.DagsterRunStatus.FAILURE, "models_after_partial_failure"),
     ]
+
+
+def _has_ingested(run: dg.DagsterRun) -> bool:
+    if run.asset_selection is None:
+        return run.job_name == INGEST_JOB
+    return any(key.path[0] == KEY_PREFIX for key in run.asset_selection)

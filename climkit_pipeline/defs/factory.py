@@ -19,7 +19,7 @@ def build_definitions(settings: Settings | None = None, climkit: Ingests | None 
         assets=[build_lake_assets(partitions), build_warehouse_assets(settings)],
         jobs=[ingest_job, models_job],
         schedules=[build_schedule(ingest_job, settings)],
-        sensors=build_sensors(ingest_job, models_job),
+        sensors=build_sensors(models_job),
         resources={"climkit": climkit or ClimkitResource(), "dbt": dbt_resource()},
         # Starting a process per step costs seconds, and each job is one step.
         executor=dg.in_process_executor,

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from datetime import date
 from pathlib import Path
 
@@ -58,6 +58,7 @@ class Launcher:
     def __init__(
         self, settings: Settings, instance: dg.DagsterInstance, climkit: SharedIngestion | None = None
     ) -> None:
+        self._layout = Layout(settings.data_dir)
         self._definitions = build_definitions(settings, climkit)
         self._instance = instance
         self._climkit = climkit
@@ -84,11 +85,14 @@ class Launcher:
 
     def refresh_models(self, *, full: bool = False) -> None:
         """One run of the models and the publishing. Raises WarehouseError with the first reason if it fails."""
-        result = self._definitions.resolve_job_def(MODELS_JOB).execute_in_process(
-            instance=self._instance,
-            run_config={**QUIET, "ops": {"models": {"config": {"full": full}}}},
-            raise_on_error=False,
-        )
+        # dbt's own lines would drown the command's; the run's page and this file have them.
+        log = self._layout.build / "last_models_run.log"
+        with log.open("w") as sink, redirect_stdout(sink):
+            result = self._definitions.resolve_job_def(MODELS_JOB).execute_in_process(
+                instance=self._instance,
+                run_config={**QUIET, "ops": {"models": {"config": {"full": full}}}},
+                raise_on_error=False,
+            )
         if not result.success:
             raise WarehouseError(_reason(result))
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import uuid
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -518,16 +518,19 @@ class Ingestion:
         if task.dataset.kind != "interval":
             return []
         key = (task.site_id, task.subject_id)
-        starts = set(parsed.rows["interval_start_utc"])
+        starts = parsed.rows["interval_start_utc"].to_list()
         # Before its first row a meter may not have existed; where older rows are known, it did.
         first_day = None if starts else first_days_with_rows(self.layout, task.dataset).get(key)
         first_start = min(starts, default=None)
+        by_day: dict[date, set[datetime]] = defaultdict(set)
+        for day, start in parsed.rows.select("local_date", "interval_start_utc").iter_rows():
+            by_day[day].add(start)
         missing: list[Period] = []
         for day in dates_between(task.window.first_day, task.window.last_day):
             bounds = local_day(day, task.listing.zone)
             assessment = law.assess_intervals(
                 bounds,
-                {start for start in starts if start in bounds},
+                by_day[day],
                 minutes=parsed.interval_minutes or intervals.QUARTER_HOUR_MINUTES,
                 asked_at=entry.received_at_utc,
                 exists_from=entry.exists_from_utc,

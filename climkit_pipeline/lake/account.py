@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import secrets
+import tempfile
 
 from climkit_pipeline.errors import ConfigurationError, LakeError
 from climkit_pipeline.files import atomic_file, file_lock
@@ -23,12 +23,21 @@ def account_identity(base_url: str, username: str, simulator_seed: str | None) -
 
 
 def check_writable(layout: Layout) -> None:
-    """Raise ConfigurationError unless the data directory exists, or can be made, and can be written; leaves no file."""
+    """Raise ConfigurationError unless the data directory, or the place where it will be made, can be written.
+
+    Leaves nothing behind. Tries it, because permissions alone do not tell (read-only disks, root, network shares).
+    """
     folder = layout.root
     while not folder.exists():
         folder = folder.parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        raise ConfigurationError(f"CLIMKIT_DATA_DIR is {str(layout.root)!r}: it cannot be written")
+    try:
+        with tempfile.TemporaryDirectory(dir=folder) as trial, tempfile.TemporaryFile(dir=trial) as file:
+            file.write(b"trial")
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ConfigurationError(
+            f"CLIMKIT_DATA_DIR is {str(layout.root)!r}: it cannot be written ({reason}); accepted: a directory that can"
+        ) from error
 
 
 def check_format(layout: Layout) -> None:

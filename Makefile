@@ -1,0 +1,46 @@
+# The commands of README; each works on a fresh machine with Python 3.11 or later and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+PROFILES := $(VENV)/.profiles
+
+.DEFAULT_GOAL := install
+.PHONY: install demo dev test lint format check-definitions clean
+
+install: $(INSTALLED) ## the environment in .venv, from pinned versions
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or later is needed: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+# Data for tests alone: nothing of the package is imported, so none of its dependencies are wanted.
+$(PROFILES): $(INSTALLED) requirements-profiles.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-profiles.txt
+	touch $@
+
+demo: $(INSTALLED) ## a month's bill from the built-in simulator
+	$(BIN)/climkit demo
+
+dev: $(INSTALLED) ## Dagster's UI; without an account, on the simulator
+	$(BIN)/climkit dev
+
+test: $(INSTALLED) $(PROFILES) ## every test that pip alone can set up
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED) ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+check-definitions: $(INSTALLED) ## Dagster's view of the workspace, without credentials
+	$(BIN)/dagster definitions validate -w workspace.yaml
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## the environment and the demo's data; never your own
+	rm -rf $(VENV) demo-data

@@ -1,0 +1,161 @@
+"""``climkit backfill`` and what ``demo`` shares with it: months newest first, the models in between, one verdict."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING
+
+import click
+import polars as pl
+
+from climkit_pipeline.api.pacer import spacing_seconds
+from climkit_pipeline.cli.estimates import as_duration, estimate
+from climkit_pipeline.cli.progress import CallProgress, call_progress
+from climkit_pipeline.cli.tables import print_frame
+from climkit_pipeline.errors import ConfigurationError
+from climkit_pipeline.ingest.ingestion import Ingestion, IngestReport, IngestRequest
+from climkit_pipeline.ingest.planner import months_newest_first
+from climkit_pipeline.lake.schemas import DATASETS
+from climkit_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from climkit_pipeline.defs.resources import SharedIngestion
+
+SECONDS_BETWEEN_MODELS = 6 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillRequest:
+    """What the user asked for."""
+
+    first_day: date
+    last_day: date
+    datasets: tuple[str, ...] = tuple(DATASETS)
+    site_ids: tuple[str, ...] = ()
+    refetch: bool = False
+    with_models: bool = True
+
+    def as_ingest_request(self) -> IngestRequest:
+        """The whole range as one request."""
+        return IngestRequest(self.first_day, self.last_day, self.datasets, self.site_ids or None, self.refetch)
+
+
+@dataclass
+class Summary:
+    """What a backfill did."""
+
+    calls: int = 0
+    rows_new: int = 0
+    rows_revised: int = 0
+    findings: int = 0
+    failures: list[str] = field(default_factory=list)
+
+    def add(self, report: IngestReport) -> None:
+        """Count one run in."""
+        self.calls += report.calls.total()
+        self.rows_new += report.committed.rows_new
+        self.rows_revised += report.committed.rows_revised
+        self.findings += len(report.committed.findings)
+        self.failures += [str(failure) for failure in report.failures]
+
+
+def check_sites(ingestion: Ingestion, wanted: Sequence[str]) -> None:
+    """Log in and raise ConfigurationError for a site that the account does not list."""
+    listed = ingestion.open_account()
+    unknown = [site_id for site_id in wanted if site_id not in listed]
+    if unknown:
+        known = ", ".join(listed[:5]) + (", …" if len(listed) > 5 else "") if listed else "none"
+        raise ConfigurationError(f"--site {unknown[0]!r} is not a site of this account; accepted: {known}")
+
+
+def run_backfill(settings: Settings, request: BackfillRequest) -> bool:
+    """Backfill through Dagster runs; whether everything is good. Failures are named on stderr."""
+    # Importing Dagster takes seconds; what needs it comes after everything that can be refused.
+    from climkit_pipeline.defs.resources import SharedIngestion, open_ingestion
+
+    summary = Summary()
+    with (
+        call_progress(spacing_seconds(settings.requests_per_second)) as progress,
+        open_ingestion(settings, progress) as ingestion,
+    ):
+        check_sites(ingestion, request.site_ids)
+        is_good = _run_months(settings, request, SharedIngestion(ingestion, summary.add), ingestion, progress)
+    for failure in summary.failures:
+        click.echo(f"failed: {failure}", err=True)
+    click.echo(
+        f"{summary.calls:,} series calls, {summary.rows_new:,} new row versions, {summary.rows_revised:,} revised, "
+        f"{summary.findings:,} findings, {len(summary.failures):,} failed parts",
+        err=True,
+    )
+    return is_good
+
+
+def _run_months(
+    settings: Settings, request: BackfillRequest, shared: SharedIngestion, ingestion: Ingestion, progress: CallProgress
+) -> bool:
+    from climkit_pipeline.defs.launch import Launcher, open_instance
+
+    _expect(ingestion, request, progress)
+    is_good = True
+    models_at: float | None = None
+    has_new = False
+    with open_instance(ingestion.layout) as instance:
+        launcher = Launcher(settings, instance, shared)
+        for month in months_newest_first(request.first_day, request.last_day):
+            is_good &= launcher.ingest(
+                month.first_day, month.last_day, request.datasets, request.site_ids, refetch=request.refetch
+            )
+            has_new = True
+            if request.with_models and (models_at is None or time.monotonic() - models_at > SECONDS_BETWEEN_MODELS):
+                progress.note("building the models")
+                launcher.refresh_models()
+                models_at, has_new = time.monotonic(), False
+        if request.with_models and has_new:
+            progress.note("building the models")
+            launcher.refresh_models()
+    return is_good
+
+
+def _expect(ingestion: Ingestion, request: BackfillRequest, progress: CallProgress) -> None:
+    site_ids = [site for site in ingestion.open_account() if not request.site_ids or site in request.site_ids]
+    listings = ingestion.listings(site_ids)
+    progress.expect(len(ingestion.plan(request.as_ingest_request(), listings.sites).tasks))
+
+
+def print_plan(settings: Settings, request: BackfillRequest) -> None:
+    """Print what the backfill would cost; asks for listings, for no series."""
+    from climkit_pipeline.defs.resources import open_ingestion
+
+    with open_ingestion(settings) as ingestion:
+        check_sites(ingestion, request.site_ids)
+        site_ids = [site for site in ingestion.open_account() if not request.site_ids or site in request.site_ids]
+        listings = ingestion.listings(site_ids)
+        plans = [
+            ingestion.plan(
+                IngestRequest(month.first_day, month.last_day, request.datasets, None, request.refetch), listings.sites
+            )
+            for month in months_newest_first(request.first_day, request.last_day)
+        ]
+    names = {listing.site_id: listing.site.name for listing in listings.sites}
+    counts: dict[tuple[str, str], int] = {}
+    for plan in plans:
+        for key, calls in plan.calls_by_dataset_and_site().items():
+            counts[key] = counts.get(key, 0) + calls
+    rows = [
+        {"dataset": dataset, "site_id": site_id, "site_name": names[site_id], "calls": calls}
+        for (dataset, site_id), calls in counts.items()
+    ]
+    schema = {"dataset": pl.String, "site_id": pl.String, "site_name": pl.String, "calls": pl.Int64}
+    print_frame(pl.DataFrame(rows, schema=schema), title=f"Calls for {request.first_day} to {request.last_day}")
+    costs = [estimate(plan, settings) for plan in plans]
+    calls, hours, disk = sum(c.calls for c in costs), sum(c.hours for c in costs), sum(c.disk_bytes for c in costs)
+    click.echo(
+        f"{calls:,} calls, {as_duration(hours)} at {settings.requests_per_second:g}/s, {disk / 1e6:,.0f} MB of disk"
+    )
+    for site_id, reason in listings.failures.items():
+        click.echo(f"site {site_id} could not be listed: {reason}", err=True)
+    sys.stdout.flush()

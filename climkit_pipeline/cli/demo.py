@@ -1,0 +1,161 @@
+"""``climkit demo``, ``simulate`` and ``dev``: the pipeline without an account, on the built-in simulator."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack
+from datetime import date, timedelta
+from pathlib import Path
+
+import click
+import polars as pl
+
+from climkit_pipeline.cli.backfill import BackfillRequest, run_backfill
+from climkit_pipeline.cli.ranges import yesterday
+from climkit_pipeline.cli.tables import print_frame
+from climkit_pipeline.domain.periods import month_start, next_month
+from climkit_pipeline.errors import ConfigurationError
+from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.settings import Settings, load_settings
+from climkit_pipeline.simulator import FaultPlan, SimulatorServer, World
+from climkit_pipeline.warehouse import queries
+
+DEMO_SEED = 7
+DEMO_DATA_DIR = "demo-data"
+DEMO_REQUESTS_PER_SECOND = 20.0
+DEMO_USERNAME = "demo"
+DEMO_PASSWORD = "demo-simulator"  # noqa: S105 - opens nothing but the simulator
+DEV_SIMULATOR_PORT = 8765
+DEV_UI_PORT = 3000
+
+
+def demo_settings(base_url: str, data_dir: Path) -> Settings:
+    """The default settings, pointed at the simulator; a user's own environment does not change the demo."""
+    defaults = {name: field.default for name, field in Settings.model_fields.items()}
+    defaults |= {
+        "base_url": base_url,
+        "username": DEMO_USERNAME,
+        "password": DEMO_PASSWORD,
+        "data_dir": data_dir,
+        "requests_per_second": DEMO_REQUESTS_PER_SECOND,
+        "state_dir": data_dir / "build" / "state",
+    }
+    return load_settings(**defaults)
+
+
+def run_demo(days: int | None, data_dir: Path) -> int:
+    """Simulator, backfill, models, billing table; the exit status."""
+    with SimulatorServer(World(seed=DEMO_SEED), requests_per_second=DEMO_REQUESTS_PER_SECOND) as server:
+        settings = demo_settings(server.base_url, data_dir)
+        last = yesterday(settings)
+        full_month = month_start(month_start(last + timedelta(days=1)) - timedelta(days=1))
+        first = full_month if days is None else last - timedelta(days=days - 1)
+        if first < settings.start_date:
+            raise ConfigurationError(f"--days {days} reaches back before {settings.start_date}; ask for fewer")
+        click.echo(f"Simulated API at {server.base_url}; backfilling {first} to {last}", err=True)
+        is_good = run_backfill(settings, BackfillRequest(first, last))
+    layout = Layout(settings.data_dir)
+    shown = full_month if first <= full_month else max(month_start(first), full_month)
+    if first > next_month(full_month) - timedelta(days=1):
+        shown = month_start(last)
+    print_billing(layout.warehouse, shown, is_partial=first > shown or last < next_month(shown) - timedelta(days=1))
+    click.echo(
+        f"\nLake       {layout.lake}\n"
+        f"Warehouse  {layout.warehouse}\n"
+        "Next       make dev   (the runs in Dagster's UI)\n"
+        f"           climkit query 'from meters'   with CLIMKIT_DATA_DIR={settings.data_dir}"
+    )
+    return 0 if is_good else 1
+
+
+def print_billing(warehouse: Path, month: date, *, is_partial: bool) -> None:
+    """The billing table of a month, narrow enough for a terminal."""
+    table = queries.billing_table(warehouse, month)
+    shown = table.select(
+        pl.col("site_name").alias("site"),
+        pl.col("meter_name").alias("meter"),
+        pl.col("meter_type").alias("type"),
+        pl.col("total"),
+        pl.col("solar"),
+        pl.col("grid"),
+        pl.col("unit"),
+        pl.col("index_advance"),
+        (pl.col("completeness") * 100).round(2).alias("% there"),
+        pl.col("grade"),
+    )
+    note = " (partial: not every day of it was asked for)" if is_partial else ""
+    print_frame(shown, title=f"billing_monthly of {month:%Y-%m}{note}")
+    reasons = (
+        table.filter(pl.col("grade") != "ready").explode("reasons")["reasons"].drop_nulls().value_counts(sort=True)
+    )
+    for reason, meters in reasons.iter_rows():
+        click.echo(f"{meters} meters: {reason}")
+
+
+def run_simulator(
+    port: int, *, requests_per_second: float, seed: int, sites: int, meters: int, faults: str | None
+) -> None:
+    """Serve the simulated API until interrupted."""
+    try:
+        plan = FaultPlan.parse(faults) if faults else None
+    except ValueError as error:
+        raise ConfigurationError(f"--faults: {error}") from error
+    world = World(seed=seed, sites=sites, meters=meters)
+    try:
+        server = SimulatorServer(world, port=port, requests_per_second=requests_per_second, faults=plan)
+    except OSError as error:
+        raise ConfigurationError(f"port {port} cannot be used: {error.strerror or error}") from error
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    click.echo(
+        f"Simulated Climkit API, seed {seed}: {sites} sites with {meters} meters, {requests_per_second:g} calls/s\n"
+        f"  CLIMKIT_BASE_URL={server.base_url}\n"
+        f"  CLIMKIT_USERNAME={DEMO_USERNAME}\n"
+        f"  CLIMKIT_PASSWORD={DEMO_PASSWORD}\n"
+        "Ctrl-C stops it."
+    )
+    sys.stdout.flush()
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        server.stop()
+
+
+def run_dev(port: int, simulator_port: int) -> int:
+    """Dagster's UI and daemon; with the simulator, on the demo's data, when no account is configured."""
+    from climkit_pipeline.defs.launch import open_instance
+
+    settings = load_settings()
+    with ExitStack() as stack:
+        environment = dict(os.environ)
+        if not settings.username:
+            world = World(seed=DEMO_SEED)
+            server = SimulatorServer(world, port=simulator_port, requests_per_second=DEMO_REQUESTS_PER_SECOND)
+            stack.enter_context(server)
+            settings = demo_settings(server.base_url, Path(DEMO_DATA_DIR))
+            environment |= {
+                "CLIMKIT_BASE_URL": server.base_url,
+                "CLIMKIT_USERNAME": DEMO_USERNAME,
+                "CLIMKIT_PASSWORD": DEMO_PASSWORD,
+                "CLIMKIT_REQUESTS_PER_SECOND": f"{DEMO_REQUESTS_PER_SECOND:g}",
+                "CLIMKIT_STATE_DIR": str(settings.state_dir),
+            }
+            click.echo(f"No CLIMKIT_USERNAME: the built-in simulator runs at {server.base_url}, on the demo's data")
+        environment["CLIMKIT_DATA_DIR"] = str(settings.data_dir)
+        with open_instance(Layout(settings.data_dir)):
+            environment["DAGSTER_HOME"] = os.environ["DAGSTER_HOME"]
+        click.echo(f"Dagster's UI: http://127.0.0.1:{port}  (Ctrl-C stops it)")
+        sys.stdout.flush()
+        dagster = shutil.which("dagster", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+        command = [dagster or "dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)]
+        process = subprocess.Popen(command, env=environment)  # noqa: S603 - our own command, no shell
+        # A stopped terminal or service manager ends the whole group; this process only has to outlive its child.
+        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                continue

@@ -1,0 +1,42 @@
+"""What a backfill will cost: calls, hours at the allowed rate, disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from climkit_pipeline.api.pacer import spacing_seconds
+from climkit_pipeline.ingest.ingestion import Plan
+from climkit_pipeline.settings import Settings
+
+BYTES_PER_SUBJECT_DAY = {"meter_intervals": 2100, "meter_indices": 900, "site_intervals": 2600, "sensor_readings": 700}
+"""Lake and both databases together, measured on the simulator's default world (docs/decisions)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """The cost of a plan."""
+
+    calls: int
+    hours: float
+    disk_bytes: int
+
+    def __str__(self) -> str:
+        disk = f"{self.disk_bytes / 1e6:,.0f} MB of disk"
+        return f"{self.calls:,} calls, {as_duration(self.hours)} at the allowed rate, {disk}"
+
+
+def estimate(plan: Plan, settings: Settings) -> Estimate:
+    """Calls, hours and bytes of a plan."""
+    calls = len(plan.tasks)
+    disk = sum(BYTES_PER_SUBJECT_DAY[dataset] * days for dataset, days in plan.subject_days.items())
+    return Estimate(calls, calls * spacing_seconds(settings.requests_per_second) / 3600, disk)
+
+
+def as_duration(hours: float) -> str:
+    """Hours as people say them."""
+    if hours < 1 / 60:
+        return "under a minute"
+    if hours >= 2:
+        return f"{hours:.1f} hours"
+    minutes = round(hours * 60)
+    return f"{minutes} minutes" if minutes > 1 else "1 minute"

@@ -1,0 +1,199 @@
+"""``climkit``: the commands, their options and exit statuses.
+
+0 good · 1 something is incomplete or failed · 2 wrong usage, configuration or credentials · 130 interrupted.
+Results go to stdout; messages, progress and errors to stderr.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import click
+
+from climkit_pipeline.cli.ranges import check_range, parse_month
+from climkit_pipeline.errors import ClimkitError, ConfigurationError
+from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.lake.schemas import DATASETS
+from climkit_pipeline.settings import load_settings
+
+INTERRUPTED = 130
+
+
+class _Commands(click.Group):
+    """Turns errors into one line on stderr and an exit status."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as click has it
+        kwargs["standalone_mode"] = False
+        try:
+            status = super().main(*args, **kwargs)
+        except click.exceptions.Exit as error:
+            status = error.exit_code
+        except click.ClickException as error:
+            error.show()
+            status = error.exit_code
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("climkit: interrupted; what was received is kept", err=True)
+            status = INTERRUPTED
+        except ClimkitError as error:
+            _tell(str(error))
+            status = error.exit_status
+        except Exception as error:  # noqa: BLE001 - the outermost frame: one line for a person, whatever it is
+            _tell(f"unexpected error ({type(error).__name__}; `climkit --debug …` shows more): {_first_line(error)}")
+            status = 1
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+def _tell(message: str) -> None:
+    click.echo(f"climkit: {message}", err=True)
+    if logging.getLogger("climkit_pipeline").isEnabledFor(logging.DEBUG):
+        traceback.print_exc()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Log everything, and show tracebacks.")
+@click.version_option(package_name="climkit-pipeline")
+def main(*, debug: bool) -> None:
+    """From the Climkit API to billing-ready monthly tables."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("climkit_pipeline").setLevel(logging.DEBUG if debug else logging.WARNING)
+    # A run's events are in Dagster's storage and its UI; here they would drown what the command has to say.
+    logging.getLogger("dagster").propagate = debug
+
+
+@main.command()
+@click.option("--days", type=click.IntRange(1, 730), help="Only the last N days.")
+@click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Default: demo-data.")
+def demo(*, days: int | None, data_dir: Path | None) -> int:
+    """Simulator, backfill, models and a month's bill, without an account."""
+    from climkit_pipeline.cli.demo import DEMO_DATA_DIR, run_demo
+
+    return run_demo(days, data_dir or Path(DEMO_DATA_DIR))
+
+
+@main.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0: any free one.")
+@click.option("--requests-per-second", type=click.FloatRange(0, 1000, min_open=True), default=1.0, show_default=True)
+@click.option("--seed", type=int, default=7, show_default=True, help="Which simulated world.")
+@click.option("--sites", type=click.IntRange(0, 1000), default=2, show_default=True)
+@click.option("--meters", type=click.IntRange(1, 1000), default=15, show_default=True, help="Per site.")
+@click.option("--faults", help="Faults on purpose, e.g. 'http_500=0.02,truncated=0.01,seed=3'.")
+def simulate(*, port: int, requests_per_second: float, seed: int, sites: int, meters: int, faults: str | None) -> None:
+    """Serve the simulated API until interrupted."""
+    from climkit_pipeline.cli.demo import run_simulator
+
+    run_simulator(port, requests_per_second=requests_per_second, seed=seed, sites=sites, meters=meters, faults=faults)
+
+
+@main.command()
+@click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="Of the UI.")
+@click.option("--simulator-port", type=click.IntRange(1, 65535), default=8765, show_default=True)
+def dev(*, port: int, simulator_port: int) -> int:
+    """Dagster's UI and daemon; without an account, on the simulator."""
+    from climkit_pipeline.cli.demo import run_dev
+
+    return run_dev(port, simulator_port)
+
+
+@main.command()
+@click.argument("first", metavar="FROM")
+@click.argument("last", metavar="TO")
+@click.option("--site", "sites", multiple=True, metavar="ID", help="Only this site (repeatable).")
+@click.option(
+    "--dataset", "datasets", multiple=True, type=click.Choice(list(DATASETS)), help="Only this one (repeatable)."
+)
+@click.option("--refetch", is_flag=True, help="Ask again for what is complete, too.")
+@click.option("--plan", "only_plan", is_flag=True, help="Print calls, hours and disk; ask for no series.")
+@click.option("--no-models", is_flag=True, help="Leave the warehouse as it is.")
+def backfill(
+    *,
+    first: str,
+    last: str,
+    sites: tuple[str, ...],
+    datasets: tuple[str, ...],
+    refetch: bool,
+    only_plan: bool,
+    no_models: bool,
+) -> int:
+    """Bring the days FROM to TO (local dates, both included) up to date, newest month first."""
+    from climkit_pipeline.cli.backfill import BackfillRequest, print_plan, run_backfill
+
+    settings = load_settings()
+    first_day, last_day = check_range(settings, first, last)
+    request = BackfillRequest(first_day, last_day, datasets or tuple(DATASETS), sites, refetch, not no_models)
+    if only_plan:
+        print_plan(settings, request)
+        return 0
+    return 0 if run_backfill(settings, request) else 1
+
+
+@main.command()
+@click.option("--full", is_flag=True, help="Build everything anew from the lake.")
+def refresh(*, full: bool) -> None:
+    """Follow the lake through the SQL models and publish; calls no API."""
+    from climkit_pipeline.defs.launch import Launcher, open_instance
+    from climkit_pipeline.lake.account import check_format, check_writable
+
+    settings = load_settings()
+    layout = Layout(settings.data_dir)
+    check_writable(layout)
+    check_format(layout)
+    with open_instance(layout) as instance:
+        Launcher(settings, instance).refresh_models(full=full)
+    click.echo(f"published {layout.warehouse}", err=True)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True)
+def status(*, as_json: bool) -> None:
+    """What is complete, what has gaps, what was never asked; grades per month."""
+    from climkit_pipeline.cli.status import print_status
+
+    print_status(load_settings(), as_json=as_json)
+
+
+@main.command()
+@click.argument("sql")
+@click.option("--format", "output_format", type=click.Choice(["table", "csv", "json", "parquet"]), default="table")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Default: stdout.")
+def query(*, sql: str, output_format: str, output: Path | None) -> None:
+    """Run SQL on the published warehouse, read-only."""
+    from climkit_pipeline.cli.results import show_result
+    from climkit_pipeline.warehouse.queries import run_query
+
+    show_result(run_query(Layout(load_settings().data_dir).warehouse, sql), output_format, output)
+
+
+@main.group()
+def export() -> None:
+    """Write tables to files for others."""
+
+
+@export.command()
+@click.argument("month", metavar="MONTH")
+@click.option("--format", "output_format", type=click.Choice(["csv", "xlsx", "parquet"]), default="csv")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Default: stdout.")
+def billing(*, month: str, output_format: str, output: Path | None) -> None:
+    """billing_monthly of one month (YYYY-MM); counts per grade go to stderr."""
+    from climkit_pipeline.cli.results import export_billing
+
+    export_billing(Layout(load_settings().data_dir).warehouse, parse_month(month), output_format, output)
+
+
+@main.command()
+def check() -> int:
+    """Is everything ready: configuration, log-in, write access, disk, and what everything would cost."""
+    from climkit_pipeline.cli.status import run_check
+
+    try:
+        load_settings()
+    except ConfigurationError as error:
+        return 0 if run_check(error) else 1
+    return 0 if run_check(None) else 1

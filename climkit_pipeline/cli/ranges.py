@@ -1,0 +1,42 @@
+"""Ranges of local dates as people type them, checked before anything starts."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+from climkit_pipeline.errors import ConfigurationError
+from climkit_pipeline.settings import Settings
+
+
+def yesterday(settings: Settings, now: datetime | None = None) -> date:
+    """The last whole local day in CLIMKIT_TIMEZONE."""
+    return (now or datetime.now(UTC)).astimezone(settings.zone).date() - timedelta(days=1)
+
+
+def parse_date(text: str) -> date:
+    """A date as YYYY-MM-DD. Raises ConfigurationError for anything else."""
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a date has no zone
+    except ValueError as error:
+        raise ConfigurationError(f"{text!r} is not a date; accepted: YYYY-MM-DD") from error
+
+
+def parse_month(text: str) -> date:
+    """The first day of a month written YYYY-MM. Raises ConfigurationError for anything else."""
+    try:
+        return datetime.strptime(text, "%Y-%m").date()  # noqa: DTZ007 - a month has no zone
+    except ValueError as error:
+        raise ConfigurationError(f"{text!r} is not a month; accepted: YYYY-MM") from error
+
+
+def check_range(settings: Settings, first_text: str, last_text: str, now: datetime | None = None) -> tuple[date, date]:
+    """The range FROM..TO, both included. Raises ConfigurationError with what is allowed."""
+    first, last, latest = parse_date(first_text), parse_date(last_text), yesterday(settings, now)
+    allowed = f"allowed: {settings.start_date} (CLIMKIT_START_DATE) to {latest} (yesterday in {settings.timezone})"
+    if first > last:
+        raise ConfigurationError(f"FROM {first} is after TO {last}: give the earlier date first")
+    if first < settings.start_date:
+        raise ConfigurationError(f"FROM {first} is too early; {allowed}")
+    if last > latest:
+        raise ConfigurationError(f"TO {last} has not ended yet; {allowed}")
+    return first, last

@@ -1,0 +1,103 @@
+"""``climkit status`` and ``climkit check``: what is there, and whether everything is ready for more."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+
+import click
+import polars as pl
+
+from climkit_pipeline.cli.estimates import estimate
+from climkit_pipeline.cli.ranges import yesterday
+from climkit_pipeline.cli.tables import print_frame
+from climkit_pipeline.errors import ClimkitError, ConfigurationError, WarehouseError
+from climkit_pipeline.ingest.ingestion import IngestRequest
+from climkit_pipeline.lake.account import check_format, check_writable
+from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.lake.status import lake_status
+from climkit_pipeline.settings import Settings, load_settings
+from climkit_pipeline.warehouse import queries
+
+ENOUGH_FREE_BYTES = 2 * 2**30
+"""Room for the swap of a warehouse of a year with a hundred meters."""
+
+
+def print_status(settings: Settings, *, as_json: bool) -> None:
+    """Per dataset and site the days by state; per month the grades."""
+    layout = Layout(settings.data_dir)
+    entries = [asdict(entry) for entry in lake_status(layout)]
+    try:
+        grades = queries.grades_by_month(layout.warehouse)
+    except WarehouseError:
+        grades = pl.DataFrame(schema={"billing_month": pl.Date, "grade": pl.String, "meters": pl.Int64})
+    if as_json:
+        document = {"datasets": entries, "months": grades.to_dicts()}
+        click.echo(json.dumps(document, default=str, indent=2))
+        return
+    if not entries:
+        click.echo(f"Nothing has been asked for yet ({layout.root}). Begin with: climkit check")
+        return
+    frame = pl.DataFrame(entries).with_columns(pl.col("last_asked_at_utc").dt.strftime("%Y-%m-%d %H:%M"))
+    print_frame(frame.select("site_id", pl.exclude("site_id")), title="Days by state (local days of each site)")
+    print_frame(grades, title="Meters by grade")
+
+
+def run_check(settings_error: ClimkitError | None) -> bool:
+    """Print one line per precondition, ok or what to do; whether all are ok."""
+    if settings_error is not None:
+        click.echo(f"configuration  {settings_error}")
+        return False
+    settings = load_settings()
+    layout = Layout(settings.data_dir)
+
+    def configuration() -> str:
+        settings.require_credentials()
+        check_format(layout)
+        return f"{settings.base_url}, user {settings.username}, {settings.requests_per_second:g} calls/s"
+
+    def write_access() -> str:
+        check_writable(layout)
+        return str(layout.root)
+
+    def free_disk() -> str:
+        folder = layout.root
+        while not folder.exists():
+            folder = folder.parent
+        free = shutil.disk_usage(folder).free
+        if free < ENOUGH_FREE_BYTES:
+            raise ConfigurationError(f"only {free / 1e9:.1f} GB free in {folder}: make room")
+        return f"{free / 1e9:.0f} GB"
+
+    local = [_line("configuration", configuration), _line("write access", write_access), _line("free disk", free_disk)]
+    if not all(local):
+        return False
+    return _check_account(settings)
+
+
+def _check_account(settings: Settings) -> bool:
+    from climkit_pipeline.defs.resources import open_ingestion
+
+    with open_ingestion(settings) as ingestion:
+
+        def listing() -> str:
+            return f"{len(ingestion.open_account())} sites"
+
+        def everything() -> str:
+            listings = ingestion.listings(ingestion.open_account())
+            request = IngestRequest(settings.start_date, yesterday(settings))
+            cost = estimate(ingestion.plan(request, listings.sites), settings)
+            return f"everything since {settings.start_date}: {cost}"
+
+        return _line("log-in and list", listing) and _line("estimate", everything)
+
+
+def _line(name: str, check: Callable[[], str]) -> bool:
+    try:
+        click.echo(f"{name:<16} ok    {check()}")
+    except ClimkitError as error:
+        click.echo(f"{name:<16} wrong {error}")
+        return False
+    return True

@@ -8,8 +8,15 @@ from climkit_pipeline.api.pacer import spacing_seconds
 from climkit_pipeline.ingest.ingestion import Plan
 from climkit_pipeline.settings import Settings
 
-BYTES_PER_SUBJECT_DAY = {"meter_intervals": 2100, "meter_indices": 900, "site_intervals": 2600, "sensor_readings": 700}
-"""Lake and both databases together, measured on the simulator's default world (docs/decisions)."""
+BYTES_PER_SUBJECT_DAY = {
+    "meter_intervals": 4500,
+    "meter_indices": 4000,
+    "site_intervals": 5000,
+    "sensor_readings": 5500,
+}
+BYTES_PER_DAY = 100_000
+"""Lake, build file and published file, and per day Dagster's events and small files: measured over 21 months of two
+simulated sites with 36 subjects each (105 + 71 + 68 + 38 MB), rounded up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +36,7 @@ def estimate(plan: Plan, settings: Settings) -> Estimate:
     """Calls, hours and bytes of a plan."""
     calls = len(plan.tasks)
     disk = sum(BYTES_PER_SUBJECT_DAY[dataset] * days for dataset, days in plan.subject_days.items())
+    disk += BYTES_PER_DAY * plan.days
     return Estimate(calls, calls * spacing_seconds(settings.requests_per_second) / 3600, disk)
 
 

@@ -4,27 +4,22 @@ One step follows the lake's changes, runs dbt and publishes, under one lock: two
 """
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, dbt_assets
 
 from climkit_pipeline.defs.lake_assets import asset_key as lake_asset_key
-from climkit_pipeline.files import file_lock
 from climkit_pipeline.lake.day_files import write_empty_files
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.settings import Settings
-from climkit_pipeline.warehouse.dbt_project import (
-    PROJECT_DIR,
-    build_arguments,
-    dbt_environment,
-    ensure_manifest,
-    models_version,
-)
-from climkit_pipeline.warehouse.lake_state import ModelSettings, advance, prepare, scan_lake
-from climkit_pipeline.warehouse.publish import is_published, publish
+from climkit_pipeline.warehouse.dbt_project import PROJECT_DIR, ensure_manifest
+from climkit_pipeline.warehouse.lake_state import ModelSettings
+from climkit_pipeline.warehouse.refresh import open_refresh
 
 WAREHOUSE_GROUP = "warehouse"
 KEY_PREFIX = "warehouse"
@@ -58,7 +53,11 @@ class _Translator(DagsterDbtTranslator):
 
 def dbt_resource() -> DbtCliResource:
     """The dbt command, as Dagster runs it."""
-    return DbtCliResource(project_dir=str(PROJECT_DIR), profiles_dir=str(PROJECT_DIR))
+    # The dbt of this environment, whether or not its folder is on PATH.
+    executable = Path(sys.executable).with_name("dbt")
+    return DbtCliResource(
+        project_dir=str(PROJECT_DIR), profiles_dir=str(PROJECT_DIR), dbt_executable=os.fspath(executable)
+    )
 
 
 def model_settings(settings: Settings) -> ModelSettings:
@@ -80,24 +79,17 @@ def build_warehouse_assets(settings: Settings) -> dg.AssetsDefinition:
     def models(context: dg.AssetExecutionContext, config: RefreshConfig, dbt: DbtCliResource) -> Iterator[Any]:
         layout = Layout(settings.data_dir)
         write_empty_files(layout)
-        with file_lock(layout.lock("warehouse")):
-            scan = scan_lake(layout)
-            changes = prepare(
-                layout.build_file, scan, model_settings(settings), models_version=models_version(), full=config.full
-            )
-            context.log.info(f"changes in the lake: {changes}")
-            os.environ.update(dbt_environment(layout))
-            arguments = build_arguments(full_refresh=changes.full_refresh)
-            yield from dbt.cli(arguments, context=context, target_path=layout.dbt_target).stream()
+        if context.is_subset:
+            context.log.info("a part of the models: the lake's changes stay noted for the others, nothing is published")
+        with open_refresh(layout, model_settings(settings), full=config.full and not context.is_subset) as refresh:
+            context.log.info(f"changes in the lake: {refresh.changes}")
+            if context.is_subset or not refresh.changes.is_empty:
+                os.environ.update(refresh.environment)
+                yield from dbt.cli(refresh.arguments, context=context, target_path=layout.dbt_target).stream()
             if context.is_subset:
-                context.log.info(
-                    "a part of the models ran: the lake's changes stay noted for the others, not published"
-                )
                 return
-            advance(layout.build_file, scan, models_version=models_version())
-            if is_published(layout):
-                context.log.info("nothing changed: not published again")
-            else:
-                context.log.info(f"published: {publish(layout, publish_months=settings.publish_months)}")
+            if not refresh.changes.is_empty:
+                refresh.follow()
+            context.log.info(f"published: {refresh.publish(settings.publish_months) or 'it is up to date'}")
 
     return models

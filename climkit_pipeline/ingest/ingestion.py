@@ -202,6 +202,12 @@ class Plan:
         return dict(Counter((task.dataset.name, task.site_id) for task in self.tasks))
 
     @property
+    def days(self) -> int:
+        """How many local days will be filled, whatever the dataset."""
+        windows = {task.window for task in self.tasks}
+        return len({day for window in windows for day in dates_between(window.first_day, window.last_day)})
+
+    @property
     def subject_days(self) -> Counter[str]:
         """Days of single subjects that will be filled, per dataset."""
         days: Counter[str] = Counter()

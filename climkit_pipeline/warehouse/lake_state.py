@@ -1,0 +1,244 @@
+"""What changed in the lake since the models last succeeded.
+
+Here: the schema ``pipeline`` of the build file, which the models read: ``lake_state`` (the lake's files as the models
+last saw them), ``changed_days`` and ``settings``. Not here: running the models, and reading rows.
+
+The order of a refresh: ``scan_lake``, ``prepare``, the models, and after all of them succeeded ``advance`` with the
+same scan. A file that changes while the models run differs from the scan, so the next refresh sees it; a refresh that
+fails half-way is simply repeated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from climkit_pipeline.errors import WarehouseError
+from climkit_pipeline.files import replace_file
+from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.lake.schemas import DATASETS
+
+WRITE_OPTIONS = {
+    # Oldest format that holds what we write, for tools that bundle an older DuckDB.
+    "storage_compatibility_version": "v1.0.0",
+    # DuckDB 2.0 re-uses metadata blocks in a way that 1.1 cannot always read: 12 of 80 files written by small changes
+    # were refused ("Failed to load metadata pointer"), none of 80 without it (November 2026).
+    "experimental_metadata_reuse": "false",
+}
+"""How every file is written; the dbt profile states the same (a test compares)."""
+
+LAKE_FILES = ("data.parquet", "coverage.parquet")
+
+_STATE_SCHEMA = {
+    "dataset": pl.String,
+    "local_date": pl.Date,
+    "file_name": pl.String,
+    "size_bytes": pl.Int64,
+    "modified_ns": pl.Int64,
+}
+
+_CREATE = """
+create schema if not exists pipeline;
+create table if not exists pipeline.lake_state (
+    dataset varchar not null, local_date date not null, file_name varchar not null,
+    size_bytes bigint not null, modified_ns bigint not null
+);
+create table if not exists pipeline.changed_days (
+    dataset varchar not null, local_date date not null,
+    is_data_changed boolean not null, is_coverage_changed boolean not null
+);
+create table if not exists pipeline.settings (
+    close_after_days integer not null, default_timezone varchar not null, pipeline_version varchar not null
+);
+create table if not exists pipeline.built_with (
+    build_id varchar not null, models varchar not null,
+    close_after_days integer not null, default_timezone varchar not null, pipeline_version varchar not null
+);
+"""
+
+_CHANGES = """
+with differing as (
+    select coalesce(scanned.dataset, known.dataset) as dataset,
+        coalesce(scanned.local_date, known.local_date) as local_date,
+        coalesce(scanned.file_name, known.file_name) as file_name
+    from scanned
+    full join known using (dataset, local_date, file_name)
+    where scanned.size_bytes is distinct from known.size_bytes
+        or scanned.modified_ns is distinct from known.modified_ns
+)
+select dataset, local_date,
+    bool_or(file_name = 'data.parquet') as is_data_changed,
+    bool_or(file_name = 'coverage.parquet') as is_coverage_changed
+from differing
+group by dataset, local_date
+"""
+
+
+@dataclass(frozen=True)
+class LakeScan:
+    """The files of the lake at one moment."""
+
+    files: pl.DataFrame
+    """One row per file: dataset, local_date, file_name, size_bytes, modified_ns."""
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """What the models need to know beside the lake."""
+
+    close_after_days: int
+    default_timezone: str
+    pipeline_version: str
+
+
+@dataclass(frozen=True)
+class LakeChanges:
+    """What a refresh has to follow."""
+
+    days: dict[str, list[date]]
+    """Changed local days by dataset, ascending; datasets without changes are left out."""
+    full_refresh: bool
+    """Whether the models must build everything anew: nothing was built yet, or the models themselves changed."""
+    settings_changed: bool
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the models would give what they already gave."""
+        return not (self.days or self.full_refresh or self.settings_changed)
+
+    def __str__(self) -> str:
+        if self.full_refresh:
+            return "everything is built anew"
+        if not self.days:
+            return "the settings changed" if self.settings_changed else "nothing changed"
+        return ", ".join(f"{dataset}: {len(days)} days" for dataset, days in self.days.items())
+
+
+@contextmanager
+def open_build_file(build_file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The build file, created if it is not there, open for writing; raises WarehouseError if another process has it."""
+    build_file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        connection = duckdb.connect(build_file, config=dict(WRITE_OPTIONS))
+    except (duckdb.IOException, duckdb.ConnectionException) as error:
+        reason = str(error).partition("\n")[0]
+        raise WarehouseError(f"the build file cannot be opened ({reason})") from error
+    try:
+        connection.execute("set timezone = 'UTC'")
+        yield connection
+    finally:
+        connection.close()
+
+
+def scan_lake(layout: Layout) -> LakeScan:
+    """Every data and coverage file of every dataset and day, without opening any."""
+    rows = [row for dataset in DATASETS for row in _scan_dataset(dataset, layout.dataset(dataset))]
+    return LakeScan(pl.DataFrame(rows, schema=_STATE_SCHEMA, orient="row"))
+
+
+def _scan_dataset(dataset: str, folder: Path) -> Iterator[tuple[str, date, str, int, int]]:
+    try:
+        days = list(os.scandir(folder))
+    except FileNotFoundError:
+        return
+    for entry in days:
+        try:
+            day = date.fromisoformat(entry.name.removeprefix("day="))
+        except ValueError:  # the empty partition, or something that is no partition
+            continue
+        for name in LAKE_FILES:
+            with suppress(FileNotFoundError, NotADirectoryError):
+                status = os.stat(f"{entry.path}/{name}")  # noqa: PTH116 - a Path per file doubles the time of a scan
+                yield dataset, day, name, status.st_size, status.st_mtime_ns
+
+
+def is_built_with(build_file: Path, models_version: str) -> bool:
+    """Whether all tables of the build file come from this version of the models."""
+    if not build_file.exists():
+        return False
+    with open_build_file(build_file) as connection:
+        connection.execute(_CREATE)
+        return connection.execute("select models from pipeline.built_with").fetchall() == [(models_version,)]
+
+
+def fresh_build_file(layout: Layout) -> Path:
+    """The path of a build file to begin anew in; what an earlier attempt left there is removed."""
+    folder = layout.build / "new"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder / layout.build_file.name
+
+
+def adopt_build_file(layout: Layout, build_file: Path) -> None:
+    """Put a build file that was begun anew, and whose models all succeeded, in the place of the old one."""
+    # First, because a log must never meet a file that it does not belong to.
+    layout.build_file.with_name(f"{layout.build_file.name}.wal").unlink(missing_ok=True)
+    replace_file(build_file, layout.build_file)
+    shutil.rmtree(build_file.parent, ignore_errors=True)
+
+
+def prepare(
+    build_file: Path, scan: LakeScan, settings: ModelSettings, *, models_version: str, full: bool = False
+) -> LakeChanges:
+    """Write ``changed_days`` and ``settings`` for the models, and say what changed.
+
+    ``models_version`` names the SQL that is about to run (``dbt_project.models_version``). With ``full``, or when that
+    SQL differs from what built the file, every day counts as changed.
+    """
+    with open_build_file(build_file) as connection:
+        connection.execute(_CREATE)
+        built_with = connection.execute("select * exclude (build_id) from pipeline.built_with").fetchall()
+        full_refresh = full or [row[0] for row in built_with] != [models_version]
+        connection.register("scanned", scan.files)
+        connection.execute("create temp table known as from pipeline.lake_state where not ?", [full_refresh])
+        new_settings = (settings.close_after_days, settings.default_timezone, settings.pipeline_version)
+        connection.execute("begin")
+        connection.execute("delete from pipeline.changed_days")
+        connection.execute(f"insert into pipeline.changed_days {_CHANGES}")
+        connection.execute("delete from pipeline.settings")
+        connection.execute("insert into pipeline.settings values (?, ?, ?)", new_settings)
+        connection.execute("commit")
+        changed = connection.execute(
+            "select dataset, list(local_date order by local_date) from pipeline.changed_days group by dataset"
+        ).fetchall()
+    by_dataset = dict(changed)
+    return LakeChanges(
+        days={dataset: by_dataset[dataset] for dataset in DATASETS if dataset in by_dataset},
+        full_refresh=full_refresh,
+        settings_changed=[row[1:] for row in built_with] != [new_settings],
+    )
+
+
+def advance(build_file: Path, scan: LakeScan, *, models_version: str) -> None:
+    """Remember that the models have followed the lake up to ``scan``; call it only after all of them succeeded."""
+    with open_build_file(build_file) as connection:
+        connection.register("scanned", scan.files)
+        connection.execute("begin")
+        connection.execute("delete from pipeline.lake_state")
+        connection.execute("insert into pipeline.lake_state select * from scanned")
+        connection.execute("delete from pipeline.changed_days")
+        connection.execute("delete from pipeline.built_with")
+        connection.execute(
+            "insert into pipeline.built_with select ?, ?, * from pipeline.settings", [uuid.uuid4().hex, models_version]
+        )
+        connection.execute("commit")
+
+
+def fingerprint(paths: list[Path], root: Path) -> str:
+    """A short hash of the files' relative names and bytes."""
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        digest.update(f"{path.relative_to(root)}\0".encode())
+        digest.update(path.read_bytes())
+        digest.update(b"\0")
+    return digest.hexdigest()[:16]

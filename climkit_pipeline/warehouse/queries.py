@@ -1,0 +1,147 @@
+"""Reading the published warehouse: queries, the billing table of a month, grades, and writing results to files.
+
+The warehouse is opened read-only, for the time of one query; a file that is swapped meanwhile is not touched. A query
+may read other files (CSV, Parquet) that its user may read: the user is an analyst on the same machine, and joining
+one's own lists is half of the work. Ids and dates are bound, never spelled into SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+import duckdb
+import polars as pl
+
+from climkit_pipeline.errors import QueryError, WarehouseError
+from climkit_pipeline.files import atomic_file
+
+ResultFormat = Literal["csv", "json", "parquet"]
+
+NO_DATA_YET = "no data yet: nothing has been published to {path}; run a backfill or `climkit refresh` first"
+
+
+@contextmanager
+def open_warehouse(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The published warehouse, read-only, instants shown in UTC; raises WarehouseError if there is none yet."""
+    if not path.exists():
+        raise WarehouseError(NO_DATA_YET.format(path=path))
+    try:
+        connection = duckdb.connect(path, read_only=True)
+    except duckdb.Error as error:
+        raise WarehouseError(f"{path} cannot be opened ({_first_line(error)})") from error
+    try:
+        connection.execute("set timezone = 'UTC'")
+        yield connection
+    finally:
+        connection.close()
+
+
+def run_query(path: Path, sql: str, parameters: Sequence[Any] = ()) -> pl.DataFrame:
+    """The result of a query on the published warehouse.
+
+    Raises QueryError with one line if the SQL is wrong (or would write), WarehouseError if there is no data yet.
+    """
+    with open_warehouse(path) as connection:
+        try:
+            result = connection.sql(sql, params=list(parameters) or None)
+            frame = None if result is None else pl.DataFrame(result.to_arrow_table())
+        except (duckdb.Error, pl.exceptions.PolarsError) as error:
+            raise QueryError(_first_line(error)) from error
+    if frame is None:
+        raise QueryError("this SQL has no result")
+    return frame
+
+
+def write_result(frame: pl.DataFrame, output_format: ResultFormat, output: Path | None = None) -> str | None:
+    """Write a result to ``output``, in one step; without ``output``, return its text (CSV and JSON only).
+
+    CSV joins a list of texts by `` | `` and writes instants as 2026-10-31T23:00:00Z; JSON writes decimals as texts, so
+    that they stay exact.
+    """
+    if output is None:
+        if output_format == "parquet":
+            raise QueryError("parquet is no text: name a file to write it to")
+        return _csv_ready(frame).write_csv() if output_format == "csv" else _json_text(frame)
+    try:
+        with atomic_file(output) as temporary:
+            if output_format == "csv":
+                _csv_ready(frame).write_csv(temporary)
+            elif output_format == "json":
+                temporary.write_text(_json_text(frame), encoding="utf-8")
+            else:
+                frame.write_parquet(temporary)
+    except OSError as error:
+        raise WarehouseError(f"{output} cannot be written: {error.strerror or error}") from error
+    return None
+
+
+def billing_table(path: Path, month: date) -> pl.DataFrame:
+    """``billing_monthly`` of one month, by site and meter."""
+    return run_query(
+        path,
+        "from billing_monthly where billing_month = ? order by site_name, site_id, meter_name, meter_id",
+        [month.replace(day=1)],
+    )
+
+
+def latest_full_month(path: Path) -> date | None:
+    """The newest month in which every day of every listed meter was asked for; None if there is none."""
+    frame = run_query(
+        path,
+        """
+        select max(billing_month) as month
+        from (
+            select billing_month
+            from billing_monthly
+            cross join billing_settings
+            group by billing_month
+            having bool_and(period_end_utc <= as_of_utc and (days_asked >= days_over or not is_listed))
+                and bool_or(days_asked > 0)
+        )
+        """,
+    )
+    month: date | None = frame.item()
+    return month
+
+
+def grades_by_month(path: Path) -> pl.DataFrame:
+    """How many meters have which grade: billing_month, grade, meters, newest month first."""
+    return run_query(
+        path,
+        """
+        select billing_month, grade, count(*) as meters
+        from billing_monthly
+        group by billing_month, grade
+        order by billing_month desc, grade
+        """,
+    )
+
+
+def about(path: Path) -> dict[str, str | None]:
+    """What the published warehouse was built from."""
+    return dict(run_query(path, "select key, value from about order by key").iter_rows())
+
+
+def _csv_ready(frame: pl.DataFrame) -> pl.DataFrame:
+    lists = [name for name, kind in frame.schema.items() if isinstance(kind, pl.List)]
+    texts = [name for name in lists if frame.schema[name] == pl.List(pl.String)]
+    encoded = [pl.col(name).list.join(" | ") for name in texts]
+    structures = [
+        name for name, kind in frame.schema.items() if name not in texts and isinstance(kind, pl.List | pl.Struct)
+    ]
+    encoded += [pl.struct(name).struct.json_encode().alias(name) for name in structures]
+    instants = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Datetime) and kind.time_zone]
+    encoded += [pl.col(name).dt.convert_time_zone("UTC").dt.strftime("%Y-%m-%dT%H:%M:%S%.fZ") for name in instants]
+    return frame.with_columns(encoded)
+
+
+def _json_text(frame: pl.DataFrame) -> str:
+    return frame.write_json() + "\n"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].strip()

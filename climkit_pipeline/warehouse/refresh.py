@@ -1,0 +1,112 @@
+"""One refresh from the lake to the published warehouse: the order of the steps, and who waits.
+
+Whoever runs dbt (``refresh`` here, Dagster in ``defs``) does it between ``open_refresh`` and ``follow``:
+
+    lock -> scan the lake -> write what changed -> dbt -> remember the scan -> publish
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from climkit_pipeline.files import file_lock
+from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.warehouse.dbt_project import (
+    DbtReport,
+    build_arguments,
+    dbt_environment,
+    models_version,
+    run_dbt,
+)
+from climkit_pipeline.warehouse.lake_state import (
+    LakeChanges,
+    LakeScan,
+    ModelSettings,
+    adopt_build_file,
+    advance,
+    fresh_build_file,
+    is_built_with,
+    prepare,
+    scan_lake,
+)
+from climkit_pipeline.warehouse.publish import PublishReport, is_published, publish
+
+WAREHOUSE_LOCK = "warehouse"
+"""Held by whoever builds or publishes."""
+
+
+@dataclass(frozen=True)
+class Refresh:
+    """A refresh under way; its holder has the warehouse to itself."""
+
+    layout: Layout
+    changes: LakeChanges
+    build_file: Path
+    """What dbt has to write: the build file, or a new one when everything is built anew."""
+    scan: LakeScan
+    models_version: str
+
+    @property
+    def arguments(self) -> list[str]:
+        """What to call dbt with."""
+        return build_arguments(full_refresh=self.changes.full_refresh)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that dbt needs."""
+        return dbt_environment(self.layout, self.build_file)
+
+    def follow(self) -> None:
+        """Remember that the models have followed the lake; call it only after all of them succeeded."""
+        advance(self.build_file, self.scan, models_version=self.models_version)
+        if self.build_file != self.layout.build_file:
+            adopt_build_file(self.layout, self.build_file)
+
+    def publish(self, publish_months: int | None) -> PublishReport | None:
+        """Publish what the models built; None if that is what is published already."""
+        if is_published(self.layout, publish_months=publish_months):
+            return None
+        return publish(self.layout, publish_months=publish_months)
+
+
+@contextmanager
+def open_refresh(layout: Layout, settings: ModelSettings, *, full: bool = False) -> Iterator[Refresh]:
+    """Hold the warehouse's lock, and tell the models what changed in the lake.
+
+    Everything is built in a new file with ``full``, or when the models themselves changed.
+    """
+    with file_lock(layout.lock(WAREHOUSE_LOCK)):
+        version = models_version()
+        anew = full or not is_built_with(layout.build_file, version)
+        build_file = fresh_build_file(layout) if anew else layout.build_file
+        scan = scan_lake(layout)
+        changes = prepare(build_file, scan, settings, models_version=version)
+        yield Refresh(layout, changes, build_file, scan, version)
+
+
+@dataclass(frozen=True)
+class RefreshReport:
+    """What a refresh did; a step that was not needed is None."""
+
+    changes: LakeChanges
+    models: DbtReport | None
+    published: PublishReport | None
+
+
+def refresh(
+    layout: Layout, settings: ModelSettings, *, full: bool = False, publish_months: int | None = None
+) -> RefreshReport:
+    """Build what changed in the lake and publish it, without Dagster; with ``full``, build everything in a new file.
+
+    Raises WarehouseError if a model or a blocking test fails: the published warehouse stays as it was then, and the
+    next refresh begins where this one did.
+    """
+    with open_refresh(layout, settings, full=full) as current:
+        models = None
+        if not current.changes.is_empty:
+            models = run_dbt(layout, current.arguments, build_file=current.build_file)
+            current.follow()
+        return RefreshReport(current.changes, models, current.publish(publish_months))

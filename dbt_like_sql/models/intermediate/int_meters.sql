@@ -1,0 +1,43 @@
+with
+
+meters as (
+    select * from {{ ref('meters') }}
+),
+
+coverage as (
+    select * from {{ ref('coverage_days') }}
+),
+
+zones as (
+    select * from {{ ref('int_site_zones') }}
+),
+
+asked as (
+    select distinct
+        site_id,
+        subject_id as meter_id
+    from coverage
+    where dataset in ('meter_intervals', 'meter_indices')
+),
+
+meter_ids as (
+    select site_id, meter_id from meters
+    union
+    select site_id, meter_id from asked
+),
+
+final as (
+    select
+        meter_ids.site_id,
+        meter_ids.meter_id,
+        zones.zone,
+        {{ has_split('meters.meter_type', 'meters.meter_mode') }} as has_split
+    from meter_ids
+    inner join zones on zones.site_id = meter_ids.site_id
+    left join meters
+        on meters.site_id = meter_ids.site_id
+        and meters.meter_id = meter_ids.meter_id
+    order by meter_ids.site_id, meter_ids.meter_id
+)
+
+select * from final

@@ -1,0 +1,76 @@
+with
+
+coverage as (
+    select * from {{ ref('coverage_days') }}
+),
+
+zones as (
+    select distinct zone from {{ ref('int_site_zones') }}
+),
+
+asked as (
+    select
+        min(local_date) as first_asked_on,
+        max(local_date) as last_asked_on
+    from coverage
+),
+
+-- Whole months, from the one before: the reading that opens a month belongs to the day before it.
+dates as (
+    select
+        unnest(generate_series(
+            date_trunc('month', first_asked_on) - interval 1 month,
+            date_trunc('month', last_asked_on) + interval 1 month,
+            interval 1 day
+        ))::date as local_date
+    from asked
+    where first_asked_on is not null
+),
+
+last_midnights as (
+    select
+        zones.zone,
+        dates.local_date,
+        dates.local_date::timestamp at time zone zones.zone as midnight_utc
+    from dates
+    cross join zones
+),
+
+-- Where clocks go back over midnight, local midnight happens twice, and the day begins with the first.
+day_starts as (
+    select
+        zone,
+        local_date,
+        case
+            when ((midnight_utc - interval 1 hour) at time zone zone)::date = local_date
+                then midnight_utc - interval 1 hour
+            else midnight_utc
+        end as day_start_utc
+    from last_midnights
+),
+
+days as (
+    select
+        zone,
+        local_date,
+        date_trunc('month', local_date)::date as billing_month,
+        day_start_utc,
+        lead(day_start_utc) over (partition by zone order by local_date) as day_end_utc
+    from day_starts
+),
+
+final as (
+    select
+        zone,
+        local_date,
+        billing_month,
+        day_start_utc,
+        day_end_utc,
+        ((epoch_us(day_end_utc) - epoch_us(day_start_utc)) // 900000000)::integer as quarter_hours
+    from days
+    -- The last date only closes the day before it.
+    where day_end_utc is not null
+    order by zone, local_date
+)
+
+select * from final

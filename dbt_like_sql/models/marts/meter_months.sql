@@ -1,0 +1,170 @@
+with
+
+meters as (
+    select * from {{ ref('int_meters') }}
+),
+
+listed_days as (
+    select * from {{ ref('int_listed_meters_daily') }}
+),
+
+coverage as (
+    select * from {{ ref('coverage_days') }}
+),
+
+meter_days as (
+    select * from {{ ref('meter_days') }}
+),
+
+sites as (
+    select * from {{ ref('sites') }}
+),
+
+calendar_days as (
+    select * from {{ ref('calendar_days') }}
+),
+
+calendar_months as (
+    select * from {{ ref('calendar_months') }}
+),
+
+settings as (
+    select * from {{ ref('billing_settings') }}
+),
+
+asked_months as (
+    select
+        site_id,
+        meter_id,
+        billing_month
+    from meter_days
+    where coverage_state is not null
+    group by site_id, meter_id, billing_month
+),
+
+site_ranges as (
+    select
+        site_id,
+        min(billing_month) as first_month,
+        max(billing_month) as last_month
+    from asked_months
+    group by site_id
+),
+
+-- A month that was never asked for is counted in the steps of the months that were.
+usual_steps as (
+    select
+        site_id,
+        meter_id,
+        max_by(interval_minutes, local_date) as interval_minutes
+    from meter_days
+    group by site_id, meter_id
+),
+
+listed_months as (
+    select distinct
+        site_id,
+        meter_id,
+        date_trunc('month', local_date)::date as billing_month
+    from listed_days
+),
+
+snapshot_months as (
+    select distinct
+        site_id,
+        date_trunc('month', local_date)::date as billing_month
+    from coverage
+    where dataset = 'meters' and state <> 'failed'
+),
+
+known_months as (
+    select * from asked_months
+    union
+    select * from listed_months
+),
+
+meter_ranges as (
+    select
+        site_id,
+        meter_id,
+        min(billing_month) as first_month,
+        max(billing_month) as last_month
+    from known_months
+    group by site_id, meter_id
+),
+
+-- Between its first and last known month, a meter is there in every month of which no list says otherwise.
+months as (
+    select
+        meters.site_id,
+        meters.meter_id,
+        meters.zone,
+        calendar_months.billing_month,
+        calendar_months.period_start_utc,
+        calendar_months.period_end_utc,
+        listed_months.meter_id is not null as is_listed
+    from meters
+    inner join site_ranges on site_ranges.site_id = meters.site_id
+    inner join meter_ranges
+        on meter_ranges.site_id = meters.site_id
+        and meter_ranges.meter_id = meters.meter_id
+    inner join calendar_months
+        on calendar_months.zone = meters.zone
+        and calendar_months.billing_month
+        between greatest(site_ranges.first_month, meter_ranges.first_month)
+        and least(site_ranges.last_month, meter_ranges.last_month)
+    left join known_months
+        on known_months.site_id = meters.site_id
+        and known_months.meter_id = meters.meter_id
+        and known_months.billing_month = calendar_months.billing_month
+    left join listed_months
+        on listed_months.site_id = meters.site_id
+        and listed_months.meter_id = meters.meter_id
+        and listed_months.billing_month = calendar_months.billing_month
+    left join snapshot_months
+        on snapshot_months.site_id = meters.site_id
+        and snapshot_months.billing_month = calendar_months.billing_month
+    where known_months.meter_id is not null or snapshot_months.site_id is null
+),
+
+-- Days before the site was created are never asked for, so nothing is due on them.
+days_due as (
+    select
+        sites.site_id,
+        calendar_days.billing_month,
+        min(calendar_days.day_start_utc) as due_from_utc,
+        count(*) filter (where calendar_days.day_end_utc <= settings.as_of_utc) as days_over
+    from sites
+    inner join calendar_days
+        on calendar_days.zone = sites.zone
+        and calendar_days.local_date >= coalesce(sites.created_on, date '1900-01-01')
+    cross join settings
+    group by sites.site_id, calendar_days.billing_month
+),
+
+final as (
+    select
+        months.site_id,
+        months.meter_id,
+        months.billing_month,
+        months.period_start_utc,
+        months.period_end_utc,
+        months.zone,
+        coalesce(days_due.due_from_utc, months.period_start_utc) as due_from_utc,
+        coalesce(days_due.days_over, 0)::integer as days_over,
+        coalesce(usual_steps.interval_minutes, 15) as usual_interval_minutes,
+        months.is_listed
+    from months
+    left join usual_steps
+        on usual_steps.site_id = months.site_id
+        and usual_steps.meter_id = months.meter_id
+    left join sites on sites.site_id = months.site_id
+    left join days_due
+        on days_due.site_id = months.site_id
+        and days_due.billing_month = months.billing_month
+    -- A site whose list was never read has no creation date to go by.
+    where sites.site_id is null or days_due.site_id is not null
+    order by months.billing_month, months.site_id, months.meter_id
+)
+
+select * from final

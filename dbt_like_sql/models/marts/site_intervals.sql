@@ -1,0 +1,35 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    pre_hook="{{ delete_days_to_build(['site_intervals']) }}"
+) }}
+
+with
+
+versions as (
+    select * from {{ ref('stg_climkit__site_intervals') }}
+    where {{ days_to_build(['site_intervals']) }}
+),
+
+final as (
+    select
+        site_id,
+        meter_type,
+        interval_start_utc,
+        interval_end_utc,
+        consumption,
+        production,
+        grid_import,
+        self_consumption,
+        grid_export,
+        storage_charge,
+        storage_discharge,
+        fetched_at_utc,
+        local_date
+    from versions
+    where superseded_at_utc is null
+    -- By series, because neighbours then compress well; by month first, so that deleting days touches few row groups.
+    order by date_trunc('month', local_date), site_id, meter_type, interval_start_utc
+)
+
+select * from final

@@ -1,0 +1,13 @@
+{#
+  No two rows share the values of `columns`, none of which is null. With `datasets`, only rows of the days that changed
+  are looked at (all of them after a full build): a refresh must not cost more every year.
+#}
+{% test unique_key(model, columns, datasets=none, file='data') %}
+    select
+        {{ columns | join(', ') }},
+        count(*) as rows_found
+    from {{ model }}
+    {% if datasets %}where {{ changed_days_condition(datasets, file) }}{% endif %}
+    group by {{ columns | join(', ') }}
+    having count(*) > 1 {% for column in columns %}or {{ column }} is null {% endfor %}
+{% endtest %}

@@ -1,0 +1,157 @@
+"""Finding out what changed, without opening files and without dbt."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from datetime import date, timedelta
+
+import duckdb
+import pytest
+from conftest import SETTINGS
+
+from climkit_pipeline.errors import WarehouseError
+from climkit_pipeline.lake.layout import EMPTY_PARTITION, Layout
+from climkit_pipeline.lake.schemas import DATASETS
+from climkit_pipeline.warehouse.lake_state import (
+    advance,
+    fresh_build_file,
+    is_built_with,
+    open_build_file,
+    prepare,
+    scan_lake,
+)
+
+DAY = date(2026, 10, 5)
+
+
+@pytest.fixture
+def layout(tmp_path):
+    return Layout(tmp_path)
+
+
+def touch(layout, dataset="meter_intervals", day=DAY, name="data.parquet", content="x"):
+    path = layout.day(dataset, day) / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+    return path
+
+
+def changed(layout, scan=None, **arguments):
+    return prepare(layout.build_file, scan or scan_lake(layout), SETTINGS, models_version="a", **arguments)
+
+
+def settle(layout):
+    scan = scan_lake(layout)
+    changed(layout, scan)
+    advance(layout.build_file, scan, models_version="a")
+
+
+def flags(layout):
+    with duckdb.connect(layout.build_file) as connection:
+        return connection.execute("from pipeline.changed_days order by all").fetchall()
+
+
+def test_first_time_everything_is_new(layout):
+    touch(layout)
+    found = changed(layout)
+    assert found.full_refresh
+    assert found.days == {"meter_intervals": [DAY]}
+
+
+def test_after_success_nothing_is_new_and_before_it_all_still_is(layout):
+    touch(layout)
+    scan = scan_lake(layout)
+    assert not changed(layout, scan).is_empty
+    assert not changed(layout, scan).is_empty
+    advance(layout.build_file, scan, models_version="a")
+    assert changed(layout).is_empty
+
+
+def test_same_size_and_new_time_is_a_change(layout):
+    path = touch(layout, content="x")
+    settle(layout)
+    path.write_text("y")
+    os.utime(path, ns=(1, 1))
+    assert changed(layout).days == {"meter_intervals": [DAY]}
+    assert flags(layout) == [("meter_intervals", DAY, True, False)]
+
+
+def test_coverage_and_data_are_told_apart(layout):
+    touch(layout)
+    settle(layout)
+    touch(layout, name="coverage.parquet")
+    changed(layout)
+    assert flags(layout) == [("meter_intervals", DAY, False, True)]
+
+
+def test_a_deleted_file_is_a_change(layout):
+    path = touch(layout)
+    settle(layout)
+    path.unlink()
+    assert changed(layout).days == {"meter_intervals": [DAY]}
+    settle(layout)
+    assert changed(layout).is_empty
+
+
+def test_a_file_that_changes_while_models_run_is_seen_next_time(layout):
+    path = touch(layout)
+    scan = scan_lake(layout)
+    changed(layout, scan)
+    path.write_text("changed meanwhile")
+    advance(layout.build_file, scan, models_version="a")
+    assert changed(layout).days == {"meter_intervals": [DAY]}
+
+
+def test_what_is_no_partition_is_left_alone(layout):
+    (layout.dataset("meters") / EMPTY_PARTITION).mkdir(parents=True)
+    (layout.dataset("meters") / EMPTY_PARTITION / "data.parquet").write_text("")
+    (layout.dataset("meters") / ".day=2026-10-05.tmp").mkdir()
+    (layout.dataset("meters") / "day=2026-10-05").write_text("a file")
+    (layout.lake / "api_calls").mkdir()
+    assert scan_lake(layout).files.is_empty()
+
+
+def test_changed_settings_and_changed_models_are_changes(layout):
+    settle(layout)
+    other = dataclasses.replace(SETTINGS, close_after_days=5)
+    found = prepare(layout.build_file, scan_lake(layout), other, models_version="a")
+    assert (found.settings_changed, found.full_refresh, found.is_empty) == (True, False, False)
+    # Preparing is not succeeding: the change is still there at the next try.
+    assert prepare(layout.build_file, scan_lake(layout), other, models_version="a").settings_changed
+    assert prepare(layout.build_file, scan_lake(layout), SETTINGS, models_version="b").full_refresh
+    assert is_built_with(layout.build_file, "a")
+    assert not is_built_with(layout.build_file, "b")
+    assert not is_built_with(layout.build / "other.duckdb", "a")
+
+
+def test_a_build_file_in_use_is_named(layout, tmp_path):
+    settle(layout)
+    blocker = duckdb.connect(layout.build_file)
+    try:
+        with pytest.raises(WarehouseError, match="build file"), open_build_file(layout.build_file):
+            pass
+    finally:
+        blocker.close()
+
+
+def test_a_fresh_build_file_has_the_catalog_of_the_old_one(layout):
+    stale = fresh_build_file(layout)
+    stale.write_text("half a file")
+    fresh = fresh_build_file(layout)
+    assert not fresh.exists()
+    assert fresh.name == layout.build_file.name
+
+
+@pytest.mark.slow
+def test_ten_years_are_scanned_in_seconds(layout):
+    for dataset in DATASETS:
+        for number in range(3650):
+            path = layout.data_file(dataset, date(2016, 1, 1) + timedelta(days=number))
+            path.parent.mkdir(parents=True)
+            path.touch()
+    began = time.monotonic()
+    settle(layout)
+    assert changed(layout).is_empty
+    assert time.monotonic() - began < 10

@@ -1,0 +1,168 @@
+"""What a refresh follows: changed days only, exactly as a full build would, and nothing it should not."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import date, timedelta
+from decimal import Decimal
+
+import duckdb
+import pytest
+from conftest import SETTINGS, Built
+from small_lake import GAP_DAY, ZURICH, SmallLake, starts
+
+from climkit_pipeline.errors import WarehouseError
+from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.warehouse import lake_state
+from climkit_pipeline.warehouse.dbt_project import dbt_environment, models_version, run_dbt
+from climkit_pipeline.warehouse.publish import is_published
+from climkit_pipeline.warehouse.refresh import refresh
+
+REVISED_DAY = date(2026, 10, 3)
+EMPTIED_DAY = date(2026, 10, 7)
+DELETED_DAY = date(2026, 4, 1)
+NEW_DAY = date(2026, 4, 2)
+
+
+def contents(built: Built) -> dict[str, list[tuple]]:
+    """Every published table, all rows in order; when it was published is the one thing that may differ."""
+    tables = [
+        row[0] for row in built.rows("select table_name from information_schema.tables where table_schema = 'main'")
+    ]
+    where = {"about": "where key <> 'published_at_utc'"}
+    return {table: built.rows(f"from {table} {where.get(table, '')} order by all") for table in sorted(tables)}
+
+
+def october_total(built: Built) -> Decimal:
+    [(total,)] = built.rows(
+        "select total from billing_monthly where meter_id = 'flat' and billing_month = '2026-10-01'"
+    )
+    return total
+
+
+def change_four_days(built: Built) -> None:
+    """A revision, a day that became empty, a day whose files are gone, and a day that is new."""
+    lake = built.lake
+    [first, *_] = [row for row in lake.rows["meter_intervals", REVISED_DAY] if row["meter_id"] == "flat"]
+    lake.revise("meter_intervals", REVISED_DAY, first, total=first["total"] + 100)
+    lake.rows["meter_intervals", EMPTIED_DAY] = [
+        row for row in lake.rows["meter_intervals", EMPTIED_DAY] if row["meter_id"] != "grid"
+    ]
+    for dataset in ("sites", "meters", "sensors", "meter_intervals"):
+        for name in ("data_file", "coverage_file"):
+            getattr(built.layout, name)(dataset, DELETED_DAY).unlink()
+        built.layout.day(dataset, DELETED_DAY).rmdir()
+    for start in starts(NEW_DAY, ZURICH):
+        lake.add(
+            "meter_intervals", NEW_DAY, site_id="z1", meter_id="flat", interval_start_utc=start,
+            interval_end_utc=start + timedelta(minutes=15), total=0.25,
+        )  # fmt: skip
+    lake.cover("meter_intervals", NEW_DAY, "z1", "flat")
+    lake.write(built.layout, only=[("meter_intervals", day) for day in (REVISED_DAY, EMPTIED_DAY, NEW_DAY)])
+
+
+def files_read(built: Built, model: str) -> int:
+    """How many lake files the SQL that dbt compiled for ``model`` opens."""
+    [compiled] = built.layout.dbt_target.glob(f"compiled/climkit/models/marts/{model}.sql")
+    with duckdb.connect(built.layout.build_file) as connection:
+        plan = connection.execute(f"explain (analyze, format json) {compiled.read_text()}").fetchall()[0][1]
+    json.loads(plan)
+    return sum(int(number) for number in re.findall(r'"Total Files Read": "?(\d+)', plan))
+
+
+def test_incremental_equals_full_and_opens_changed_days_only(copy):
+    before = october_total(copy)
+    emptied_before = copy.rows(
+        "select count(*) from meter_intervals where meter_id = 'grid' and local_date = ?", [EMPTIED_DAY]
+    )
+    change_four_days(copy)
+
+    report = copy.refresh()
+
+    assert not report.changes.full_refresh
+    assert report.changes.days["meter_intervals"] == [DELETED_DAY, NEW_DAY, REVISED_DAY, EMPTIED_DAY]
+    assert report.changes.days["meters"] == [DELETED_DAY]
+    assert "sensor_readings" not in report.changes.days
+    assert october_total(copy) == before + 100
+    assert emptied_before == [(96,)]
+    assert copy.rows(
+        "select count(*) from meter_intervals where meter_id = 'grid' and local_date = ?", [EMPTIED_DAY]
+    ) == [(0,)]
+    assert copy.rows("select count(*) from meter_intervals where local_date = ?", [DELETED_DAY]) == [(0,)]
+    assert copy.rows("select meter_id, total from meter_days where local_date = ?", [NEW_DAY]) == [
+        ("flat", Decimal(24))
+    ]
+    assert files_read(copy, "meter_intervals") == 3  # of 64
+    incremental = contents(copy)
+
+    assert copy.refresh(full=True).changes.full_refresh
+    full = contents(copy)
+    assert incremental.keys() == full.keys()
+    for table, rows in full.items():
+        assert incremental[table] == rows, table
+
+
+def test_nothing_changed_means_no_models_and_no_publishing(copy):
+    report = copy.refresh()
+    assert report.changes.is_empty
+    assert (report.models, report.published) == (None, None)
+
+
+def test_a_meter_that_changes_its_mode_changes_its_old_days_too(copy):
+    """`has_split` is repeated in every day of the meter: only rebuilding all of them keeps old days right."""
+    split = "select count(*) from meter_days where meter_id = 'unsplit' and intervals_without_split > 0"
+    assert copy.rows(split) == [(1,)]
+    last = date(2026, 10, 31)
+    for row in copy.lake.rows["meters", last]:
+        if row["meter_id"] == "unsplit":
+            row["meter_mode"] = "production"
+    copy.lake.write(copy.layout, only=[("meters", last)])
+    report = copy.refresh()
+    assert list(report.changes.days) == ["meters"]
+    assert copy.rows(split) == [(0,)]
+    assert copy.rows("select count(*) from meter_days") == [
+        (sum(1 for key, rows in copy.lake.coverage.items() if key[0] == "meter_intervals" for _ in rows),)
+    ]
+
+
+def test_a_duplicate_key_blocks_publishing_and_is_named(copy):
+    published = copy.layout.warehouse.stat()
+    day = copy.lake.rows["meter_intervals", GAP_DAY]
+    day.append(dict(day[0]))
+    copy.lake.write(copy.layout, only=[("meter_intervals", GAP_DAY)])
+    with pytest.raises(WarehouseError, match="unique_key_meter_intervals"):
+        copy.refresh()
+    now = copy.layout.warehouse.stat()
+    assert (now.st_ino, now.st_mtime_ns) == (published.st_ino, published.st_mtime_ns)
+    # Nothing was ticked off: what failed is still to be done.
+    scan = lake_state.scan_lake(copy.layout)
+    changes = lake_state.prepare(copy.layout.build_file, scan, SETTINGS, models_version=models_version())
+    assert changes.days == {"meter_intervals": [GAP_DAY]}
+
+
+def test_an_empty_lake_builds(tmp_path):
+    layout = Layout(tmp_path / "data")
+    SmallLake().write(layout)
+    report = refresh(layout, SETTINGS)
+    built = Built(layout, SmallLake(), report)
+    assert report.published is not None
+    assert is_published(layout)
+    assert built.rows("from billing_monthly") == []
+    assert dict(built.rows("from about"))["as_of_utc"] is None
+
+
+def test_unit_tests_of_the_models_pass(built, tmp_path):
+    with duckdb.connect(built.layout.build_file):
+        pass  # nobody holds it
+    report = run_dbt(built.layout, ["test", "--select", "test_type:unit"])
+    assert set(report.counts) == {"pass"}
+    assert report.counts["pass"] >= 7
+
+
+def test_dbt_sees_no_credentials(built, monkeypatch):
+    monkeypatch.setenv("CLIMKIT_PASSWORD", "hidden")
+    assert "hidden" not in dbt_environment(built.layout).values()
+    assert all(
+        name.startswith(("CLIMKIT_LAKE", "CLIMKIT_BUILD", "DBT_", "DO_NOT")) for name in dbt_environment(built.layout)
+    )

@@ -28,7 +28,7 @@ dev: $(INSTALLED) ## Dagster's UI; without an account, on the simulator
 	$(BIN)/climkit dev
 
 test: $(INSTALLED) $(PROFILES) ## every test that pip alone can set up
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope
 
 lint: $(INSTALLED) ## style and types
 	$(BIN)/ruff check .

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from conftest import Account, Finished, bare_environment, climkit_command, run_command
+from accounts import Account, Finished, bare_environment, climkit_command, run_command
 
 from climkit_pipeline.cli.demo import DEMO_SEED
 from climkit_pipeline.simulator import World

@@ -17,7 +17,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from conftest import Account, account_for
+from accounts import Account, account_for
 
 from climkit_pipeline.simulator import LoadCurve, SimulatorServer, World
 

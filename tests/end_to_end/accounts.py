@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
-import pytest
 
 from climkit_pipeline.simulator import SimulatorServer
 
@@ -61,9 +59,6 @@ class Account:
             return connection.execute(sql).fetchall()
 
 
-AccountFor = Callable[[SimulatorServer, Path], Account]
-
-
 def account_for(server: SimulatorServer, folder: Path) -> Account:
     environment = bare_environment(folder) | {
         "CLIMKIT_BASE_URL": server.base_url,
@@ -76,6 +71,13 @@ def account_for(server: SimulatorServer, folder: Path) -> Account:
     return Account(environment, folder, folder / "data")
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    return bare_environment(tmp_path)
+RANGE = ("backfill", "2026-10-01", "2026-10-02")
+
+
+def assert_refused(finished: Finished, status: int, *words: str) -> None:
+    assert finished.status == status, finished.err
+    assert finished.out == ""
+    assert finished.err.count("\n") == 1, finished.err
+    for word in words:
+        assert word in finished.err
+    assert "demo-simulator" not in finished.err

@@ -1,0 +1,86 @@
+"""Accounts that are not like the demo's: no site, no sensors, one dataset, a part that fails, another's directory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from accounts import RANGE, USERNAME, Account, account_for, assert_refused
+
+from climkit_pipeline.simulator import Fault, Request, SimulatorServer, World
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[SimulatorServer]:
+    with SimulatorServer(World(seed=3, sites=1, meters=3), requests_per_second=None) as server:
+        yield server
+
+
+@pytest.fixture
+def account(server: SimulatorServer, tmp_path: Path) -> Account:
+    return account_for(server, tmp_path)
+
+
+def test_a_data_directory_of_another_account_is_refused(account: Account) -> None:
+    assert account.climkit(*RANGE, "--no-models").status == 0
+    before = sorted(account.data_dir.rglob("*.parquet"))
+    with SimulatorServer(World(seed=4, sites=1, meters=3), requests_per_second=None) as other:
+        refused = account.climkit(*RANGE, BASE_URL=other.base_url)
+    assert_refused(refused, 2, "another account")
+    assert sorted(account.data_dir.rglob("*.parquet")) == before
+    assert USERNAME not in (account.data_dir / "account.json").read_text()
+
+
+def test_one_dataset_alone_works_and_leaves_the_others_alone(account: Account, server: SimulatorServer) -> None:
+    server.forget_calls()
+    finished = account.climkit(*RANGE, "--dataset", "meter_intervals")
+    assert finished.status == 0, finished.err
+    assert {call.endpoint for call in server.calls if "data" in call.endpoint} == {"meter_data"}
+    rows = account.rows("select count(*), count(index_start), count(*) filter (total > 0) from billing_monthly")
+    assert rows == [(3, 0, 3)]
+
+
+def test_an_account_without_any_site_works(tmp_path: Path) -> None:
+    with SimulatorServer(World(seed=3, sites=0), requests_per_second=None) as server:
+        account = account_for(server, tmp_path)
+        finished = account.climkit(*RANGE)
+    assert finished.status == 0, finished.err
+    assert account.rows("select count(*) from billing_monthly") == [(0,)]
+
+
+def test_a_site_without_sensors_works(tmp_path: Path) -> None:
+    world = World(seed=3, sites=3, meters=2)
+    assert world.sites[2].sensors == ()
+    with SimulatorServer(world, requests_per_second=None) as server:
+        account = account_for(server, tmp_path)
+        finished = account.climkit(*RANGE, "--site", world.sites[2].site_id)
+    assert finished.status == 0, finished.err
+    assert account.rows("select count(distinct site_id), count(*) from billing_monthly") == [(1, 2)]
+    assert account.rows("select count(*) from sensor_readings") == [(0,)]
+
+
+def test_a_failing_part_is_named_and_the_rest_is_there(tmp_path: Path) -> None:
+    """One site refuses its series: its days are red, the other's are billed, and the exit status says so."""
+    world = World(seed=3, sites=2, meters=2)
+    broken = world.sites[0].site_id
+
+    def refuse(request: Request) -> Fault | None:
+        is_series = request.endpoint in {"meter_data", "site_data", "meter_data_raw"}
+        return Fault("status", status=403) if is_series and request.site_id == broken else None
+
+    with SimulatorServer(world, requests_per_second=None, interceptor=refuse) as server:
+        account = account_for(server, tmp_path)
+        finished = account.climkit(*RANGE)
+    assert finished.status == 1
+    named = [line for line in finished.err.splitlines() if line.startswith("failed:")]
+    assert len(named) == 5  # 2 meters' intervals, 2 meters' raw data, 1 type
+    assert all(broken in line and "403" in line for line in named)
+    present = dict(account.rows("select site_id, sum(intervals_present) from billing_monthly group by all"))
+    assert present == {broken: 0, world.sites[1].site_id: 2 * 2 * 96}
+    states = json.loads(account.climkit("status", "--json").out)["datasets"]
+    failed = {entry["site_id"] for entry in states if entry["failed"]}
+    assert failed == {broken}

@@ -13,6 +13,7 @@
     │   ├── RejectedError            no    1  any other 4xx, and redirects; 400 and 413 may mean "window too long"
     │   └── UnexpectedPayloadError   no    1  a whole answer with a shape that nobody documented
     ├── LakeError                    no    1  Parquet files, landing, disk
+    ├── RunError                     no    1  a Dagster run failed for a reason of its own
     └── WarehouseError               no    1  models, publishing, queries
         └── QueryError               no    2  the user's SQL
 
@@ -89,6 +90,10 @@ class UnexpectedPayloadError(ApiError):
 
 class LakeError(ClimkitError):
     """A file of the lake or of landing cannot be read or written."""
+
+
+class RunError(ClimkitError):
+    """A Dagster run failed although what it ran did not."""
 
 
 class WarehouseError(ClimkitError):

@@ -40,7 +40,9 @@ class Settings(BaseSettings):
     password: SecretStr = Field(SecretStr(""), description="the API user's password")
     data_dir: Path = Field(Path("data"), description="a directory that can be written", validate_default=True)
     timezone: str = Field("Europe/Zurich", description="an IANA time zone such as Europe/Zurich")
-    start_date: date = Field(date(2024, 1, 1), description="a date such as 2024-01-01")
+    start_date: date = Field(
+        date(2024, 1, 1), ge=date(2000, 1, 1), description="a date from 2000 on, such as 2024-01-01"
+    )
     requests_per_second: float = Field(1.0, gt=0, le=1000, description="a number above 0, up to 1000")
     max_in_flight: int = Field(1, ge=1, le=32, description="a whole number from 1 to 32")
     lookback_days: int = Field(14, ge=1, le=366, description="a whole number from 1 to 366")
@@ -58,9 +60,15 @@ class Settings(BaseSettings):
     @field_validator("base_url")
     @classmethod
     def _check_base_url(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.password:
+        try:
+            parts = urlsplit(value)
+            is_address = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # its text may repeat credentials
+            raise ValueError("not a web address") from None
+        if "@" in parts.netloc:
             raise ValueError("not a web address without credentials")
+        if not is_address or parts.query or parts.fragment or not value.isprintable() or " " in value:
+            raise ValueError("not a web address")
         if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
             raise ValueError("http would send the password in the clear")
         return value.rstrip("/")
@@ -74,15 +82,32 @@ class Settings(BaseSettings):
             raise ValueError("no such time zone") from error
         return value
 
+    @field_validator("data_dir", "state_dir", mode="before")
+    @classmethod
+    def _refuse_nothing(cls, value: Any) -> Any:  # noqa: ANN401 - whatever the environment holds
+        if isinstance(value, str) and not value.strip():
+            raise ValueError("nothing would mean the working directory itself")
+        return value
+
     @field_validator("data_dir", "state_dir")
     @classmethod
     def _resolve(cls, value: Path) -> Path:
-        return value.expanduser().resolve()
+        try:
+            return value.expanduser().resolve()
+        except RuntimeError as error:  # ~someone who does not exist, links in a circle
+            raise ValueError("no such directory can be") from error
+
+    @field_validator("username", "password", mode="before")
+    @classmethod
+    def _refuse_bytes(cls, value: Any) -> Any:  # noqa: ANN401 - whatever the environment holds
+        if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
+            raise ValueError("not UTF-8 text")
+        return value
 
     @field_validator("sites", "sites_exclude", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:  # noqa: ANN401 - whatever the environment holds
-        return tuple(re.split(r"[,\s]+", value.strip())) if isinstance(value, str) and value.strip() else value or ()
+        return tuple(filter(None, re.split(r"[,\s]+", value))) if isinstance(value, str) else value or ()
 
     @field_validator("publish_months", mode="before")
     @classmethod
@@ -118,13 +143,18 @@ def load_settings(**overrides: Any) -> Settings:  # noqa: ANN401 - one keyword p
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        raise ConfigurationError(_explain(error)) from None  # the original would repeat a secret value
+        explanation = _explain(error)
+    except (OSError, UnicodeDecodeError) as error:
+        explanation = f".env cannot be read ({type(error).__name__}); accepted: a file of UTF-8 text"
+    # Outside the handlers: the original error would repeat a secret value.
+    raise ConfigurationError(explanation)
 
 
 def _explain(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     name = str(first["loc"][0])
     field = Settings.model_fields[name]
-    shown = "" if name == "password" else f" is {str(first['input'])!r}"
+    is_secret = name == "password" or (name == "base_url" and "@" in str(first["input"]))
+    shown = "" if is_secret else f" is {str(first['input'])!r}"
     reason = f" ({first['msg'].removeprefix('Value error, ')})" if first["type"] == "value_error" else ""
     return f"{PREFIX}{name.upper()}{shown}{reason}; accepted: {field.description}"

@@ -14,9 +14,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 from zoneinfo import ZoneInfo
 
 from climkit_pipeline.domain.periods import Period
@@ -31,6 +32,9 @@ MILLISECONDS_FROM = 100_000_000_000
 
 _ID_FORM = re.compile(r"[^\x00-\x20/\\?#]{1,200}")
 _ID_KEYS = ("id", "_id", "site_id")
+_TOKEN_FORM = re.compile(r"[\x21-\x7e]+")
+"""What fits a header: anything else would come back inside the HTTP library's error messages."""
+_LARGEST_ADDRESS = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,29 +146,31 @@ def parse_instant(value: object) -> datetime:
     Raises UnexpectedPayloadError for anything else.
     """
     match value:
-        case {"$date": inner}:
+        case {"$date": inner} if not isinstance(inner, Mapping):
             return parse_instant(inner)
         case bool():
             pass
-        case int() | float() if math.isfinite(value):
-            seconds = value / 1000 if abs(value) >= MILLISECONDS_FROM else value
-            return EPOCH + timedelta(seconds=seconds)
+        case int() | float():
+            with suppress(OverflowError, ValueError):  # microseconds, NaN: no instant of any calendar in use
+                seconds = value / 1000 if abs(value) >= MILLISECONDS_FROM else value
+                return EPOCH + timedelta(seconds=seconds)
         case str():
-            try:
+            with suppress(OverflowError, ValueError):
                 parsed = datetime.fromisoformat(value.strip())
-            except ValueError:
-                pass
-            else:
                 return parsed.astimezone(UTC) if parsed.tzinfo else parsed
     raise UnexpectedPayloadError(f"not a timestamp: {_shown(value)}")
 
 
 def _resolve_naive(stamps: list[datetime], asked: Period | None) -> list[datetime]:
-    """The same instants, all aware: zone-less ones are UTC if every one then falls inside the window asked for."""
+    """The same instants, all aware: zone-less ones are UTC if every one then falls inside the window asked for.
+
+    The same zone-less stamp twice is the repeated hour of autumn in local time: as UTC it would fold into one.
+    """
     if all(stamp.tzinfo for stamp in stamps):
         return stamps
     resolved = [stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC) for stamp in stamps]
-    if asked is None or not all(asked.start_utc <= stamp <= asked.end_utc for stamp in resolved):
+    repeated = len(set(stamps)) < len(stamps)
+    if asked is None or repeated or not all(asked.start_utc <= stamp <= asked.end_utc for stamp in resolved):
         raise UnexpectedPayloadError(
             "timestamps without a zone that do not fit the window as UTC: their zone is unknown"
         )
@@ -175,14 +181,22 @@ def _resolve_naive(stamps: list[datetime], asked: Period | None) -> list[datetim
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    """A short value as it is, of anything else only what it is: messages never carry an answer's body."""
+    text = repr(value) if isinstance(value, str | float | int | None) else ""
+    return text if 0 < len(text) <= 40 else f"a {type(value).__name__}"
+
+
+def _is_finite(value: object) -> TypeGuard[int | float]:
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number beyond the largest float
+        return False
 
 
 def _number(row: Mapping[str, Any], name: str, extra: dict[str, Any]) -> float | None:
     """The finite number under ``name``; anything else is None here and survives in ``extra``."""
     value = row.get(name)
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+    if _is_finite(value):
         return float(value)
     if value is not None:
         extra[name] = str(value) if isinstance(value, float) else value
@@ -191,7 +205,8 @@ def _number(row: Mapping[str, Any], name: str, extra: dict[str, Any]) -> float |
 
 def _text(row: Mapping[str, Any], name: str) -> str | None:
     value = row.get(name)
-    return None if value is None else str(value)
+    # Half a surrogate pair is valid JSON but no text that a file or a database takes.
+    return None if value is None else str(value).encode("utf-8", "replace").decode()
 
 
 def parse_id(value: object, *, what: str) -> str:
@@ -199,7 +214,7 @@ def parse_id(value: object, *, what: str) -> str:
     if isinstance(value, Mapping) and "$oid" in value:
         value = value["$oid"]
     text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
-    if not _ID_FORM.fullmatch(text) or text in {".", ".."}:
+    if not _ID_FORM.fullmatch(text) or not text.isprintable() or text in {".", ".."}:
         raise UnexpectedPayloadError(f"not an id of a {what}: {_shown(value)}")
     return text
 
@@ -208,7 +223,8 @@ def _id_of(row: Mapping[str, Any], *, what: str, keys: Iterable[str] = _ID_KEYS)
     for key in keys:
         if row.get(key) is not None:
             return parse_id(row[key], what=what)
-    raise UnexpectedPayloadError(f"a {what} without an id (none of {', '.join(keys)} in {sorted(map(str, row))})")
+    names = [_shown(str(key)) for key in sorted(row, key=str)[:12]]
+    raise UnexpectedPayloadError(f"a {what} without an id (none of {', '.join(keys)} in [{', '.join(names)}])")
 
 
 def _objects(payload: object, *, what: str) -> list[Mapping[str, Any]]:
@@ -227,13 +243,14 @@ def _unknown(row: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:
 
 def parse_token(payload: object) -> Token:
     """The token of an ``/auth`` answer; never shows the answer in an error."""
-    if isinstance(payload, Mapping) and isinstance(payload.get("access_token"), str) and payload["access_token"]:
+    text = payload.get("access_token") if isinstance(payload, Mapping) else None
+    if isinstance(payload, Mapping) and isinstance(text, str) and _TOKEN_FORM.fullmatch(text):
         try:
             valid_until = parse_instant(payload.get("valid_until"))
         except UnexpectedPayloadError:
             raise UnexpectedPayloadError("auth: the answer states no readable valid_until") from None
-        return Token(payload["access_token"], _resolve_utc(valid_until))
-    raise UnexpectedPayloadError("auth: the answer holds no access_token")
+        return Token(text, _resolve_utc(valid_until))
+    raise UnexpectedPayloadError("auth: the answer holds no access_token that fits a header")
 
 
 def _resolve_utc(instant: datetime) -> datetime:
@@ -300,10 +317,10 @@ def _creation(value: object, timezone: str | None, extra: dict[str, Any]) -> dat
     try:
         created = parse_instant(value)
         zone = ZoneInfo(timezone) if timezone else UTC
-    except (UnexpectedPayloadError, ValueError, KeyError, OSError):
+        return created.astimezone(UTC) if created.tzinfo else created.replace(tzinfo=zone).astimezone(UTC)
+    except (UnexpectedPayloadError, OverflowError, ValueError, KeyError, OSError):
         extra["creation_date"] = value
         return None
-    return created.astimezone(UTC) if created.tzinfo else created.replace(tzinfo=zone).astimezone(UTC)
 
 
 _METER_FIELDS = ("type", "name", "mode", "prim_ad", "is_rule_meter", "virtual", *_ID_KEYS[:2])
@@ -317,13 +334,15 @@ def parse_meters(payload: object) -> list[Meter]:
 def _meter(row: Mapping[str, Any]) -> Meter:
     extra = _unknown(row, _METER_FIELDS)
     address = row.get("prim_ad")
-    if isinstance(address, str) and address.strip().isdigit():
+    if isinstance(address, str) and re.fullmatch(r"\s*[0-9]{1,18}\s*", address):
         address = int(address)
-    if not isinstance(address, int) or isinstance(address, bool):
+    if not isinstance(address, int) or isinstance(address, bool) or abs(address) > _LARGEST_ADDRESS:
         if address is not None:
             extra["prim_ad"] = address
         address = None
-    rule = row.get("is_rule_meter", row.get("virtual"))
+    rule = row.get("is_rule_meter")
+    if rule is None:
+        rule = row.get("virtual")
     if rule is not None and not isinstance(rule, bool):
         raise UnexpectedPayloadError(f"meter_info: is_rule_meter is neither true nor false: {_shown(rule)}")
     return Meter(

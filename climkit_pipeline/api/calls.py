@@ -13,6 +13,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from climkit_pipeline.domain.periods import Period
+from climkit_pipeline.errors import UnexpectedPayloadError
 
 Frequency = Literal["15T", "H", "D", "M", "Y"]
 
@@ -56,6 +57,8 @@ def _bounds(period: Period) -> dict[str, str]:
 
 
 def _quoted(identifier: str) -> str:
+    if identifier in {"", ".", ".."}:  # dots need no quoting, so they would climb to another resource
+        raise UnexpectedPayloadError(f"not an id: {identifier!r}")
     return quote(identifier, safe="")
 
 

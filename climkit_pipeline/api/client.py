@@ -22,7 +22,8 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -274,7 +275,7 @@ class ClimkitClient:
         started, started_at = self._monotonic(), self._now()
         if self._first_attempt_at is None:
             self._first_attempt_at = started
-        outcome, received = "no answer", b""
+        outcome, received, failure = "no answer", b"", ""
         try:
             request = self._http.build_request(
                 call.method, self.base_url + call.path, params=call.params or None, json=body, headers=headers
@@ -290,29 +291,33 @@ class ClimkitClient:
             return started, started_at, response.status_code, received
         except httpx.TransportError as error:
             outcome = type(error).__name__
-            # The cause stays out: its request object holds the token.
-            raise ApiUnavailableError(f"{call}: {self._host} does not answer ({outcome})") from None
+            failure = f"{self._host} does not answer ({outcome})"
         except httpx.HTTPError as error:
             outcome = type(error).__name__
-            raise ApiUnavailableError(f"{call}: unreadable answer ({outcome})") from None
+            failure = f"unreadable answer ({outcome})"
         finally:
             if self._on_attempt:
                 duration = self._monotonic() - started
                 self._on_attempt(Attempt(call, number, started_at, duration, outcome, len(received)))
+        # Outside the handlers, so that nothing is chained: the original's request holds the token or the password.
+        raise ApiUnavailableError(f"{call}: {failure}")
 
     @property
     def _host(self) -> str:
         return urlsplit(self.base_url).netloc
 
     def _read(self, response: httpx.Response, call: Call, started: float) -> bytes:
+        def check_deadline() -> None:
+            if self._monotonic() - started > self._policy.answer_deadline:
+                raise ApiUnavailableError(f"{call}: the answer took over {self._policy.answer_deadline:.0f} s")
+
         chunks, size = [], 0
+        response.stream = _Watched(response.stream, check_deadline)
         for chunk in response.iter_bytes():
             chunks.append(chunk)
             size += len(chunk)
             if size > MAX_ANSWER_BYTES:
                 raise UnexpectedPayloadError(f"{call}: the answer is larger than {MAX_ANSWER_BYTES // 2**20} MB")
-            if self._monotonic() - started > self._policy.answer_deadline:
-                raise ApiUnavailableError(f"{call}: the answer took over {self._policy.answer_deadline:.0f} s")
         return b"".join(chunks)
 
     def _note_server(self, response: httpx.Response) -> None:
@@ -358,6 +363,25 @@ class ClimkitClient:
         return token
 
 
+class _Watched(httpx.SyncByteStream):
+    """The bytes of an answer as they arrive, with a look at each: a compressed drip may never yield a decoded one."""
+
+    def __init__(self, stream: object, look: Callable[[], None]) -> None:
+        if not isinstance(stream, httpx.SyncByteStream):
+            raise TypeError(f"not a stream to read from: {type(stream).__name__}")
+        self._stream = stream
+        self._look = look
+
+    def __iter__(self) -> Iterator[bytes]:
+        for part in self._stream:
+            self._look()
+            yield part
+
+    def close(self) -> None:
+        """Close the connection's stream."""
+        self._stream.close()
+
+
 class _Patience:
     """Until when one call keeps trying, and how long it waits between tries."""
 
@@ -382,8 +406,8 @@ class _Patience:
         wait = min(policy.longest_wait, policy.first_wait * 2.0 ** (state.attempt_number - 1))
         wait *= 0.5 + client._jitter.random()  # noqa: SLF001
         named = getattr(error, "retry_after_seconds", None)
-        if named is not None:
-            wait = min(max(named, 0.0), policy.min_duration)
+        if named is not None and named > 0:  # 0, or a date that this machine's clock has passed, is no wait at all
+            wait = min(named, policy.min_duration)
         if not client._has_succeeded:  # noqa: SLF001
             wait = min(wait, max(self._rest_before_first_success(), 0.0))
         return wait
@@ -403,11 +427,11 @@ def _log_retry(state: tenacity.RetryCallState) -> None:
 
 
 def _parsed(body: bytes, call: Call) -> Any:  # noqa: ANN401 - JSON
-    try:
+    with suppress(ValueError, RecursionError):
         return json.loads(body)
-    except (ValueError, RecursionError):
-        # Cut on the way, or a page of some server in between: either way another try may bring the answer.
-        raise ApiUnavailableError(f"{call}: the answer is no whole JSON text ({len(body)} bytes)") from None
+    # Cut on the way, or a page of some server in between: either way another try may bring the answer. Outside the
+    # handler, so that nothing is chained: the parser's error holds the whole text, which may hold a token.
+    raise ApiUnavailableError(f"{call}: the answer is no whole JSON text ({len(body)} bytes)")
 
 
 def _raise_for_status(response: httpx.Response, call: Call, now: datetime) -> None:
@@ -431,9 +455,9 @@ def _retry_after_seconds(value: str | None, now: datetime) -> float | None:
     """The wait in seconds of a Retry-After header, which is a number or an HTTP date; None when it is neither."""
     if value is None:
         return None
-    if value.strip().isdigit():
+    if value.strip().isdecimal():
         return float(value)
     try:
         return (parsedate_to_datetime(value) - now).total_seconds()
-    except (ValueError, TypeError):
+    except (ArithmeticError, LookupError, TypeError, ValueError):  # the parser of dates lets many through
         return None

@@ -54,10 +54,10 @@ class Pacer:
             now = self._monotonic()
             # A stamp from the future is one from before a restart of the machine: at most one interval is waited.
             rest = min(self._spacing, self._last_start(descriptor) + self._spacing - now)
-            while rest > 0:
-                self._sleep(rest)
-                before, now = now, self._monotonic()
-                rest -= now - before
+            until = now + rest
+            while now < until:
+                self._sleep(until - now)
+                now = self._monotonic()
             os.pwrite(descriptor, f"{now:020.6f}".encode(), 0)
 
     @staticmethod

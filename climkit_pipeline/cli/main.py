@@ -146,7 +146,7 @@ def refresh(*, full: bool) -> None:
     check_writable(layout)
     check_format(layout)
     with open_instance(layout) as instance:
-        Launcher(settings, instance).refresh_models(full=full)
+        Launcher(settings, instance, None).refresh_models(full=full)
     click.echo(f"published {layout.warehouse}", err=True)
 
 

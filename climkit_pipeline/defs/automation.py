@@ -19,13 +19,12 @@ MODELS_BY_CALLER_TAG = "climkit/models"
 """On runs whose caller refreshes the models itself (the command line)."""
 
 
-def build_jobs(partitions: dg.DailyPartitionsDefinition) -> list[UnresolvedAssetJobDefinition]:
+def build_jobs() -> list[UnresolvedAssetJobDefinition]:
     """The jobs ``ingest_lake`` and ``refresh_models``."""
     return [
         dg.define_asset_job(
             INGEST_JOB,
             selection=dg.AssetSelection.groups(LAKE_GROUP),
-            partitions_def=partitions,
             description="Bring a range of days of the lake up to date, with the fewest calls.",
         ),
         dg.define_asset_job(

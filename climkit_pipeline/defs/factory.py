@@ -14,7 +14,7 @@ def build_definitions(settings: Settings | None = None, climkit: Ingests | None 
     """Everything that Dagster knows. Needs neither credentials nor network; makes dbt's manifest if there is none."""
     settings = settings or load_settings()
     partitions = daily_partitions(settings)
-    ingest_job, models_job = build_jobs(partitions)
+    ingest_job, models_job = build_jobs()
     return dg.Definitions(
         assets=[build_lake_assets(partitions), build_warehouse_assets(settings)],
         jobs=[ingest_job, models_job],

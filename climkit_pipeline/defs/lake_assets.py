@@ -70,7 +70,7 @@ def build_lake_assets(partitions: dg.DailyPartitionsDefinition) -> dg.AssetsDefi
             site_ids=tuple(config.site_ids) or None,
             refetch=config.refetch,
         )
-        report = climkit.run(request, context.run_id)
+        report = climkit.run(request, context.run.run_id)
         _report_days(context, report, set(days))
         if not report.is_good:
             raise dg.Failure(

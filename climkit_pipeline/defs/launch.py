@@ -19,7 +19,7 @@ from climkit_pipeline.defs.automation import (
 from climkit_pipeline.defs.factory import build_definitions
 from climkit_pipeline.defs.lake_assets import asset_key
 from climkit_pipeline.defs.resources import SharedIngestion
-from climkit_pipeline.errors import WarehouseError
+from climkit_pipeline.errors import RunError, WarehouseError
 from climkit_pipeline.files import file_lock
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.settings import Settings
@@ -55,9 +55,7 @@ def open_instance(layout: Layout) -> Iterator[dg.DagsterInstance]:
 class Launcher:
     """Starts runs in this process; one object per command."""
 
-    def __init__(
-        self, settings: Settings, instance: dg.DagsterInstance, climkit: SharedIngestion | None = None
-    ) -> None:
+    def __init__(self, settings: Settings, instance: dg.DagsterInstance, climkit: SharedIngestion | None) -> None:
         self._layout = Layout(settings.data_dir)
         self._definitions = build_definitions(settings, climkit)
         self._instance = instance
@@ -67,6 +65,8 @@ class Launcher:
         self, first_day: date, last_day: date, datasets: Sequence[str], site_ids: Sequence[str], *, refetch: bool
     ) -> bool:
         """One run over a range of days; whether it was good. Re-raises what stopped the ingestion altogether."""
+        if self._climkit is None:
+            raise ValueError("a launcher without an ingestion only refreshes models")
         config = {"site_ids": list(site_ids), "refetch": refetch}
         result = self._definitions.resolve_job_def(INGEST_JOB).execute_in_process(
             instance=self._instance,
@@ -79,8 +79,10 @@ class Launcher:
             },
             raise_on_error=False,
         )
-        if self._climkit is not None and self._climkit.error is not None:
+        if self._climkit.error is not None:
             raise self._climkit.error
+        if not result.success and (self._climkit.report is None or self._climkit.report.is_good):
+            raise RunError(_reason(result))
         return result.success
 
     def refresh_models(self, *, full: bool = False) -> None:

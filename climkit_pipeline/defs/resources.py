@@ -64,14 +64,16 @@ class SharedIngestion:
         self._on_report = on_report
         self.error: BaseException | None = None
         """What stopped the latest run, for a caller that outlives it."""
+        self.report: IngestReport | None = None
+        """What the latest run reported; None if it did not get that far."""
 
     def run(self, request: IngestRequest, run_id: str | None = None) -> IngestReport:
         """Bring ``request`` up to date, and tell what came of it."""
-        self.error = None
+        self.error = self.report = None
         try:
-            report = self._ingestion.run(request, run_id)
+            self.report = self._ingestion.run(request, run_id)
         except BaseException as error:
             self.error = error
             raise
-        self._on_report(report)
-        return report
+        self._on_report(self.report)
+        return self.report

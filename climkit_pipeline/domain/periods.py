@@ -94,5 +94,5 @@ def local_date_of_interval(interval_start_utc: datetime, zone: ZoneInfo) -> date
 
 def local_date_of_reading(read_at_utc: datetime, zone: ZoneInfo) -> date:
     """The local day ``(start, end]`` that a reading belongs to: at midnight, the day that just ended."""
-    local = read_at_utc.astimezone(zone)
-    return local.date() - ONE_DAY if local.time() == time.min else local.date()
+    # Not "at local 00:00": where clocks change at midnight (Azores, Beirut) a day starts at 01:00 or has 00:00 twice.
+    return (read_at_utc - timedelta.resolution).astimezone(zone).date()

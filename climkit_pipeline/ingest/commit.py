@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from climkit_pipeline.domain.periods import ONE_DAY, Period, dates_between, local_day, local_days
+from climkit_pipeline.domain.periods import ONE_DAY, QUARTER_HOUR, Period, dates_between, local_day, local_days
 from climkit_pipeline.errors import UnexpectedPayloadError
 from climkit_pipeline.files import file_lock
 from climkit_pipeline.ingest import intervals, readings, snapshots
@@ -66,6 +66,8 @@ class _Asked:
     day: Period
     minutes: int | None
     is_whole_day: bool
+    withdraws: Period | None = None
+    """Where a repeated call lacks rows just as the one before it did: what is held there is gone."""
 
     @property
     def subject(self) -> tuple[str, str]:
@@ -105,18 +107,27 @@ def _commit_series(layout: Layout, dataset: Dataset, landed: Sequence[Landed], r
     earlier = first_days_with_rows(layout, dataset)
     frames: list[pl.DataFrame] = []
     asked_by_day: dict[date, list[_Asked]] = defaultdict(list)
-    known_minutes = _known_minutes(layout, dataset, landed) if dataset.kind == "interval" else {}
+    steps = known_minutes(layout, dataset, landed) if dataset.kind == "interval" else {}
+    held: dict[tuple[str, str], Landed] = {}
     for answer in landed:
+        subject = answer.site_id, answer.subject_id
+        withdraws = None
         zone = ZoneInfo(answer.timezone)
         parsed: ParsedAnswer | None = None
         if answer.kind != "failure":
-            parsed = parse_landed(dataset, answer, known_minutes.get((answer.site_id, answer.subject_id)))
+            parsed = parse_landed(dataset, answer, steps.get(subject))
             frames.append(parsed.rows)
             report.findings += parsed.findings
+            for day in parsed.rows["local_date"].unique():
+                earlier[subject] = min(earlier.get(subject, day), day)
+            if answer.kind == "plan" and not parsed.rows.is_empty():
+                held[subject] = answer
+            elif answer.kind == "repeat" and subject in held:
+                withdraws = _lacking(held[subject], answer, parsed.rows)
         for day in dates_between(answer.first_day, answer.last_day):
             bounds = local_day(day, zone)
             minutes = parsed.interval_minutes if parsed else None
-            asked_by_day[day].append(_Asked(answer, bounds, minutes, _covers(answer, bounds)))
+            asked_by_day[day].append(_Asked(answer, bounds, minutes, _covers(answer, bounds), withdraws))
     rows = pl.concat(frames) if frames else None
     for day, asked in sorted(asked_by_day.items()):
         answered = None if rows is None else rows.filter(pl.col("local_date") == day).drop("local_date")
@@ -129,10 +140,28 @@ def _covers(answer: Landed, day: Period) -> bool:
     return answer.asked_from_utc <= day.start_utc and day.end_utc <= answer.asked_until_utc
 
 
-def _known_minutes(layout: Layout, dataset: Dataset, landed: Sequence[Landed]) -> dict[tuple[str, str], int]:
+def _lacking(plan: Landed, repeat: Landed, repeated: pl.DataFrame) -> Period | None:
+    """The stretch that two answers in a row are silent about; what follows the rows of the second may be cut off."""
+    if repeat.asked_from_utc is None or repeat.asked_until_utc is None:
+        return None
+    until = repeat.asked_until_utc - QUARTER_HOUR
+    if not repeated.is_empty():
+        last = repeated["interval_start_utc"].max()
+        assert isinstance(last, datetime)  # noqa: S101 - there is a row
+        until = min(until, last)
+    is_inside = plan.first_day <= repeat.first_day and repeat.last_day <= plan.last_day
+    return Period(repeat.asked_from_utc, until) if is_inside and until > repeat.asked_from_utc else None
+
+
+def known_minutes(layout: Layout, dataset: Dataset, landed: Sequence[Landed]) -> dict[tuple[str, str], int]:
     """The step per subject as its answers show it; a lone row of a short answer cannot tell."""
     steps: dict[tuple[str, str], int] = {}
-    days = {day for answer in landed for day in (answer.first_day - ONE_DAY, answer.last_day + ONE_DAY)}
+    days = {
+        day
+        for answer in landed
+        if answer.interval_minutes is None
+        for day in dates_between(answer.first_day - ONE_DAY, answer.last_day + ONE_DAY)
+    }
     for row in read_coverage(layout, dataset, sorted(days)).iter_rows(named=True):
         if row["interval_minutes"] and row["received"]:
             steps[row["site_id"], row["subject_id"]] = row["interval_minutes"]
@@ -191,22 +220,22 @@ def _commit_day(
 ) -> None:
     coverage = law.from_frame(read_coverage_day(layout, dataset, day))
     versions = read_day(layout, dataset, day)
-    changed_at: set[tuple[str, str, datetime]] = set()
     if answered is not None and not answered.is_empty():
         merged = merge_versions(dataset, versions, answered, last_asked=_last_asked(dataset, coverage))
         if not merged.equals(versions):
             report.rows_new += merged.height - versions.height
             report.rows_revised += merged.height - current_rows(merged).height
             report.rows_revised -= versions.height - current_rows(versions).height
-            changed_at = set(
-                merged.join(versions, on=[*dataset.key, "fetched_at_utc"], how="anti")
-                .select("site_id", dataset.subject, "fetched_at_utc")
-                .unique()
-                .iter_rows()
-            )
             write_day(layout, dataset, day, merged)
             report.days_written.add((dataset.name, day))
             versions = merged
+    withdrawn = _withdrawn(dataset, versions, answered, asked, coverage)
+    if withdrawn is not None:
+        report.rows_revised += withdrawn.height
+        versions = merge_versions(dataset, versions, _nothing_answered(dataset), withdrawn=withdrawn)
+        write_day(layout, dataset, day, versions)
+        report.days_written.add((dataset.name, day))
+    changed_at = _changed_at(dataset, versions, asked)
     instants = _instants_by_subject(dataset, versions, {entry.subject for entry in asked})
     for entry in asked:
         known = coverage.get(entry.subject)
@@ -214,6 +243,48 @@ def _commit_day(
             dataset, entry, known, instants=instants, changed_at=changed_at, earlier=earlier, day=day
         )
     write_coverage_day(layout, dataset, day, law.to_frame(coverage.values()))
+
+
+def _withdrawn(
+    dataset: Dataset,
+    versions: pl.DataFrame,
+    answered: pl.DataFrame | None,
+    asked: Sequence[_Asked],
+    coverage: dict[tuple[str, str], DayCoverage],
+) -> pl.DataFrame | None:
+    """Keys of current rows that two answers in a row lacked, with the instant of the second; None if there are none."""
+    key = list(dataset.key)
+    parts = []
+    for entry in asked:
+        known = coverage.get(entry.subject)
+        if entry.withdraws is None or (known and known.last_asked_at_utc > entry.landed.received_at_utc):
+            continue
+        start, site_id, subject_id = pl.col("interval_start_utc"), *entry.subject
+        own = current_rows(versions).filter(
+            (pl.col("site_id") == site_id)
+            & (pl.col(dataset.subject) == subject_id)
+            & (start >= entry.withdraws.start_utc)
+            & (start < entry.withdraws.end_utc)
+        )
+        gone = own.select(key) if answered is None else own.join(answered, on=key, how="anti").select(key)
+        if not gone.is_empty():
+            at = pl.lit(entry.landed.received_at_utc).dt.cast_time_unit("us")
+            parts.append(gone.with_columns(at.alias("fetched_at_utc")))
+    return pl.concat(parts).unique(key, keep="first") if parts else None
+
+
+def _nothing_answered(dataset: Dataset) -> pl.DataFrame:
+    return pl.DataFrame(schema={name: kind for name, kind in dataset.schema.items() if name != "superseded_at_utc"})
+
+
+def _changed_at(dataset: Dataset, versions: pl.DataFrame, asked: Sequence[_Asked]) -> set[tuple[str, str, datetime]]:
+    """Which answers changed something, read off the versions: a commit repeated after a kill sees the same."""
+    instants = pl.Series([entry.landed.received_at_utc for entry in asked]).cast(versions.schema["fetched_at_utc"])
+    changes = [
+        versions.filter(pl.col(column).is_in(instants.implode())).select("site_id", dataset.subject, at=pl.col(column))
+        for column in ("fetched_at_utc", "superseded_at_utc")
+    ]
+    return set(pl.concat(changes).unique().iter_rows())
 
 
 def _last_asked(dataset: Dataset, coverage: dict[tuple[str, str], DayCoverage]) -> pl.DataFrame:
@@ -326,12 +397,21 @@ def _commit_snapshots(layout: Layout, dataset: Dataset, landed: Sequence[Landed]
             if earlier is not None and earlier.state == law.COMPLETE and not is_today:
                 continue
             rows = parsed[id(answer)]
-            versions = merge_versions(dataset, versions, rows, withdrawn=_unlisted(dataset, versions, rows, answer))
+            is_late = earlier is not None and answer.received_at_utc < earlier.last_asked_at_utc
+            versions = merge_versions(
+                dataset,
+                versions,
+                rows,
+                last_asked=_listed_at(dataset, rows, earlier) if is_late and earlier else None,
+                withdrawn=None if is_late else _unlisted(dataset, versions, rows, answer),
+            )
             coverage[key] = DayCoverage(
                 answer.site_id,
                 answer.site_id,
                 first_asked_at_utc=earlier.first_asked_at_utc if earlier else answer.received_at_utc,
-                last_asked_at_utc=answer.received_at_utc,
+                last_asked_at_utc=max(answer.received_at_utc, earlier.last_asked_at_utc)
+                if earlier
+                else answer.received_at_utc,
                 received=rows.height,
                 state=law.COMPLETE,
             )
@@ -341,6 +421,12 @@ def _commit_snapshots(layout: Layout, dataset: Dataset, landed: Sequence[Landed]
             report.days_written.add((dataset.name, day))
         if coverage != known_before:
             write_coverage_day(layout, dataset, day, law.to_frame(coverage.values()))
+
+
+def _listed_at(dataset: Dataset, rows: pl.DataFrame, listed: DayCoverage) -> pl.DataFrame:
+    """When the subjects of a listing that arrived late were last listed."""
+    at = pl.lit(listed.last_asked_at_utc).dt.cast_time_unit("us")
+    return rows.select(list(dict.fromkeys(("site_id", dataset.subject)))).unique().with_columns(last_asked_at_utc=at)
 
 
 def _unlisted(dataset: Dataset, versions: pl.DataFrame, rows: pl.DataFrame, answer: Landed) -> pl.DataFrame | None:

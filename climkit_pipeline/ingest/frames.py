@@ -53,10 +53,22 @@ def rows_frame(
     series = [pl.Series("local_date", local_dates, dtype=pl.Date)]
     for name, dtype in dataset.columns.items():
         values = columns.get(name)
-        series.append(pl.Series(name, [None] * height if values is None else values, dtype=dtype))
-    series.append(pl.Series("extra", extras, dtype=pl.String))
+        series.append(_column(name, [None] * height if values is None else values, dtype))
+    series.append(_column("extra", extras, pl.String))
     frame = pl.DataFrame(series)
     return frame.with_columns(pl.lit(fetched_at).dt.cast_time_unit("us").alias("fetched_at_utc"))
+
+
+def _column(name: str, values: Sequence[Any], dtype: pl.DataType | type[pl.DataType]) -> pl.Series:
+    """A column of what the API said; half a character, or a whole number beyond 64 bits, has no place in a file."""
+    try:
+        return pl.Series(name, values, dtype=dtype)
+    except UnicodeEncodeError:
+        whole = [None if value is None else value.encode("utf-8", "replace").decode() for value in values]
+        return pl.Series(name, whole, dtype=dtype)
+    except OverflowError:
+        fitting = [value if value is None or -(2**63) <= value < 2**63 else None for value in values]
+        return pl.Series(name, fitting, dtype=dtype)
 
 
 def one_value_per_key(

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -32,7 +32,14 @@ from climkit_pipeline.errors import (
 )
 from climkit_pipeline.files import LockBusyError, file_lock
 from climkit_pipeline.ingest import intervals, readings
-from climkit_pipeline.ingest.commit import CommitReport, commit_folder, first_days_with_rows, parse_landed
+from climkit_pipeline.ingest.commit import (
+    CommitReport,
+    commit_folder,
+    first_days_with_rows,
+    known_minutes,
+    parse_landed,
+)
+from climkit_pipeline.ingest.frames import ParsedAnswer
 from climkit_pipeline.ingest.landing import Kind, Landed, LandingFolder, abandoned_folders, open_landing
 from climkit_pipeline.ingest.listings import Listings, SiteListing, fetch_listings, list_site_ids
 from climkit_pipeline.ingest.planner import Window, is_missing, plan_windows
@@ -115,6 +122,8 @@ class Task:
     listing: SiteListing = field(repr=False)
     subject_id: str
     window: Window
+    is_half: bool = False
+    """Of a window that was refused as too long: once answered, its size is known to work."""
 
     @property
     def site_id(self) -> str:
@@ -329,7 +338,8 @@ class Ingestion:
     def recover(self) -> CommitReport:
         """Commit what other processes received and did not live to commit."""
         report = CommitReport()
-        with abandoned_folders(self.layout.landing) as folders:
+        # One at a time: whoever plans next must find in coverage what another is just committing.
+        with file_lock(self.layout.lock("recover")), abandoned_folders(self.layout.landing) as folders:
             for folder in folders:
                 report.add(commit_folder(self.layout, folder))
         return report
@@ -360,7 +370,7 @@ class Ingestion:
                     waiting = [listing for listing in waiting if listing not in free]
                 else:
                     self._wait_for(request, waiting[0])
-        self._assess(request, site_ids, report)
+        self._assess(request, site_ids, listings, report)
         return report
 
     @contextmanager
@@ -462,7 +472,7 @@ class Ingestion:
         if task.window.days <= longest:
             return [task]
         days = dates_between(task.window.first_day, task.window.last_day)
-        return [replace(task, window=window) for window in plan_windows(days, longest)]
+        return [replace(task, window=window, is_half=False) for window in plan_windows(days, longest)]
 
     def _why_not(self, task: Task, trouble: _Trouble) -> str | None:
         """Why a task needs no call: its site does not answer, or the API does not go back that far."""
@@ -480,11 +490,15 @@ class Ingestion:
         try:
             answer = future.result()
             entry = _landed(task, answer, task.asked, "plan")
-            missing = self._missing_stretches(task, entry)
+            parsed, missing = self._missing_stretches(task, entry)
             folder.add(entry)
             trouble.answered(task.site_id)
+            if task.is_half:
+                self._remember_longest(task.dataset, task.window.days)
             for stretch in missing:
-                self._ask_again(folder, task, stretch, report)
+                uncut = self._ask_again(folder, task, stretch, parsed, report)
+                if uncut is not None:
+                    return [replace(task, window=uncut)]
         except AuthenticationError:
             raise
         except RejectedError as error:
@@ -509,8 +523,7 @@ class Ingestion:
             if task.dataset is SENSOR_READINGS:
                 # Here a refusal may mean "too long ago": the newer half tells where that begins.
                 return [replace(task, window=newer), replace(task, window=older)]
-            self._longest[task.dataset.name] = max(older.days, newer.days)
-            return [replace(task, window=older), replace(task, window=newer)]
+            return [replace(task, window=half, is_half=True) for half in (older, newer)]
         if is_about_length and task.dataset is SENSOR_READINGS:
             self._unavailable_until[task.subject_id] = task.window.last_day
             self._give_up(folder, task, NOT_AVAILABLE, report)
@@ -518,16 +531,25 @@ class Ingestion:
             self._give_up(folder, task, str(error), report)
         return []
 
-    def _missing_stretches(self, task: Task, entry: Landed) -> list[Period]:
-        """Where an answer of intervals is shorter than what exists, apart from gaps that are known already."""
-        parsed = parse_landed(task.dataset, entry)  # a shape that nobody knows must fail here, not in a commit
+    def _remember_longest(self, dataset: Dataset, days: int) -> None:
+        self._longest[dataset.name] = min(days, self._window_days(dataset.name))
+
+    def _missing_stretches(self, task: Task, entry: Landed) -> tuple[ParsedAnswer, list[Period]]:
+        """What an answer holds, and where it is shorter than what exists, apart from gaps that are known already."""
+        steps = {}
+        if task.dataset.kind == "interval" and entry.interval_minutes is None:
+            steps = known_minutes(self.layout, task.dataset, [entry])
+        # A shape that nobody knows must fail here, not in a commit.
+        parsed = parse_landed(task.dataset, entry, steps.get((task.site_id, task.subject_id)))
         if task.dataset.kind != "interval":
-            return []
+            return parsed, []
         key = (task.site_id, task.subject_id)
         starts = parsed.rows["interval_start_utc"].to_list()
         # Before its first row a meter may not have existed; where older rows are known, it did.
-        first_day = None if starts else first_days_with_rows(self.layout, task.dataset).get(key)
         first_start = min(starts, default=None)
+        opening = local_day(task.window.first_day, task.listing.zone)
+        is_whole_from_start = first_start is not None and first_start in opening
+        first_day = None if is_whole_from_start else first_days_with_rows(self.layout, task.dataset).get(key)
         by_day: dict[date, set[datetime]] = defaultdict(set)
         for day, start in parsed.rows.select("local_date", "interval_start_utc").iter_rows():
             by_day[day].add(start)
@@ -540,31 +562,46 @@ class Ingestion:
                 minutes=parsed.interval_minutes or intervals.QUARTER_HOUR_MINUTES,
                 asked_at=entry.received_at_utc,
                 exists_from=entry.exists_from_utc,
-                is_known_before=first_start < bounds.start_utc
-                if first_start is not None
-                else first_day is not None and first_day < day,
+                is_known_before=(first_start is not None and first_start < bounds.start_utc)
+                or (first_day is not None and first_day < day),
             )
             if assessment.gaps:
                 known = law.from_frame(read_coverage_day(self.layout, task.dataset, day)).get(key)
                 gaps = known.gaps if known else ()
                 missing += [gap for gap in assessment.gaps if not any(_holds(outer, gap) for outer in gaps)]
-        return list(law.stretches(missing))
+        return parsed, list(law.stretches(missing))
 
-    def _ask_again(self, folder: LandingFolder, task: Task, stretch: Period, report: IngestReport) -> None:
-        """Ask exactly a missing stretch once more: a short answer looks just like a gap."""
+    def _ask_again(
+        self, folder: LandingFolder, task: Task, stretch: Period, short: ParsedAnswer, report: IngestReport
+    ) -> Window | None:
+        """Ask exactly a missing stretch once more: a short answer looks just like a gap.
+
+        If that answer ends after the same span from its ``t_s`` as the short one did, this is a bound of the API: it
+        is remembered, and the days still lacking are returned.
+        """
         self._progress.planned(1)
         report.calls[task.dataset.name] += 1
         asked = intervals.asked_period(stretch)
         try:
             entry = _landed(task, self.client.perform(task.call(asked)), asked, "repeat")
-            parse_landed(task.dataset, entry)
+            # A lone row cannot tell its step: that of the answer before holds.
+            entry = replace(entry, interval_minutes=entry.interval_minutes or short.interval_minutes)
+            repeated = parse_landed(task.dataset, entry)
         except AuthenticationError:
             raise
         except ApiError as error:
             logger.warning("asking again failed: %s", error)  # the gap stays recorded, so it is asked next time
         else:
+            span = _span(repeated, asked)
+            if span is not None and span >= ONE_DAY and span == _span(short, task.asked) and stretch.duration > span:
+                uncut_until = asked.start_utc + span
+                folder.add(replace(entry, kind="plan", asked_until_utc=uncut_until))
+                self._progress.called("asking short answers again")
+                self._remember_longest(task.dataset, span // ONE_DAY)
+                return Window(uncut_until.astimezone(task.listing.zone).date(), task.window.last_day)
             folder.add(entry)
         self._progress.called("asking short answers again")
+        return None
 
     def _give_up(self, folder: LandingFolder, task: Task, reason: str, report: IngestReport) -> None:
         days = task.window
@@ -582,20 +619,41 @@ class Ingestion:
 
     # --- the result ---------------------------------------------------------------------------------------------
 
-    def _assess(self, request: IngestRequest, site_ids: Sequence[str], report: IngestReport) -> None:
+    def _assess(
+        self, request: IngestRequest, site_ids: Sequence[str], listings: Listings, report: IngestReport
+    ) -> None:
         wanted = set(site_ids)
         for name in request.datasets:
+            dataset = DATASETS[name]
+            listed = {
+                (listing.site_id, subject_id)
+                for listing in listings.sites
+                for subject_id in ([listing.site_id] if dataset in SNAPSHOTS else listing.subjects(name))
+            }
+            read_sites = {listing.site_id for listing in listings.sites}
             report.states[name] = {
                 day: Counter(
                     row["state"]
                     for row in read_coverage_day(self.layout, DATASETS[name], day).iter_rows(named=True)
                     if row["site_id"] in wanted
+                    # What is no longer listed cannot be asked for: its failure would stay for ever.
+                    and not (
+                        row["state"] == law.FAILED
+                        and row["site_id"] in read_sites
+                        and (row["site_id"], row["subject_id"]) not in listed
+                    )
                 )
                 for day in request.days
             }
 
 
 NOT_AVAILABLE = "not available: the API does not go back that far"
+
+
+def _span(parsed: ParsedAnswer, asked: Period) -> timedelta | None:
+    """How far an answer reaches from the start of what was asked."""
+    last = parsed.rows["interval_end_utc"].max()
+    return last - asked.start_utc if isinstance(last, datetime) else None
 
 
 def _holds(outer: Period, inner: Period) -> bool:

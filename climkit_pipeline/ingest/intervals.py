@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -45,9 +45,15 @@ def call_for(dataset: Dataset, site_id: str, subject_id: str, asked: Period) -> 
     return calls.meter_data(site_id, subject_id, asked)
 
 
-def step_minutes(stamps: Sequence[datetime], known: int | None = None) -> int:
-    """The step of a series in minutes: the most common distance of its stamps, else ``known``, else 15."""
+def step_minutes(stamps: Sequence[datetime], known: int | None = None, zone: ZoneInfo | None = None) -> int:
+    """The step of a series in minutes: the most common distance of its stamps, else ``known``, else 15.
+
+    Stamps that are all midnights in ``zone`` are daily ones: several always, a lone one if no step is known.
+    """
     ordered = sorted(set(stamps))
+    is_telling = len(ordered) > 1 or (ordered and known is None)
+    if zone and is_telling and all(stamp.astimezone(zone).time() == time.min for stamp in ordered):
+        return DAILY_MINUTES
     distances = Counter(later - earlier for earlier, later in pairwise(ordered))
     if distances:
         commonest = distances.most_common(1)[0][0]
@@ -88,7 +94,7 @@ def parse_answer(
         records = answers.parse_meter_series(payload, asked)
     else:
         records = answers.parse_site_series(payload, asked)
-    step = minutes or step_minutes([record.stamp_utc for record in records], known_minutes)
+    step = minutes or step_minutes([record.stamp_utc for record in records], known_minutes, zone)
     rows = [(interval_start(record.stamp_utc, step, zone), record) for record in records]
     kept = [(start, record) for start, record in rows if within(wanted, start, includes_end=False)]
     findings = [

@@ -39,11 +39,11 @@ class SiteListing:
         if dataset == schemas.SITE_INTERVALS.name:
             return site_series_types({meter.meter_type for meter in self.meters})
         if dataset == schemas.METER_INTERVALS.name:
-            return [meter.meter_id for meter in self.meters]
+            return list(dict.fromkeys(meter.meter_id for meter in self.meters))
         if dataset == schemas.METER_INDICES.name:
-            return [meter.meter_id for meter in self.meters if not meter.is_rule_meter]
+            return list(dict.fromkeys(meter.meter_id for meter in self.meters if not meter.is_rule_meter))
         if dataset == schemas.SENSOR_READINGS.name:
-            return [sensor.sensor_id for sensor in self.sensors]
+            return list(dict.fromkeys(sensor.sensor_id for sensor in self.sensors))
         raise ValueError(f"{dataset} is no series")
 
     def interval_minutes(self, dataset: str, subject_id: str) -> int | None:

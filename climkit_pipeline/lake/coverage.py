@@ -132,7 +132,9 @@ def after_answer(
 ) -> DayCoverage:
     """The row after an answer. ``equal_answers`` counts whole-day answers since the day ended that said the same."""
     row = known or DayCoverage(site_id, subject_id, asked_at, asked_at)
-    if not is_whole_day or asked_at < day_end:
+    if known is not None and asked_at <= known.last_asked_at_utc:
+        equal = known.equal_answers  # counted before a commit was repeated, or older than what was counted
+    elif not is_whole_day or asked_at < day_end:
         equal = 0 if has_changed else row.equal_answers
     else:
         equal = 1 if has_changed else row.equal_answers + 1

@@ -168,8 +168,9 @@ def read_coverage(layout: Layout, dataset: Dataset, days: Iterable[date] | None 
 
 def _read(path: Path, schema: dict[str, pl.DataType | type[pl.DataType]]) -> pl.DataFrame:
     try:
-        # The hive folder holds the day; the file itself must hold exactly the dataset's columns.
-        return pl.read_parquet(path, hive_partitioning=False, columns=list(schema))
+        # The hive folder holds the day; the file itself must hold exactly the dataset's columns. A user's directory
+        # may hold brackets, which are no pattern here.
+        return pl.read_parquet(path, glob=False, hive_partitioning=False, columns=list(schema))
     except FileNotFoundError:
         return pl.DataFrame(schema=schema)
     except (OSError, pl.exceptions.PolarsError) as error:

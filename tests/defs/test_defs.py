@@ -1,0 +1,184 @@
+"""What Dagster knows: assets, partitions, schedule, sensors; runs in a real instance on a real simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from climkit_pipeline.defs.automation import INGEST_JOB, MODELS_BY_CALLER_TAG, MODELS_JOB
+from climkit_pipeline.defs.factory import build_definitions
+from climkit_pipeline.defs.lake_assets import asset_key
+from climkit_pipeline.defs.launch import Launcher, open_instance
+from climkit_pipeline.defs.resources import SharedIngestion, open_ingestion
+from climkit_pipeline.ingest.ingestion import IngestReport
+from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.lake.schemas import DATASETS
+from climkit_pipeline.settings import Settings, load_settings
+from climkit_pipeline.simulator import Fault, Request, SimulatorServer, World
+
+pytestmark = pytest.mark.slow
+
+ALL = tuple(DATASETS)
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return settings_for("http://127.0.0.1:9/api/v1", tmp_path_factory.mktemp("defs"))
+
+
+def settings_for(base_url: str, folder: Path) -> Settings:
+    return load_settings(
+        base_url=base_url,
+        username="demo",
+        password="demo-simulator",
+        data_dir=folder / "data",
+        state_dir=folder / "state",
+        requests_per_second=500,
+    )
+
+
+@pytest.fixture(scope="module")
+def definitions(settings: Settings) -> dg.Definitions:
+    return build_definitions(settings)
+
+
+@contextmanager
+def launcher(
+    server: SimulatorServer, folder: Path
+) -> Iterator[tuple[Launcher, dg.DagsterInstance, list[IngestReport]]]:
+    own = settings_for(server.base_url, folder)
+    reports: list[IngestReport] = []
+    with ExitStack() as stack:
+        ingestion = stack.enter_context(open_ingestion(own))
+        # DAGSTER_HOME is set by the first opening; the next test wants its own.
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        patch.delenv("DAGSTER_HOME", raising=False)
+        instance = stack.enter_context(open_instance(Layout(own.data_dir)))
+        yield Launcher(own, instance, SharedIngestion(ingestion, reports.append)), instance, reports
+
+
+def test_every_dataset_and_every_model_is_an_asset(definitions: dg.Definitions) -> None:
+    keys = {key.to_user_string() for key in definitions.resolve_asset_graph().materializable_asset_keys}
+    assert {f"climkit/{name}" for name in ALL} <= keys
+    contract = {
+        "sites", "meters", "sensors", "site_intervals", "meter_intervals", "meter_indices", "sensor_readings",
+        "meter_days", "billing_monthly", "about",
+    }  # fmt: skip
+    assert {f"warehouse/{name}" for name in contract} <= keys
+
+
+def test_models_stand_below_the_lake_and_data_tests_are_asset_checks(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    staging = dg.AssetKey(["warehouse", "stg_climkit__meter_intervals"])
+    assert dg.AssetKey(["climkit", "meter_intervals"]) in graph.get(staging).parent_keys
+    checks = {key.asset_key.to_user_string() for key in graph.asset_check_keys}
+    assert {"warehouse/meter_intervals", "warehouse/meter_days", "warehouse/meters"} <= checks
+
+
+def test_partitions_are_local_days_of_the_configured_zone(definitions: dg.Definitions) -> None:
+    """At 23:30 UTC on 1 June it is already 2 June in Zurich, so 1 June has ended and is a partition."""
+    partitions = definitions.resolve_asset_graph().get(asset_key("meter_intervals")).partitions_def
+    assert partitions is not None
+    keys = partitions.get_partition_keys(current_time=datetime(2026, 6, 1, 23, 30, tzinfo=UTC))
+    assert (keys[0], keys[-1]) == ("2024-01-01", "2026-06-01")
+
+
+def test_the_schedule_asks_again_for_the_look_back_in_one_run(definitions: dg.Definitions) -> None:
+    schedule = definitions.resolve_schedule_def("daily_look_back")
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("30 6 * * *", "Europe/Zurich")
+    at = datetime(2026, 10, 26, 5, 30, tzinfo=UTC)
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_schedule_context(instance=instance, scheduled_execution_time=at)
+        (request,) = schedule.evaluate_tick(context).run_requests
+    assert request.tags["dagster/asset_partition_range_start"] == "2026-10-12"
+    assert request.tags["dagster/asset_partition_range_end"] == "2026-10-25"
+    assert request.run_config == {"ops": {"ingest": {"config": {"refetch": True}}}}
+
+
+def test_a_run_marks_exactly_the_good_days_green_and_names_what_failed(tmp_path: Path) -> None:
+    """One meter's October is refused: its dataset has no green day, the others are whole."""
+    world = World(seed=3, sites=1, meters=2)
+    broken = world.sites[0].meters[0].id
+
+    def refuse(request: Request) -> Fault | None:
+        is_broken = request.endpoint == "meter_data" and request.subject == broken
+        return Fault("status", status=403) if is_broken else None
+
+    with (
+        SimulatorServer(world, requests_per_second=None, interceptor=refuse) as server,
+        launcher(server, tmp_path) as (launch, instance, reports),
+    ):
+        assert not launch.ingest(date(2026, 10, 24), date(2026, 10, 26), ALL, (), refetch=False)
+        days = {"2026-10-24", "2026-10-25", "2026-10-26"}
+        for name in ALL:
+            green = instance.get_materialized_partitions(asset_key(name))
+            assert green == (set() if name == "meter_intervals" else days), name
+        assert [failure.subject_id for failure in reports[-1].failures] == [broken]
+        (run,) = instance.get_runs()
+        assert (run.job_name, run.status) == (INGEST_JOB, dg.DagsterRunStatus.FAILURE)
+
+        server.interceptor = None
+        assert launch.ingest(date(2026, 10, 24), date(2026, 10, 26), ("meter_intervals",), (), refetch=False)
+        assert instance.get_materialized_partitions(asset_key("meter_intervals")) == days
+        assert reports[-1].calls == {"meter_intervals": 1}
+        event = instance.get_latest_materialization_event(asset_key("meter_intervals"))
+        assert event is not None
+        materialization = event.asset_materialization
+        assert materialization is not None
+        assert materialization.metadata["complete"].value == 2
+
+
+def test_a_refresh_runs_dbt_publishes_and_then_has_nothing_to_do(tmp_path: Path) -> None:
+    world = World(seed=3, sites=1, meters=2)
+    with (
+        SimulatorServer(world, requests_per_second=None) as server,
+        launcher(server, tmp_path) as (launch, instance, _),
+    ):
+        assert launch.ingest(date(2026, 10, 24), date(2026, 10, 26), ALL, (), refetch=False)
+        launch.refresh_models()
+        warehouse = tmp_path / "data" / "warehouse.duckdb"
+        first = warehouse.stat().st_mtime_ns
+        assert instance.get_latest_materialization_event(dg.AssetKey(["warehouse", "billing_monthly"])) is not None
+        launch.refresh_models()
+        assert warehouse.stat().st_mtime_ns == first
+        runs = instance.get_runs(dg.RunsFilter(job_name=MODELS_JOB))
+        assert [run.status for run in runs] == [dg.DagsterRunStatus.SUCCESS] * 2
+
+
+@pytest.mark.parametrize(
+    ("job_name", "selection", "tags", "requests"),
+    [
+        (INGEST_JOB, None, {}, 1),
+        (INGEST_JOB, None, {MODELS_BY_CALLER_TAG: "by the command"}, 0),
+        (MODELS_JOB, None, {}, 0),
+        ("__ASSET_JOB", {asset_key("meter_intervals")}, {}, 1),
+        ("__ASSET_JOB", {dg.AssetKey(["warehouse", "meters"])}, {}, 0),
+    ],
+)
+def test_models_follow_ingestions_that_nobody_follows_up(
+    definitions: dg.Definitions,
+    job_name: str,
+    selection: set[dg.AssetKey] | None,
+    tags: dict[str, str],
+    requests: int,
+) -> None:
+    """A materialization from the UI runs in Dagster's own asset job: it must be followed, too."""
+    sensor = definitions.resolve_sensor_def("models_after_ingestion")
+    run = dg.DagsterRun(
+        job_name=job_name, asset_selection=frozenset(selection) if selection else None, tags=tags,
+        status=dg.DagsterRunStatus.SUCCESS,
+    )  # fmt: skip
+    with dg.DagsterInstance.ephemeral() as instance:
+        event = dg.DagsterEvent(
+            event_type_value=dg.DagsterEventType.RUN_SUCCESS.value, job_name=job_name, message="done"
+        )
+        context = dg.build_run_status_sensor_context(
+            sensor_name=sensor.name, dagster_event=event, dagster_instance=instance, dagster_run=run
+        )
+        answer = sensor(context)
+    assert isinstance(answer, dg.RunRequest) == bool(requests)

@@ -4,9 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PROFILES := $(VENV)/.profiles
+SYSTEM := $(VENV)/.system
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .DEFAULT_GOAL := install
-.PHONY: install demo dev test lint format check-definitions clean
+.PHONY: install demo dev test system-packages test-system lint format check-definitions clean
 
 install: $(INSTALLED) ## the environment in .venv, from pinned versions
 
@@ -28,7 +30,18 @@ dev: $(INSTALLED) ## Dagster's UI; without an account, on the simulator
 	$(BIN)/climkit dev
 
 test: $(INSTALLED) $(PROFILES) ## every test that pip alone can set up
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope -m "not system"
+
+system-packages: ## Debian's browser, for test-system (as root, or with sudo)
+	$(SUDO) apt-get update -qq
+	$(SUDO) apt-get install -y -qq --no-install-recommends chromium
+
+$(SYSTEM): $(INSTALLED) requirements-system.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --requirement requirements-system.txt
+	touch $@
+
+test-system: $(SYSTEM) ## the tests that need a browser, after system-packages
+	$(BIN)/python -m pytest -m system
 
 lint: $(INSTALLED) ## style and types
 	$(BIN)/ruff check .

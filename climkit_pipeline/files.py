@@ -79,9 +79,13 @@ def replace_file(temporary: Path, final: Path) -> None:
 
 @contextmanager
 def atomic_file(final: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``final``; on success it becomes ``final``, on any error it is removed."""
+    """Yield a temporary path beside ``final``; on success it becomes ``final``, on any error it is removed.
+
+    The temporary name is always the same, so that what a killed process left is overwritten by the next; whoever
+    writes a file that others write, too, holds its lock.
+    """
     final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
+    temporary = final.with_name(f".{final.name}.tmp")
     try:
         yield temporary
         replace_file(temporary, final)

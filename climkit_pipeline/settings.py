@@ -43,7 +43,7 @@ class Settings(BaseSettings):
     start_date: date = Field(
         date(2024, 1, 1), ge=date(2000, 1, 1), description="a date from 2000 on, such as 2024-01-01"
     )
-    requests_per_second: float = Field(1.0, gt=0, le=1000, description="a number above 0, up to 1000")
+    requests_per_second: float = Field(1.0, ge=0.001, le=1000, description="a number above 0: from 0.001 to 1000")
     max_in_flight: int = Field(1, ge=1, le=32, description="a whole number from 1 to 32")
     lookback_days: int = Field(14, ge=1, le=366, description="a whole number from 1 to 366")
     window_days: int = Field(31, ge=1, le=366, description="a whole number from 1 to 366")
@@ -71,7 +71,10 @@ class Settings(BaseSettings):
             raise ValueError("not a web address")
         if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
             raise ValueError("http would send the password in the clear")
-        return value.rstrip("/")
+        # One spelling per address: the pacer and the data directory's owner go by it.
+        port = f":{parts.port}" if parts.port and parts.port != {"http": 80, "https": 443}[parts.scheme] else ""
+        host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
+        return f"{parts.scheme}://{host}{port}{parts.path}".rstrip("/")
 
     @field_validator("timezone")
     @classmethod

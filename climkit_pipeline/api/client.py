@@ -349,6 +349,12 @@ class ClimkitClient:
         try:
             _, _, _, body = self._exchange(call, 1, {}, credentials)
         except (TokenRejectedError, NotFoundError, RejectedError) as error:
+            status = getattr(error, "status", None)
+            if isinstance(error, NotFoundError) or status in {301, 302, 303, 307, 308, 405}:
+                raise AuthenticationError(
+                    f"{self.base_url} is no address of the API (its log-in answered "
+                    f"{404 if status is None else status}): check CLIMKIT_BASE_URL"
+                ) from error
             raise AuthenticationError(
                 f"{self._host} refused the log-in of user {self.username!r}: "
                 "check CLIMKIT_USERNAME and CLIMKIT_PASSWORD"

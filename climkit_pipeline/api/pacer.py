@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from climkit_pipeline.errors import ConfigurationError
 from climkit_pipeline.files import file_lock
 
 
@@ -49,7 +50,19 @@ class Pacer:
         self._sleep = sleep
 
     def wait(self) -> None:
-        """Return when the next call may start; the slot is then taken."""
+        """Return when the next call may start; the slot is then taken.
+
+        Raises ConfigurationError if the lock file cannot be used.
+        """
+        try:
+            self._take_slot()
+        except OSError as error:
+            raise ConfigurationError(
+                f"CLIMKIT_STATE_DIR is {str(self._path.parent)!r}: it cannot be written ({error.strerror or error}); "
+                "accepted: a directory that every process of this user can write"
+            ) from error
+
+    def _take_slot(self) -> None:
         with file_lock(self._path) as descriptor:
             now = self._monotonic()
             # A stamp from the future is one from before a restart of the machine: at most one interval is waited.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.settings import Settings, load_settings
 from climkit_pipeline.simulator import FaultPlan, SimulatorServer, World
 from climkit_pipeline.warehouse import queries
+from climkit_pipeline.warehouse.dbt_project import PROJECT_DIR
 
 DEMO_SEED = 7
 DEMO_DATA_DIR = "demo-data"
@@ -109,7 +109,17 @@ def run_simulator(
         server = SimulatorServer(world, port=port, requests_per_second=requests_per_second, faults=plan)
     except OSError as error:
         raise ConfigurationError(f"port {port} cannot be used: {error.strerror or error}") from error
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Wherever an interrupt arrives from here on, it is the way to stop: status 0.
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, signal.default_int_handler)
+    try:
+        _announce(server, seed, sites, meters, requests_per_second)
+        server.serve_forever()
+    except KeyboardInterrupt:
+        server.stop()
+
+
+def _announce(server: SimulatorServer, seed: int, sites: int, meters: int, requests_per_second: float) -> None:
     click.echo(
         f"Simulated Climkit API, seed {seed}: {sites} sites with {meters} meters, {requests_per_second:g} calls/s\n"
         f"  CLIMKIT_BASE_URL={server.base_url}\n"
@@ -118,10 +128,6 @@ def run_simulator(
         "Ctrl-C stops it."
     )
     sys.stdout.flush()
-    try:
-        server.serve_forever()
-    except KeyboardInterrupt:
-        server.stop()
 
 
 def run_dev(port: int, simulator_port: int) -> int:
@@ -149,9 +155,18 @@ def run_dev(port: int, simulator_port: int) -> int:
             environment["DAGSTER_HOME"] = os.environ["DAGSTER_HOME"]
         click.echo(f"Dagster's UI: http://127.0.0.1:{port}  (Ctrl-C stops it)")
         sys.stdout.flush()
-        dagster = shutil.which("dagster", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
-        command = [dagster or "dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)]
-        process = subprocess.Popen(command, env=environment)  # noqa: S603 - our own command, no shell
+        command = [
+            str(Path(sys.executable).with_name("dagster")),
+            "dev",
+            "-w",
+            "workspace.yaml",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            str(port),
+        ]
+        # The workspace names its folder relative to where Dagster runs; everything else is absolute by now.
+        process = subprocess.Popen(command, env=environment, cwd=PROJECT_DIR.parent)  # noqa: S603 - our own command, no shell
         # A stopped terminal or service manager ends the whole group; this process only has to outlive its child.
         signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         while True:

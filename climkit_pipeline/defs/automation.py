@@ -19,20 +19,22 @@ MODELS_BY_CALLER_TAG = "climkit/models"
 """On runs whose caller refreshes the models itself (the command line)."""
 
 
-def build_jobs() -> list[UnresolvedAssetJobDefinition]:
-    """The jobs ``ingest_lake`` and ``refresh_models``."""
-    return [
-        dg.define_asset_job(
-            INGEST_JOB,
-            selection=dg.AssetSelection.groups(LAKE_GROUP),
-            description="Bring a range of days of the lake up to date, with the fewest calls.",
-        ),
-        dg.define_asset_job(
-            MODELS_JOB,
-            selection=dg.AssetSelection.groups(WAREHOUSE_GROUP),
-            description="Follow the lake's changes through the SQL models, test, publish.",
-        ),
-    ]
+def build_ingest_job() -> UnresolvedAssetJobDefinition:
+    """The job ``ingest_lake``."""
+    return dg.define_asset_job(
+        INGEST_JOB,
+        selection=dg.AssetSelection.groups(LAKE_GROUP),
+        description="Bring a range of days of the lake up to date, with the fewest calls.",
+    )
+
+
+def build_models_job() -> UnresolvedAssetJobDefinition:
+    """The job ``refresh_models``."""
+    return dg.define_asset_job(
+        MODELS_JOB,
+        selection=dg.AssetSelection.groups(WAREHOUSE_GROUP),
+        description="Follow the lake's changes through the SQL models, test, publish.",
+    )
 
 
 def build_schedule(job: object, settings: Settings) -> dg.ScheduleDefinition:

@@ -3,8 +3,9 @@
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 
 import dagster as dg
@@ -16,7 +17,7 @@ from climkit_pipeline.defs.automation import (
     RANGE_END_TAG,
     RANGE_START_TAG,
 )
-from climkit_pipeline.defs.factory import build_definitions
+from climkit_pipeline.defs.factory import build_lake_definitions, build_warehouse_definitions
 from climkit_pipeline.defs.lake_assets import asset_key
 from climkit_pipeline.defs.resources import SharedIngestion
 from climkit_pipeline.errors import RunError, WarehouseError
@@ -56,19 +57,27 @@ class Launcher:
     """Starts runs in this process; one object per command."""
 
     def __init__(self, settings: Settings, instance: dg.DagsterInstance, climkit: SharedIngestion | None) -> None:
-        self._layout = Layout(settings.data_dir)
-        self._definitions = build_definitions(settings, climkit)
+        self._settings = settings
         self._instance = instance
         self._climkit = climkit
+
+    @cached_property
+    def _ingest_job(self) -> dg.JobDefinition:
+        if self._climkit is None:
+            raise ValueError("a launcher without an ingestion only refreshes models")
+        return build_lake_definitions(self._settings, self._climkit).resolve_job_def(INGEST_JOB)
+
+    @cached_property
+    def _models_job(self) -> dg.JobDefinition:
+        # Only now: parsing the models takes seconds, which the first call of a backfill need not wait for.
+        return build_warehouse_definitions(self._settings).resolve_job_def(MODELS_JOB)
 
     def ingest(
         self, first_day: date, last_day: date, datasets: Sequence[str], site_ids: Sequence[str], *, refetch: bool
     ) -> bool:
         """One run over a range of days; whether it was good. Re-raises what stopped the ingestion altogether."""
-        if self._climkit is None:
-            raise ValueError("a launcher without an ingestion only refreshes models")
         config = {"site_ids": list(site_ids), "refetch": refetch}
-        result = self._definitions.resolve_job_def(INGEST_JOB).execute_in_process(
+        result = self._ingest_job.execute_in_process(
             instance=self._instance,
             asset_selection=[asset_key(name) for name in datasets],
             run_config={**QUIET, "ops": {"ingest": {"config": config}}},
@@ -79,22 +88,20 @@ class Launcher:
             },
             raise_on_error=False,
         )
-        if self._climkit.error is not None:
-            raise self._climkit.error
-        if not result.success and (self._climkit.report is None or self._climkit.report.is_good):
+        climkit = self._climkit
+        if climkit is not None and climkit.error is not None:
+            raise climkit.error
+        if not result.success and (climkit is None or climkit.report is None or climkit.report.is_good):
             raise RunError(_reason(result))
         return result.success
 
     def refresh_models(self, *, full: bool = False) -> None:
         """One run of the models and the publishing. Raises WarehouseError with the first reason if it fails."""
-        # dbt's own lines would drown the command's; the run's page and this file have them.
-        log = self._layout.build / "last_models_run.log"
-        with log.open("w") as sink, redirect_stdout(sink):
-            result = self._definitions.resolve_job_def(MODELS_JOB).execute_in_process(
-                instance=self._instance,
-                run_config={**QUIET, "ops": {"models": {"config": {"full": full}}}},
-                raise_on_error=False,
-            )
+        result = self._models_job.execute_in_process(
+            instance=self._instance,
+            run_config={**QUIET, "ops": {"models": {"config": {"full": full}}}},
+            raise_on_error=False,
+        )
         if not result.success:
             raise WarehouseError(_reason(result))
 

@@ -3,21 +3,18 @@
 One step follows the lake's changes, runs dbt and publishes, under one lock: two refreshes never meet.
 """
 
-import os
-import sys
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, dbt_assets
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, dbt_assets
 
 from climkit_pipeline.defs.lake_assets import asset_key as lake_asset_key
 from climkit_pipeline.lake.day_files import write_empty_files
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.settings import Settings
-from climkit_pipeline.warehouse.dbt_project import PROJECT_DIR, ensure_manifest
+from climkit_pipeline.warehouse.dbt_project import DbtReport, ensure_manifest
 from climkit_pipeline.warehouse.lake_state import ModelSettings
 from climkit_pipeline.warehouse.refresh import open_refresh
 
@@ -51,15 +48,6 @@ class _Translator(DagsterDbtTranslator):
         return WAREHOUSE_GROUP
 
 
-def dbt_resource() -> DbtCliResource:
-    """The dbt command, as Dagster runs it."""
-    # The dbt of this environment, whether or not its folder is on PATH.
-    executable = Path(sys.executable).with_name("dbt")
-    return DbtCliResource(
-        project_dir=str(PROJECT_DIR), profiles_dir=str(PROJECT_DIR), dbt_executable=os.fspath(executable)
-    )
-
-
 def model_settings(settings: Settings) -> ModelSettings:
     """What the models need to know beside the lake."""
     return ModelSettings(
@@ -76,20 +64,44 @@ def build_warehouse_assets(settings: Settings) -> dg.AssetsDefinition:
     @dbt_assets(
         manifest=manifest, dagster_dbt_translator=_Translator(), name="models", exclude="resource_type:unit_test"
     )
-    def models(context: dg.AssetExecutionContext, config: RefreshConfig, dbt: DbtCliResource) -> Iterator[Any]:
+    def models(context: dg.AssetExecutionContext, config: RefreshConfig) -> Iterator[Any]:
         layout = Layout(settings.data_dir)
         write_empty_files(layout)
+        select: list[str] = []
         if context.is_subset:
+            select = sorted(key.path[-1] for key in context.selected_asset_keys)
             context.log.info("a part of the models: the lake's changes stay noted for the others, nothing is published")
-        with open_refresh(layout, model_settings(settings), full=config.full and not context.is_subset) as refresh:
+        with open_refresh(layout, model_settings(settings), full=config.full and not select) as refresh:
             context.log.info(f"changes in the lake: {refresh.changes}")
-            if context.is_subset or not refresh.changes.is_empty:
-                os.environ.update(refresh.environment)
-                yield from dbt.cli(refresh.arguments, context=context, target_path=layout.dbt_target).stream()
-            if context.is_subset:
+            if select or not refresh.changes.is_empty:
+                report = refresh.run_dbt(select=select)
+                yield from _events(context, report)
+                report.check()
+            if select:
                 return
             if not refresh.changes.is_empty:
                 refresh.follow()
             context.log.info(f"published: {refresh.publish(settings.publish_months) or 'it is up to date'}")
 
     return models
+
+
+def _events(
+    context: dg.AssetExecutionContext, report: DbtReport
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    """What dbt did, as Dagster says it: models are materializations, data tests are check results."""
+    checks = {key.name: key.asset_key for key in context.selected_asset_check_keys}
+    for node in report.nodes:
+        if node.kind == "model" and node.status == "success":
+            asset_key = dg.AssetKey([KEY_PREFIX, node.name])
+            yield dg.MaterializeResult(asset_key=asset_key, metadata={"seconds": node.seconds})
+        elif node.kind == "test" and node.name in checks and node.status != "skipped":
+            yield dg.AssetCheckResult(
+                asset_key=checks[node.name],
+                check_name=node.name,
+                passed=node.status == "pass",
+                severity=dg.AssetCheckSeverity.WARN if node.status == "warn" else dg.AssetCheckSeverity.ERROR,
+                metadata={"message": node.message, "seconds": node.seconds},
+            )
+        elif node.status != "pass":
+            context.log.warning(f"{node.kind} {node.name}: {node.status}, {node.message}")

@@ -12,14 +12,9 @@ from zoneinfo import ZoneInfo
 
 from climkit_pipeline.api import answers, calls
 from climkit_pipeline.api.calls import Call
-from climkit_pipeline.domain.periods import QUARTER_HOUR, Period, local_date_of_reading
+from climkit_pipeline.domain.periods import Period, local_date_of_reading
 from climkit_pipeline.ingest.frames import ParsedAnswer, extra_text, one_value_per_key, rows_frame, within
 from climkit_pipeline.lake.schemas import METER_INDICES, Dataset
-
-
-def asked_period(wanted: Period) -> Period:
-    """What to send so that every reading of ``wanted`` comes, whichever bound the API includes."""
-    return Period(wanted.start_utc, wanted.end_utc + QUARTER_HOUR)
 
 
 def call_for(dataset: Dataset, site_id: str, subject_id: str, asked: Period) -> Call:

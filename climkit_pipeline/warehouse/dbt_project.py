@@ -10,9 +10,11 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from climkit_pipeline.errors import WarehouseError
 from climkit_pipeline.files import file_lock
@@ -94,19 +96,43 @@ def _is_stale(manifest: Path) -> bool:
 
 
 @dataclass(frozen=True)
+class DbtNode:
+    """What became of one model or test."""
+
+    kind: str
+    """``model`` or ``test`` (dbt's resource type)."""
+    name: str
+    status: str
+    """dbt's word: success, pass, warn, fail, error, skipped."""
+    seconds: float
+    message: str
+
+
+@dataclass(frozen=True)
 class DbtReport:
     """What a run of dbt did."""
 
-    counts: dict[str, int]
-    """How many nodes ended in each status: success, pass, warn …"""
-    warnings: list[str]
-    """One line per data test that warned."""
+    nodes: list[DbtNode]
+    problem: str | None
+    """One line that names each failing node with the first lines of its message; None if all is well."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many nodes ended in each status."""
+        return dict(Counter(node.status for node in self.nodes))
+
+    def check(self) -> None:
+        """Raise WarehouseError if anything failed."""
+        if self.problem is not None:
+            raise WarehouseError(self.problem)
 
 
-def run_dbt(layout: Layout, arguments: Sequence[str], *, build_file: Path | None = None) -> DbtReport:
+def run_dbt(
+    layout: Layout, arguments: Sequence[str], *, build_file: Path | None = None, check: bool = True
+) -> DbtReport:
     """Run dbt in a process of its own, so that the build file is free when it ends.
 
-    Raises WarehouseError that names each failing node with the first lines of its message.
+    Raises WarehouseError if anything failed, unless ``check`` is false: the report then says so.
     """
     layout.dbt_target.mkdir(parents=True, exist_ok=True)
     results = layout.dbt_target / "run_results.json"
@@ -118,20 +144,21 @@ def run_dbt(layout: Layout, arguments: Sequence[str], *, build_file: Path | None
     finished = subprocess.run(  # noqa: S603 - our own command, no shell
         command, cwd=PROJECT_DIR, env=environment, capture_output=True, text=True, check=False
     )
-    nodes = json.loads(results.read_text())["results"] if results.exists() else []
-    failing = [node for node in nodes if node["status"] in {"error", "fail"}]
+    entries = json.loads(results.read_text())["results"] if results.exists() else []
+    nodes = [_node(entry) for entry in entries]
+    failing = "; ".join(f"{node.name}: {node.message}" for node in nodes if node.status in {"error", "fail"})
+    problem = None
     if finished.returncode != 0 or failing:
-        named = "; ".join(f"{_node_name(node)}: {_one_line(node['message'])}" for node in failing)
-        raise WarehouseError(f"dbt {arguments[0]} failed: {named or _last_lines(finished)}")
-    counts: dict[str, int] = {}
-    for node in nodes:
-        counts[node["status"]] = counts.get(node["status"], 0) + 1
-    warnings = [f"{_node_name(node)}: {_one_line(node['message'])}" for node in nodes if node["status"] == "warn"]
-    return DbtReport(counts, warnings)
+        problem = f"dbt {arguments[0]} failed: {failing or _last_lines(finished)}"
+    report = DbtReport(nodes, problem)
+    if check:
+        report.check()
+    return report
 
 
-def _node_name(node: dict[str, str]) -> str:
-    return node["unique_id"].split(".")[2]
+def _node(entry: dict[str, Any]) -> DbtNode:
+    kind, _, name = entry["unique_id"].split(".")[:3]
+    return DbtNode(kind, name, entry["status"], entry["execution_time"], _one_line(entry["message"]))
 
 
 def _one_line(message: str | None) -> str:

@@ -1,13 +1,13 @@
 """One refresh from the lake to the published warehouse: the order of the steps, and who waits.
 
-Whoever runs dbt (``refresh`` here, Dagster in ``defs``) does it between ``open_refresh`` and ``follow``:
+``refresh`` here and Dagster's assets in ``defs`` take the same steps:
 
     lock -> scan the lake -> write what changed -> dbt -> remember the scan -> publish
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,6 @@ from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.warehouse.dbt_project import (
     DbtReport,
     build_arguments,
-    dbt_environment,
     models_version,
     run_dbt,
 )
@@ -49,15 +48,10 @@ class Refresh:
     scan: LakeScan
     models_version: str
 
-    @property
-    def arguments(self) -> list[str]:
-        """What to call dbt with."""
-        return build_arguments(full_refresh=self.changes.full_refresh)
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """The variables that dbt needs."""
-        return dbt_environment(self.layout, self.build_file)
+    def run_dbt(self, *, select: Sequence[str] = ()) -> DbtReport:
+        """Build and test the models (all of them unless ``select`` names some); failures are in the report."""
+        arguments = build_arguments(full_refresh=self.changes.full_refresh, select=select)
+        return run_dbt(self.layout, arguments, build_file=self.build_file, check=False)
 
     def follow(self) -> None:
         """Remember that the models have followed the lake; call it only after all of them succeeded."""
@@ -107,6 +101,7 @@ def refresh(
     with open_refresh(layout, settings, full=full) as current:
         models = None
         if not current.changes.is_empty:
-            models = run_dbt(layout, current.arguments, build_file=current.build_file)
+            models = current.run_dbt()
+            models.check()
             current.follow()
         return RefreshReport(current.changes, models, current.publish(publish_months))

@@ -52,21 +52,11 @@ def test_an_account_without_any_site_works(tmp_path: Path) -> None:
     assert account.rows("select count(*) from billing_monthly") == [(0,)]
 
 
-def test_a_site_without_sensors_works(tmp_path: Path) -> None:
+def test_a_failing_site_is_named_and_the_others_are_there_one_of_them_without_sensors(tmp_path: Path) -> None:
+    """One site refuses its series: its days are red, the others' are billed, and the exit status says so."""
     world = World(seed=3, sites=3, meters=2)
-    assert world.sites[2].sensors == ()
-    with SimulatorServer(world, requests_per_second=None) as server:
-        account = account_for(server, tmp_path)
-        finished = account.climkit(*RANGE, "--site", world.sites[2].site_id)
-    assert finished.status == 0, finished.err
-    assert account.rows("select count(distinct site_id), count(*) from billing_monthly") == [(1, 2)]
-    assert account.rows("select count(*) from sensor_readings") == [(0,)]
-
-
-def test_a_failing_part_is_named_and_the_rest_is_there(tmp_path: Path) -> None:
-    """One site refuses its series: its days are red, the other's are billed, and the exit status says so."""
-    world = World(seed=3, sites=2, meters=2)
-    broken = world.sites[0].site_id
+    broken, good, sensorless = (site.site_id for site in world.sites)
+    assert world.site(sensorless).sensors == ()
 
     def refuse(request: Request) -> Fault | None:
         is_series = request.endpoint in {"meter_data", "site_data", "meter_data_raw"}
@@ -80,7 +70,8 @@ def test_a_failing_part_is_named_and_the_rest_is_there(tmp_path: Path) -> None:
     assert len(named) == 5  # 2 meters' intervals, 2 meters' raw data, 1 type
     assert all(broken in line and "403" in line for line in named)
     present = dict(account.rows("select site_id, sum(intervals_present) from billing_monthly group by all"))
-    assert present == {broken: 0, world.sites[1].site_id: 2 * 2 * 96}
+    assert present == {broken: 0, good: 2 * 2 * 96, sensorless: 2 * 2 * 96}
+    sensors = dict(account.rows("select site_id, count(*) from sensors group by all"))
+    assert sensors == {broken: 2, good: 2}
     states = json.loads(account.climkit("status", "--json").out)["datasets"]
-    failed = {entry["site_id"] for entry in states if entry["failed"]}
-    assert failed == {broken}
+    assert {entry["site_id"] for entry in states if entry["failed"]} == {broken}

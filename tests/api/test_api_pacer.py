@@ -1,0 +1,266 @@
+"""One rate for an account, whoever calls: spacing, several processes, killed holders, strange stamps."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import threading
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from api_parts import PASSWORD, USERNAME, FakeClock
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from climkit_pipeline.api.client import ClimkitClient
+from climkit_pipeline.api.pacer import Pacer, pacer_path, spacing_seconds
+from climkit_pipeline.errors import ConfigurationError
+from climkit_pipeline.files import LockBusyError, file_lock
+from climkit_pipeline.simulator import SimulatorServer
+
+CALLER = """
+import sys, threading
+from pathlib import Path
+from climkit_pipeline.api.client import ClimkitClient
+from climkit_pipeline.errors import ConfigurationError
+from climkit_pipeline.api.pacer import Pacer, pacer_path
+
+base_url, username, password, state_dir, rate, calls = sys.argv[1:]
+path = pacer_path(Path(state_dir), base_url, username)
+pacer = Pacer(path, float(rate))
+with ClimkitClient(base_url=base_url, username=username, password=password, pacer=pacer) as client:
+    client.authenticate()
+    ask = lambda: [client.installations() for _ in range(int(calls))]
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+"""
+HOLDER = """
+import sys
+from pathlib import Path
+from climkit_pipeline.errors import ConfigurationError
+from climkit_pipeline.api.pacer import Pacer
+
+def hold(seconds):
+    print("holding", flush=True)
+    sys.stdin.read()
+
+pacer = Pacer(Path(sys.argv[1]), 1.0, sleep=hold)
+pacer.wait()
+pacer.wait()
+"""
+
+
+def paced(path: Path, clock: FakeClock, rate: float = 1.0) -> Pacer:
+    return Pacer(path, rate, monotonic=clock.monotonic, sleep=clock.sleep)
+
+
+# --- the law ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rate", "spacing"), [(0.5, 2.05), (1, 1.05), (2, 0.55), (4, 0.26), (10, 0.104), (20, 0.052), (1000, 0.003)]
+)
+def test_the_spacing_is_the_interval_and_a_margin(rate, spacing):
+    assert spacing_seconds(rate) == pytest.approx(spacing)
+
+
+@settings(deadline=None)
+@given(rate=st.floats(0.01, 1000), offset=st.floats(0, 1))
+def test_no_sliding_window_holds_more_starts_than_the_limit(rate, offset):
+    """The limit as a server counts it: at most n calls in any n / rate seconds, with time left for jitter."""
+    allowed = max(1, int(rate))
+    window = allowed / rate
+    spacing = spacing_seconds(rate)
+    starts = [offset + number * spacing for number in range(allowed + 1)]
+    assert starts[-1] - starts[0] >= window + allowed * 0.0019
+
+
+def test_the_first_call_waits_for_nothing_and_the_next_for_the_spacing(tmp_path, clock):
+    pacer = paced(tmp_path / "pacer", clock, 4)
+    starts = []
+    for _ in range(5):
+        pacer.wait()
+        starts.append(clock.monotonic())
+    assert starts[0] == 1000
+    assert [later - earlier for earlier, later in pairwise(starts)] == pytest.approx([0.26] * 4, abs=2e-6)
+
+
+def test_time_spent_elsewhere_counts(tmp_path, clock):
+    pacer = paced(tmp_path / "pacer", clock)
+    pacer.wait()
+    clock.advance(0.75)
+    pacer.wait()
+    clock.advance(5)
+    pacer.wait()
+    assert clock.slept == pytest.approx([0.3], abs=2e-6)
+
+
+def test_waking_too_early_starts_no_call_too_early(tmp_path, clock):
+    """A signal or a coarse timer may end a sleep before its time."""
+    pacer = Pacer(
+        tmp_path / "pacer", 1, monotonic=clock.monotonic, sleep=lambda seconds: clock.sleep(seconds / 3 + 1e-4)
+    )
+    pacer.wait()
+    pacer.wait()
+    assert clock.monotonic() - 1000 >= 1.05 - 2e-6
+    assert len(clock.slept) > 3
+
+
+def test_pacers_of_different_rates_share_one_stamp(tmp_path, clock):
+    paced(tmp_path / "pacer", clock, 1000).wait()
+    paced(tmp_path / "pacer", clock, 1).wait()
+    assert clock.slept == pytest.approx([1.05], abs=2e-6)
+
+
+# --- several threads and processes ------------------------------------------------------------------------------
+
+
+def test_threads_and_processes_stay_inside_the_servers_own_limit(world, tmp_path):
+    """In real time: 3 processes of 2 threads each, and 2 threads here, at 20 calls a second."""
+    with SimulatorServer(world, requests_per_second=20) as server:
+        arguments = [server.base_url, USERNAME, PASSWORD, str(tmp_path), "20", "4"]
+        children = [
+            subprocess.Popen([sys.executable, "-c", CALLER, *arguments], stderr=subprocess.PIPE) for _ in range(3)
+        ]
+        pacer = Pacer(pacer_path(tmp_path, server.base_url, USERNAME), 20)
+        with ClimkitClient(base_url=server.base_url, username=USERNAME, password=PASSWORD, pacer=pacer) as client:
+            client.authenticate()
+            threads = [
+                threading.Thread(target=lambda: [client.installations() for _ in range(10)], daemon=True)
+                for _ in range(2)
+            ]
+            for thread in threads:
+                thread.start()
+            complaints = [child.communicate(timeout=60)[1] for child in children]
+            for thread in threads:
+                thread.join(60)
+        arrivals = sorted(call.arrived for call in server.calls)
+        statuses = [call.status for call in server.calls]
+    assert complaints == [b""] * 3
+    assert statuses == [200] * (4 + 3 * 2 * 4 + 2 * 10)
+    assert min(later - earlier for earlier, later in zip(arrivals, arrivals[20:], strict=False)) >= 1.0
+
+
+def test_a_killed_holder_frees_the_pacer(tmp_path):
+    """A run that was killed while it waited its turn must not stop every later one."""
+    path = tmp_path / "pacer"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout.readline() == "holding\n"
+        with pytest.raises(LockBusyError), file_lock(path, blocking=False):
+            pass
+        holder.kill()
+        holder.wait()
+    # Its last stamp is of this machine's clock: 2 s later nothing is left to wait for.
+    clock = FakeClock()
+    clock.advance(time.monotonic() + 2 - clock.monotonic())
+    paced(path, clock).wait()
+    assert clock.slept == []
+
+
+def test_a_removed_lock_file_is_made_anew(tmp_path, clock):
+    """Somebody tidied the state directory: two processes must not hold two files of one name."""
+    path = tmp_path / "state" / "pacer"
+    pacer = paced(path, clock)
+    pacer.wait()
+    path.unlink()
+    pacer.wait()
+    pacer.wait()
+    assert clock.slept == pytest.approx([1.05], abs=2e-6)
+
+
+def test_a_waiter_on_a_removed_file_takes_the_new_one(tmp_path):
+    path = tmp_path / "pacer"
+    entered: list[bool] = []
+
+    def wait_for_it() -> None:
+        with file_lock(path) as descriptor:
+            entered.append(os.path.samestat(os.fstat(descriptor), path.stat()))
+
+    with file_lock(path):
+        waiter = threading.Thread(target=wait_for_it, daemon=True)
+        waiter.start()
+        path.unlink()
+    waiter.join(10)
+    assert entered == [True]
+
+
+def test_the_lock_file_is_its_owners_alone(tmp_path, clock):
+    path = tmp_path / "pacer"
+    paced(path, clock).wait()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+# --- stamps -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ahead", [0.5, 3600, 1e9])
+def test_a_stamp_from_the_future_waits_one_interval_at_most(tmp_path, clock, ahead):
+    """The monotonic clock starts anew with the machine: the first call after a restart waited for days."""
+    path = tmp_path / "pacer"
+    path.write_text(f"{clock.monotonic() + ahead:020.6f}")
+    pacer = paced(path, clock)
+    pacer.wait()
+    assert clock.slept == pytest.approx([1.05])
+    pacer.wait()
+    assert clock.slept == pytest.approx([1.05, 1.05], abs=2e-6)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\0" * 20,
+        b"00000000",
+        b"garbage",
+        b"\xff\xfe\xfd",
+        b"nan",
+        b"inf",
+        b"-inf",
+        b"1e999",
+        b"0000000001000.0\n0000",
+    ],
+    ids=repr,
+)
+def test_a_torn_stamp_neither_fails_nor_waits_long(tmp_path, clock, content):
+    """A disk that was full, a machine that lost power while writing."""
+    path = tmp_path / "pacer"
+    path.write_bytes(content)
+    pacer = paced(path, clock)
+    pacer.wait()
+    assert sum(clock.slept) <= 1.05 + 1e-6
+    began = clock.monotonic()
+    pacer.wait()
+    assert clock.monotonic() - began == pytest.approx(1.05, abs=2e-6)
+
+
+# --- accounts ---------------------------------------------------------------------------------------------------
+
+
+def test_two_accounts_do_not_share_and_one_does(tmp_path, clock):
+    url = "https://api.example/api/v1"
+    accounts = [(url, "anna"), (url, "bert"), ("https://other.example/api/v1", "anna")]
+    for base_url, user in accounts:
+        paced(pacer_path(tmp_path, base_url, user), clock).wait()
+    assert clock.slept == []
+    paced(pacer_path(tmp_path, url, "anna"), clock).wait()
+    assert clock.slept == pytest.approx([1.05], abs=2e-6)
+
+
+def test_the_lock_files_name_tells_neither_address_nor_user(tmp_path):
+    name = pacer_path(tmp_path, "https://api.example/api/v1", "anna@example.org").name
+    assert not any(part in name for part in ("anna", "example", "api"))
+    assert set(name) <= set("pacer-0123456789abcdef")
+
+
+def test_a_state_directory_that_cannot_be_used_is_named(tmp_path):
+    """A file in the directory's place ended in a traceback that did not say which setting to change."""
+    (tmp_path / "state").write_text("")
+    with pytest.raises(ConfigurationError, match="CLIMKIT_STATE_DIR"):
+        Pacer(tmp_path / "state" / "pacer", 1).wait()

@@ -3,46 +3,36 @@
 from datetime import timedelta
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import (
-    UnresolvedAssetJobDefinition,  # what define_asset_job returns has no public name
-)
 
 from climkit_pipeline.defs.lake_assets import KEY_PREFIX, LAKE_GROUP
 from climkit_pipeline.defs.warehouse_assets import WAREHOUSE_GROUP
 from climkit_pipeline.settings import Settings
 
-INGEST_JOB = "ingest_lake"
-MODELS_JOB = "refresh_models"
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
 MODELS_BY_CALLER_TAG = "climkit/models"
 """On runs whose caller refreshes the models itself (the command line)."""
 
 
-def build_ingest_job() -> UnresolvedAssetJobDefinition:
-    """The job ``ingest_lake``."""
-    return dg.define_asset_job(
-        INGEST_JOB,
-        selection=dg.AssetSelection.groups(LAKE_GROUP),
-        description="Bring a range of days of the lake up to date, with the fewest calls.",
-    )
+INGEST_JOB = dg.define_asset_job(
+    "ingest_lake",
+    selection=dg.AssetSelection.groups(LAKE_GROUP),
+    description="Bring a range of days of the lake up to date, with the fewest calls.",
+)
+
+MODELS_JOB = dg.define_asset_job(
+    "refresh_models",
+    selection=dg.AssetSelection.groups(WAREHOUSE_GROUP),
+    description="Follow the lake's changes through the SQL models, test, publish.",
+)
 
 
-def build_models_job() -> UnresolvedAssetJobDefinition:
-    """The job ``refresh_models``."""
-    return dg.define_asset_job(
-        MODELS_JOB,
-        selection=dg.AssetSelection.groups(WAREHOUSE_GROUP),
-        description="Follow the lake's changes through the SQL models, test, publish.",
-    )
-
-
-def build_schedule(job: object, settings: Settings) -> dg.ScheduleDefinition:
+def build_schedule(settings: Settings) -> dg.ScheduleDefinition:
     """Every morning at 06:30 local time: ask again for the days of the look-back, late data and revisions included."""
 
     @dg.schedule(
         name="daily_look_back",
-        job=job,  # type: ignore[arg-type]
+        job=INGEST_JOB,
         cron_schedule="30 6 * * *",
         execution_timezone=settings.timezone,
         description=f"Asks again for the last {settings.lookback_days} days, in one run.",
@@ -62,7 +52,7 @@ def build_schedule(job: object, settings: Settings) -> dg.ScheduleDefinition:
     return daily_look_back
 
 
-def build_sensors(models_job: object) -> list[dg.SensorDefinition]:
+def build_sensors() -> list[dg.SensorDefinition]:
     """Refresh the models after an ingestion, whether it was good or failed in part."""
 
     def build(status: dg.DagsterRunStatus, name: str) -> dg.SensorDefinition:
@@ -70,7 +60,7 @@ def build_sensors(models_job: object) -> list[dg.SensorDefinition]:
         @dg.run_status_sensor(
             name=name,
             run_status=status,
-            request_job=models_job,  # type: ignore[arg-type]
+            request_job=MODELS_JOB,
             default_status=dg.DefaultSensorStatus.RUNNING,
             minimum_interval_seconds=15,
             description="Refreshes and publishes the models after an ingestion that did not do so itself.",
@@ -93,5 +83,5 @@ def build_sensors(models_job: object) -> list[dg.SensorDefinition]:
 
 def _has_ingested(run: dg.DagsterRun) -> bool:
     if run.asset_selection is None:
-        return run.job_name == INGEST_JOB
+        return run.job_name == INGEST_JOB.name
     return any(key.path[0] == KEY_PREFIX for key in run.asset_selection)

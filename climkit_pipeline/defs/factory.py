@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from climkit_pipeline.defs.automation import build_ingest_job, build_models_job, build_schedule, build_sensors
+from climkit_pipeline.defs.automation import INGEST_JOB, MODELS_JOB, build_schedule, build_sensors
 from climkit_pipeline.defs.lake_assets import build_lake_assets
 from climkit_pipeline.defs.partitions import daily_partitions
 from climkit_pipeline.defs.resources import ClimkitResource, Ingests
@@ -13,14 +13,13 @@ from climkit_pipeline.settings import Settings, load_settings
 def build_definitions(settings: Settings | None = None) -> dg.Definitions:
     """Everything that Dagster knows. Needs neither credentials nor network; makes dbt's manifest if there is none."""
     settings = settings or load_settings()
-    ingest_job, models_job = build_ingest_job(), build_models_job()
     return dg.Definitions.merge(
         build_lake_definitions(settings, ClimkitResource()),
         dg.Definitions(
             assets=[build_warehouse_assets(settings)],
-            jobs=[models_job],
-            schedules=[build_schedule(ingest_job, settings)],
-            sensors=build_sensors(models_job),
+            jobs=[MODELS_JOB],
+            schedules=[build_schedule(settings)],
+            sensors=build_sensors(),
         ),
     )
 
@@ -29,7 +28,7 @@ def build_lake_definitions(settings: Settings, climkit: Ingests) -> dg.Definitio
     """The lake alone, for whoever ingests first and builds models later: it loads without dbt."""
     return dg.Definitions(
         assets=[build_lake_assets(daily_partitions(settings))],
-        jobs=[build_ingest_job()],
+        jobs=[INGEST_JOB],
         resources={"climkit": climkit},
         # Starting a process per step costs seconds, and each job is one step.
         executor=dg.in_process_executor,
@@ -38,6 +37,4 @@ def build_lake_definitions(settings: Settings, climkit: Ingests) -> dg.Definitio
 
 def build_warehouse_definitions(settings: Settings) -> dg.Definitions:
     """The models alone, for a refresh from the command line."""
-    return dg.Definitions(
-        assets=[build_warehouse_assets(settings)], jobs=[build_models_job()], executor=dg.in_process_executor
-    )
+    return dg.Definitions(assets=[build_warehouse_assets(settings)], jobs=[MODELS_JOB], executor=dg.in_process_executor)

@@ -65,12 +65,12 @@ class Launcher:
     def _ingest_job(self) -> dg.JobDefinition:
         if self._climkit is None:
             raise ValueError("a launcher without an ingestion only refreshes models")
-        return build_lake_definitions(self._settings, self._climkit).resolve_job_def(INGEST_JOB)
+        return build_lake_definitions(self._settings, self._climkit).resolve_job_def(INGEST_JOB.name)
 
     @cached_property
     def _models_job(self) -> dg.JobDefinition:
         # Only now: parsing the models takes seconds, which the first call of a backfill need not wait for.
-        return build_warehouse_definitions(self._settings).resolve_job_def(MODELS_JOB)
+        return build_warehouse_definitions(self._settings).resolve_job_def(MODELS_JOB.name)
 
     def ingest(
         self, first_day: date, last_day: date, datasets: Sequence[str], site_ids: Sequence[str], *, refetch: bool

@@ -120,7 +120,7 @@ def test_a_run_marks_exactly_the_good_days_green_and_names_what_failed(tmp_path:
             assert green == (set() if name == "meter_intervals" else days), name
         assert [failure.subject_id for failure in reports[-1].failures] == [broken]
         (run,) = instance.get_runs()
-        assert (run.job_name, run.status) == (INGEST_JOB, dg.DagsterRunStatus.FAILURE)
+        assert (run.job_name, run.status) == (INGEST_JOB.name, dg.DagsterRunStatus.FAILURE)
 
         server.interceptor = None
         assert launch.ingest(date(2026, 10, 24), date(2026, 10, 26), ("meter_intervals",), (), refetch=False)
@@ -146,16 +146,16 @@ def test_a_refresh_runs_dbt_publishes_and_then_has_nothing_to_do(tmp_path: Path)
         assert instance.get_latest_materialization_event(dg.AssetKey(["warehouse", "billing_monthly"])) is not None
         launch.refresh_models()
         assert warehouse.stat().st_mtime_ns == first
-        runs = instance.get_runs(dg.RunsFilter(job_name=MODELS_JOB))
+        runs = instance.get_runs(dg.RunsFilter(job_name=MODELS_JOB.name))
         assert [run.status for run in runs] == [dg.DagsterRunStatus.SUCCESS] * 2
 
 
 @pytest.mark.parametrize(
     ("job_name", "selection", "tags", "requests"),
     [
-        (INGEST_JOB, None, {}, 1),
-        (INGEST_JOB, None, {MODELS_BY_CALLER_TAG: "by the command"}, 0),
-        (MODELS_JOB, None, {}, 0),
+        (INGEST_JOB.name, None, {}, 1),
+        (INGEST_JOB.name, None, {MODELS_BY_CALLER_TAG: "by the command"}, 0),
+        (MODELS_JOB.name, None, {}, 0),
         ("__ASSET_JOB", {asset_key("meter_intervals")}, {}, 1),
         ("__ASSET_JOB", {dg.AssetKey(["warehouse", "meters"])}, {}, 0),
     ],

@@ -17,8 +17,9 @@ from climkit_pipeline.cli.estimates import as_duration, estimate
 from climkit_pipeline.cli.progress import CallProgress, call_progress
 from climkit_pipeline.cli.tables import print_frame
 from climkit_pipeline.errors import ConfigurationError
-from climkit_pipeline.ingest.ingestion import Ingestion, IngestReport, IngestRequest
+from climkit_pipeline.ingest.ingestion import Ingestion
 from climkit_pipeline.ingest.planner import months_newest_first
+from climkit_pipeline.ingest.reports import IngestReport, IngestRequest
 from climkit_pipeline.lake.schemas import DATASETS
 from climkit_pipeline.settings import Settings
 

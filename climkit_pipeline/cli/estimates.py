@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from climkit_pipeline.api.pacer import spacing_seconds
-from climkit_pipeline.ingest.ingestion import Plan
+from climkit_pipeline.ingest.tasks import Plan
 from climkit_pipeline.settings import Settings
 
 BYTES_PER_SUBJECT_DAY = {

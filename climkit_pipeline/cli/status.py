@@ -14,7 +14,7 @@ from climkit_pipeline.cli.estimates import estimate
 from climkit_pipeline.cli.ranges import yesterday
 from climkit_pipeline.cli.tables import print_frame
 from climkit_pipeline.errors import ClimkitError, ConfigurationError, WarehouseError
-from climkit_pipeline.ingest.ingestion import IngestRequest
+from climkit_pipeline.ingest.reports import IngestRequest
 from climkit_pipeline.lake.account import check_format, check_writable
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.status import lake_status

@@ -13,7 +13,7 @@ import dagster as dg
 from pydantic import Field
 
 from climkit_pipeline.defs.resources import Ingests
-from climkit_pipeline.ingest.ingestion import IngestReport, IngestRequest
+from climkit_pipeline.ingest.reports import IngestReport, IngestRequest
 from climkit_pipeline.lake.schemas import DATASETS, SNAPSHOTS
 
 LAKE_GROUP = "lake"

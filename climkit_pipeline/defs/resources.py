@@ -12,7 +12,8 @@ import dagster as dg
 
 from climkit_pipeline.api.client import ClimkitClient
 from climkit_pipeline.api.pacer import Pacer, pacer_path
-from climkit_pipeline.ingest.ingestion import Ingestion, IngestReport, IngestRequest, Progress
+from climkit_pipeline.ingest.ingestion import Ingestion
+from climkit_pipeline.ingest.reports import IngestReport, IngestRequest, Progress
 from climkit_pipeline.lake.account import check_format, check_writable
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.settings import Settings, load_settings

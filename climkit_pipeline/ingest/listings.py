@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from climkit_pipeline.api import answers, calls
 from climkit_pipeline.api.client import Answer, ClimkitClient
 from climkit_pipeline.domain.meters import SPLIT_TYPES, site_series_types
+from climkit_pipeline.domain.periods import local_day
 from climkit_pipeline.errors import ApiError, AuthenticationError, UnexpectedPayloadError
 from climkit_pipeline.lake import schemas
 
@@ -33,6 +34,11 @@ class SiteListing:
     def site_id(self) -> str:
         """The site's id."""
         return self.site.site_id
+
+    def is_before_creation(self, day: date) -> bool:
+        """Whether the site did not exist yet on a local day: nothing is asked for it."""
+        created = self.site.created_at_utc
+        return created is not None and local_day(day, self.zone).end_utc <= created
 
     def subjects(self, dataset: str) -> list[str]:
         """What a series dataset asks about at this site: meters, meter types or sensors."""

@@ -15,7 +15,7 @@ from climkit_pipeline.defs.factory import build_definitions
 from climkit_pipeline.defs.lake_assets import asset_key
 from climkit_pipeline.defs.launch import Launcher, open_instance
 from climkit_pipeline.defs.resources import SharedIngestion, open_ingestion
-from climkit_pipeline.ingest.ingestion import IngestReport
+from climkit_pipeline.ingest.reports import IngestReport
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import DATASETS
 from climkit_pipeline.settings import Settings, load_settings

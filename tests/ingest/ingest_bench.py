@@ -18,7 +18,8 @@ import polars as pl
 from climkit_pipeline.api.client import ClimkitClient
 from climkit_pipeline.api.pacer import Pacer
 from climkit_pipeline.domain.periods import local_midnight_utc
-from climkit_pipeline.ingest.ingestion import Ingestion, IngestReport, IngestRequest
+from climkit_pipeline.ingest.ingestion import Ingestion
+from climkit_pipeline.ingest.reports import IngestReport, IngestRequest
 from climkit_pipeline.settings import load_settings
 from climkit_pipeline.simulator import Call, Fault, Request, SimulatorServer, World
 

@@ -13,7 +13,8 @@ from ingest_bench import CREDENTIALS, SERIES, Clock
 
 from climkit_pipeline.api.client import ClimkitClient
 from climkit_pipeline.api.pacer import Pacer
-from climkit_pipeline.ingest.ingestion import Ingestion, IngestRequest
+from climkit_pipeline.ingest.ingestion import Ingestion
+from climkit_pipeline.ingest.reports import IngestRequest
 from climkit_pipeline.settings import load_settings
 
 

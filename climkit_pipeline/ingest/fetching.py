@@ -1,0 +1,278 @@
+"""Making the calls of a plan: what is in flight, what is asked again, cut, or given up; every answer lands first.
+
+Here: reactions to answers and errors. Not here: which windows are wanted (``planner``), how a call is retried
+(``api.client``), what an answer's rows become (``commit``).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+
+from climkit_pipeline.api.client import Answer, ClimkitClient
+from climkit_pipeline.domain.periods import ONE_DAY, Period, dates_between, local_day
+from climkit_pipeline.errors import ApiError, ApiUnavailableError, AuthenticationError, RejectedError
+from climkit_pipeline.ingest import intervals
+from climkit_pipeline.ingest.commit import commit_folder, first_days_with_rows, known_minutes, parse_landed
+from climkit_pipeline.ingest.frames import ParsedAnswer
+from climkit_pipeline.ingest.landing import Landed, LandingFolder
+from climkit_pipeline.ingest.planner import Window, plan_windows
+from climkit_pipeline.ingest.reports import Failure, IngestReport, Progress
+from climkit_pipeline.ingest.tasks import Plan, Task
+from climkit_pipeline.lake import coverage as law
+from climkit_pipeline.lake.day_files import read_coverage_day
+from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.lake.schemas import SENSOR_READINGS, Dataset
+from climkit_pipeline.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+ANSWERS_PER_COMMIT = 200
+"""A commit touches every day of its answers' months: few and large commits, yet minutes of work, not hours."""
+FAILURES_BEFORE_A_SITE_IS_LEFT = 3
+SITES_LEFT_BEFORE_A_RUN_STOPS = 3
+"""In a row, with no answer in between: then it is the API that is gone, not a site."""
+WINDOW_TOO_LONG_STATUSES = frozenset({400, 413})
+NOT_AVAILABLE = "not available: the API does not go back that far"
+
+
+class _Trouble:
+    """Which sites do not answer, so that one of them costs minutes and a dead API does not cost hours."""
+
+    def __init__(self) -> None:
+        self._failures: Counter[str] = Counter()
+        self._silent: set[str] = set()
+
+    def answered(self, site_id: str) -> None:
+        self._failures.pop(site_id, None)
+        self._silent.clear()
+
+    def failed(self, site_id: str) -> None:
+        self._failures[site_id] += 1
+        if self.is_left(site_id):
+            self._silent.add(site_id)
+
+    def is_left(self, site_id: str) -> bool:
+        return self._failures[site_id] >= FAILURES_BEFORE_A_SITE_IS_LEFT
+
+    def is_everywhere(self) -> bool:
+        return len(self._silent) >= SITES_LEFT_BEFORE_A_RUN_STOPS
+
+
+class Fetcher:
+    """Makes calls and lands their answers; remembers for the process which window sizes the API takes."""
+
+    def __init__(
+        self, settings: Settings, client: ClimkitClient, progress: Progress, now: Callable[[], datetime]
+    ) -> None:
+        self._layout = Layout(settings.data_dir)
+        self._client = client
+        self._progress = progress
+        self._now = now
+        self._max_in_flight = settings.max_in_flight
+        self._longest_allowed = settings.window_days
+        self._longest: dict[str, int] = {}
+        self._unavailable_until: dict[str, date] = {}
+
+    def window_days(self, dataset: str) -> int:
+        """The longest window that is known to work for a dataset, in days."""
+        return min(self._longest_allowed, self._longest.get(dataset, self._longest_allowed))
+
+    def fetch(self, folder: LandingFolder, plan: Plan, report: IngestReport) -> None:
+        """Ask for every task, landing each answer; results are taken in the plan's order, whatever is in flight."""
+        queue = deque(plan.tasks)
+        self._progress.planned(len(queue))
+        trouble = _Trouble()
+        landed = 0
+        in_flight: deque[tuple[Task, Future[Answer]]] = deque()
+        with ThreadPoolExecutor(self._max_in_flight, thread_name_prefix="climkit-call") as pool:
+            try:
+                while queue or in_flight:
+                    while queue and len(in_flight) < self._max_in_flight:
+                        task = queue.popleft()
+                        parts = self._fitting(task)
+                        if len(parts) > 1:
+                            queue.extendleft(reversed(parts))
+                            self._progress.planned(len(parts) - 1)
+                        elif (reason := self._why_not(task, trouble)) is not None:
+                            self._give_up(folder, task, reason, report)
+                        else:
+                            in_flight.append((task, pool.submit(self._client.perform, task.call(task.asked))))
+                    if in_flight:
+                        task, future = in_flight.popleft()
+                        report.calls[task.dataset.name] += 1
+                        again = self._take(folder, task, future, trouble, report)
+                        queue.extendleft(reversed(again))
+                        self._progress.planned(len(again))
+                        self._progress.called(f"{task.dataset.name} {task.window.first_day:%Y-%m}")
+                        landed += 1
+                        if landed % ANSWERS_PER_COMMIT == 0:
+                            report.committed.add(commit_folder(self._layout, folder))
+            finally:
+                for _, future in in_flight:
+                    future.cancel()
+
+    def _fitting(self, task: Task) -> list[Task]:
+        """The task cut to the size that is known to work at its endpoint."""
+        longest = self.window_days(task.dataset.name)
+        if task.window.days <= longest:
+            return [task]
+        days = dates_between(task.window.first_day, task.window.last_day)
+        return [replace(task, window=window, is_half=False) for window in plan_windows(days, longest)]
+
+    def _why_not(self, task: Task, trouble: _Trouble) -> str | None:
+        """Why a task needs no call: its site does not answer, or the API does not go back that far."""
+        if trouble.is_left(task.site_id):
+            return "not asked: the site's calls before this one failed"
+        until = self._unavailable_until.get(task.subject_id)
+        if until is not None and task.window.last_day <= until:
+            return NOT_AVAILABLE
+        return None
+
+    def _take(
+        self, folder: LandingFolder, task: Task, future: Future[Answer], trouble: _Trouble, report: IngestReport
+    ) -> list[Task]:
+        """Land one result; returns what has to be asked in its place."""
+        try:
+            answer = future.result()
+            entry = task.landed(answer, task.asked, "plan")
+            parsed, missing = self._missing_stretches(task, entry)
+            folder.add(entry)
+            trouble.answered(task.site_id)
+            if task.is_half:
+                self._remember_longest(task.dataset, task.window.days)
+            for stretch in missing:
+                uncut = self._ask_again(folder, task, stretch, parsed, report)
+                if uncut is not None:
+                    return [replace(task, window=uncut)]
+        except AuthenticationError:
+            raise
+        except RejectedError as error:
+            return self._after_rejection(folder, task, error, report)
+        except ApiUnavailableError as error:
+            trouble.failed(task.site_id)
+            if task.window.days > 1 and not trouble.is_left(task.site_id):
+                return [replace(task, window=half) for half in task.window.halves()]
+            self._give_up(folder, task, str(error), report)
+            if trouble.is_everywhere():
+                raise
+        except ApiError as error:
+            self._give_up(folder, task, str(error), report)
+        return []
+
+    def _after_rejection(
+        self, folder: LandingFolder, task: Task, error: RejectedError, report: IngestReport
+    ) -> list[Task]:
+        is_about_length = error.status in WINDOW_TOO_LONG_STATUSES
+        if is_about_length and task.window.days > 1:
+            older, newer = task.window.halves()
+            if task.dataset is SENSOR_READINGS:
+                # Here a refusal may mean "too long ago": the newer half tells where that begins.
+                return [replace(task, window=newer), replace(task, window=older)]
+            return [replace(task, window=half, is_half=True) for half in (older, newer)]
+        if is_about_length and task.dataset is SENSOR_READINGS:
+            self._unavailable_until[task.subject_id] = task.window.last_day
+            self._give_up(folder, task, NOT_AVAILABLE, report)
+        else:
+            self._give_up(folder, task, str(error), report)
+        return []
+
+    def _remember_longest(self, dataset: Dataset, days: int) -> None:
+        self._longest[dataset.name] = min(days, self.window_days(dataset.name))
+
+    def _missing_stretches(self, task: Task, entry: Landed) -> tuple[ParsedAnswer, list[Period]]:
+        """What an answer holds, and where it is shorter than what exists, apart from gaps that are known already."""
+        steps = {}
+        if task.dataset.kind == "interval" and entry.interval_minutes is None:
+            steps = known_minutes(self._layout, task.dataset, [entry])
+        # A shape that nobody knows must fail here, not in a commit.
+        parsed = parse_landed(task.dataset, entry, steps.get((task.site_id, task.subject_id)))
+        if task.dataset.kind != "interval":
+            return parsed, []
+        key = (task.site_id, task.subject_id)
+        starts = parsed.rows["interval_start_utc"].to_list()
+        # Before its first row a meter may not have existed; where older rows are known, it did.
+        first_start = min(starts, default=None)
+        opening = local_day(task.window.first_day, task.listing.zone)
+        is_whole_from_start = first_start is not None and first_start in opening
+        first_day = None if is_whole_from_start else first_days_with_rows(self._layout, task.dataset).get(key)
+        by_day: dict[date, set[datetime]] = defaultdict(set)
+        for day, start in parsed.rows.select("local_date", "interval_start_utc").iter_rows():
+            by_day[day].add(start)
+        missing: list[Period] = []
+        for day in dates_between(task.window.first_day, task.window.last_day):
+            bounds = local_day(day, task.listing.zone)
+            assessment = law.assess_intervals(
+                bounds,
+                by_day[day],
+                minutes=parsed.interval_minutes or intervals.QUARTER_HOUR_MINUTES,
+                asked_at=entry.received_at_utc,
+                exists_from=entry.exists_from_utc,
+                is_known_before=(first_start is not None and first_start < bounds.start_utc)
+                or (first_day is not None and first_day < day),
+            )
+            if assessment.gaps:
+                known = law.from_frame(read_coverage_day(self._layout, task.dataset, day)).get(key)
+                gaps = known.gaps if known else ()
+                missing += [gap for gap in assessment.gaps if not any(_holds(outer, gap) for outer in gaps)]
+        return parsed, list(law.stretches(missing))
+
+    def _ask_again(
+        self, folder: LandingFolder, task: Task, stretch: Period, short: ParsedAnswer, report: IngestReport
+    ) -> Window | None:
+        """Ask exactly a missing stretch once more: a short answer looks just like a gap.
+
+        If that answer ends after the same span from its ``t_s`` as the short one did, this is a bound of the API: it
+        is remembered, and the days still lacking are returned.
+        """
+        self._progress.planned(1)
+        report.calls[task.dataset.name] += 1
+        asked = intervals.asked_period(stretch)
+        try:
+            entry = task.landed(self._client.perform(task.call(asked)), asked, "repeat")
+            # A lone row cannot tell its step: that of the answer before holds.
+            entry = replace(entry, interval_minutes=entry.interval_minutes or short.interval_minutes)
+            repeated = parse_landed(task.dataset, entry)
+        except AuthenticationError:
+            raise
+        except ApiError as error:
+            logger.warning("asking again failed: %s", error)  # the gap stays recorded, so it is asked next time
+        else:
+            span = _span(repeated, asked)
+            if span is not None and span >= ONE_DAY and span == _span(short, task.asked) and stretch.duration > span:
+                uncut_until = asked.start_utc + span
+                folder.add(replace(entry, kind="plan", asked_until_utc=uncut_until))
+                self._progress.called("asking short answers again")
+                self._remember_longest(task.dataset, span // ONE_DAY)
+                return Window(uncut_until.astimezone(task.listing.zone).date(), task.window.last_day)
+            folder.add(entry)
+        self._progress.called("asking short answers again")
+        return None
+
+    def _give_up(self, folder: LandingFolder, task: Task, reason: str, report: IngestReport) -> None:
+        days = task.window
+        failure = Failure(task.dataset.name, task.site_id, task.subject_id, days.first_day, days.last_day, reason)
+        entry = failure.landed(task.listing.zone.key, self._now())
+        if reason == NOT_AVAILABLE:
+            asked = task.asked
+            entry = replace(
+                entry, kind="plan", body=b"[]", asked_from_utc=asked.start_utc, asked_until_utc=asked.end_utc
+            )
+        else:
+            report.failures.append(failure)
+            logger.warning("failed: %s", failure)
+        folder.add(entry)
+
+
+def _span(parsed: ParsedAnswer, asked: Period) -> timedelta | None:
+    """How far an answer reaches from the start of what was asked."""
+    last = parsed.rows["interval_end_utc"].max()
+    return last - asked.start_utc if isinstance(last, datetime) else None
+
+
+def _holds(outer: Period, inner: Period) -> bool:
+    return outer.start_utc <= inner.start_utc and inner.end_utc <= outer.end_utc

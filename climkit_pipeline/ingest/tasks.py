@@ -1,0 +1,100 @@
+"""One window of one subject: what to send for it, and how its answer is put on disk; and a plan of many."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from climkit_pipeline.api.calls import Call
+from climkit_pipeline.api.client import Answer
+from climkit_pipeline.domain.periods import ONE_DAY, Period, dates_between, local_days
+from climkit_pipeline.ingest import intervals, readings
+from climkit_pipeline.ingest.landing import Kind, Landed
+from climkit_pipeline.ingest.listings import SiteListing
+from climkit_pipeline.ingest.planner import Window
+from climkit_pipeline.lake.schemas import Dataset
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One window of one subject, to be asked for."""
+
+    dataset: Dataset
+    listing: SiteListing = field(repr=False)
+    subject_id: str
+    window: Window
+    is_half: bool = False
+    """Of a window that was refused as too long: once answered, its size is known to work."""
+
+    @property
+    def site_id(self) -> str:
+        """The site's id."""
+        return self.listing.site_id
+
+    @property
+    def wanted_days(self) -> Window:
+        """The days whose rows are kept: readings begin a day early, for the reading that opens the window."""
+        if self.dataset.kind == "reading":
+            early = self.window.first_day - ONE_DAY
+            if not self.listing.is_before_creation(early):
+                return Window(early, self.window.last_day)
+        return self.window
+
+    @property
+    def asked(self) -> Period:
+        """What to send."""
+        days = self.wanted_days
+        wanted = local_days(days.first_day, days.last_day, self.listing.zone)
+        return intervals.asked_period(wanted)
+
+    def call(self, asked: Period) -> Call:
+        """The call that asks for ``asked``."""
+        if self.dataset.kind == "interval":
+            return intervals.call_for(self.dataset, self.site_id, self.subject_id, asked)
+        return readings.call_for(self.dataset, self.site_id, self.subject_id, asked)
+
+    def landed(self, answer: Answer, asked: Period, kind: Kind) -> Landed:
+        """The answer as it is put on disk."""
+        days = self.wanted_days
+        return Landed(
+            dataset=self.dataset.name,
+            site_id=self.site_id,
+            subject_id=self.subject_id,
+            timezone=self.listing.zone.key,
+            first_day=days.first_day,
+            last_day=days.last_day,
+            received_at_utc=answer.received_at_utc,
+            kind=kind,
+            asked_from_utc=asked.start_utc,
+            asked_until_utc=asked.end_utc,
+            exists_from_utc=self.listing.site.created_at_utc,
+            interval_minutes=self.listing.interval_minutes(self.dataset.name, self.subject_id)
+            if self.dataset.kind == "interval"
+            else None,
+            body=answer.body,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The series calls that a request needs now."""
+
+    tasks: tuple[Task, ...]
+
+    def calls_by_dataset_and_site(self) -> dict[tuple[str, str], int]:
+        """How many calls per dataset and site."""
+        return dict(Counter((task.dataset.name, task.site_id) for task in self.tasks))
+
+    @property
+    def days(self) -> int:
+        """How many local days will be filled, whatever the dataset."""
+        windows = {task.window for task in self.tasks}
+        return len({day for window in windows for day in dates_between(window.first_day, window.last_day)})
+
+    @property
+    def subject_days(self) -> Counter[str]:
+        """Days of single subjects that will be filled, per dataset."""
+        days: Counter[str] = Counter()
+        for task in self.tasks:
+            days[task.dataset.name] += task.window.days
+        return days

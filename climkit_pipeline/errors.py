@@ -45,9 +45,11 @@ class ApiUnavailableError(ApiError):
 
     can_retry = True
 
-    def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
+    def __init__(self, message: str, *, retry_after_seconds: float | None = None, was_reached: bool = True) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+        self.was_reached = was_reached
+        """False if not even a connection came about: then it is not about this call."""
 
 
 class RateLimitedError(ApiError):

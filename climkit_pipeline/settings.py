@@ -5,7 +5,9 @@ Here: names, defaults, what is accepted and the one line that says so. Not here:
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
@@ -151,6 +153,16 @@ def load_settings(**overrides: Any) -> Settings:  # noqa: ANN401 - one keyword p
         explanation = f".env cannot be read ({type(error).__name__}); accepted: a file of UTF-8 text"
     # Outside the handlers: the original error would repeat a secret value.
     raise ConfigurationError(explanation)
+
+
+def unknown_settings(environment: Iterable[str]) -> list[str]:
+    """One line per variable that looks like a setting and is none."""
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    unknown = sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
+    guesses = {name: difflib.get_close_matches(name, known, n=1) for name in unknown}
+    return [
+        f"{name} is no setting" + (f"; did you mean {guess[0]}?" if guess else "") for name, guess in guesses.items()
+    ]
 
 
 def _explain(error: ValidationError) -> str:

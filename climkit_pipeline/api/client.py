@@ -126,6 +126,7 @@ class ClimkitClient:
         pacer: Waits,
         policy: RetryPolicy | None = None,
         on_attempt: Callable[[Attempt], None] | None = None,
+        on_retry: Callable[[str], None] | None = None,
         now: Callable[[], datetime] = _utc_now,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -136,6 +137,7 @@ class ClimkitClient:
         self._pacer = pacer
         self._policy = policy or RetryPolicy()
         self._on_attempt = on_attempt
+        self._on_retry = on_retry
         self._now = now
         self._monotonic = monotonic
         self._sleep = sleep
@@ -243,12 +245,18 @@ class ClimkitClient:
             stop=patience.is_over,
             wait=patience.next_wait,
             sleep=self._sleep,
-            before_sleep=_log_retry,
+            before_sleep=self._tell_retry,
             reraise=True,
         )
         result = retrying(lambda: attempt(next(numbers)))
         self._has_succeeded = True
         return result
+
+    def _tell_retry(self, state: tenacity.RetryCallState) -> None:
+        text = f"try {state.attempt_number}: {_error_of(state)}; again in {state.upcoming_sleep:.1f} s"
+        logger.info(text)
+        if self._on_retry:
+            self._on_retry(text)
 
     def _send(self, call: Call, number: int, token: answers.Token) -> Answer:
         started, started_at, status, body = self._exchange(
@@ -291,6 +299,7 @@ class ClimkitClient:
             return started, started_at, response.status_code, received
         except httpx.TransportError as error:
             outcome = type(error).__name__
+            was_reached = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
             failure = f"{self._host} does not answer ({outcome})"
         except httpx.HTTPError as error:
             outcome = type(error).__name__
@@ -300,7 +309,7 @@ class ClimkitClient:
                 duration = self._monotonic() - started
                 self._on_attempt(Attempt(call, number, started_at, duration, outcome, len(received)))
         # Outside the handlers, so that nothing is chained: the original's request holds the token or the password.
-        raise ApiUnavailableError(f"{call}: {failure}")
+        raise ApiUnavailableError(f"{call}: {failure}", was_reached=was_reached)
 
     @property
     def _host(self) -> str:
@@ -426,10 +435,6 @@ class _Patience:
 
 def _error_of(state: tenacity.RetryCallState) -> BaseException | None:
     return state.outcome.exception() if state.outcome else None
-
-
-def _log_retry(state: tenacity.RetryCallState) -> None:
-    logger.info("try %d: %s; again in %.1f s", state.attempt_number, _error_of(state), state.upcoming_sleep)
 
 
 def _parsed(body: bytes, call: Call) -> Any:  # noqa: ANN401 - JSON

@@ -110,6 +110,7 @@ def _run_months(
             is_good &= launcher.ingest(
                 month.first_day, month.last_day, request.datasets, request.site_ids, refetch=request.refetch
             )
+            progress.note(f"{month.first_day:%Y-%m} is in the lake")
             has_new = True
             if request.with_models and (models_at is None or time.monotonic() - models_at > SECONDS_BETWEEN_MODELS):
                 progress.note("building the models")

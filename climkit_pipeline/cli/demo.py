@@ -78,17 +78,21 @@ def print_billing(warehouse: Path, month: date, *, is_partial: bool) -> None:
     shown = table.select(
         pl.col("site_name").alias("site"),
         pl.col("meter_name").alias("meter"),
+        pl.col("meter_role").alias("role"),
         pl.col("meter_type").alias("type"),
-        pl.col("total"),
-        pl.col("solar"),
-        pl.col("grid"),
+        pl.col("total").round(3),
         pl.col("unit"),
-        pl.col("index_advance"),
+        pl.col("solar").round(3),
+        pl.col("grid").round(3),
+        pl.col("index_advance").round(3),
         (pl.col("completeness") * 100).round(2).alias("% there"),
         pl.col("grade"),
     )
     note = " (partial: not every day of it was asked for)" if is_partial else ""
-    print_frame(shown, title=f"billing_monthly of {month:%Y-%m}{note}")
+    # Least needed first: on a narrow terminal these columns make room.
+    optional = ["% there", "index_advance", "type", "site", "role"]
+    print_frame(shown, title=f"billing_monthly of {month:%Y-%m}{note}", optional=optional)
+    click.echo("Add up within one role, type and unit only: what the grid and the roof deliver, consumers consume.")
     reasons = (
         table.filter(pl.col("grade") != "ready").explode("reasons")["reasons"].drop_nulls().value_counts(sort=True)
     )

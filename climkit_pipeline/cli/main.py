@@ -7,6 +7,7 @@ Results go to stdout; messages, progress and errors to stderr.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -18,7 +19,7 @@ from climkit_pipeline.cli.ranges import check_range, parse_month
 from climkit_pipeline.errors import ClimkitError, ConfigurationError
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import DATASETS
-from climkit_pipeline.settings import load_settings
+from climkit_pipeline.settings import load_settings, unknown_settings
 
 INTERRUPTED = 130
 
@@ -66,6 +67,8 @@ def main(*, debug: bool) -> None:
     logging.getLogger("climkit_pipeline").setLevel(logging.DEBUG if debug else logging.WARNING)
     # A run's events are in Dagster's storage and its UI; here they would drown what the command has to say.
     logging.getLogger("dagster").propagate = debug
+    for line in unknown_settings(os.environ):
+        click.echo(f"climkit: {line}", err=True)
 
 
 @main.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ class CallProgress:
 
     def __init__(
         self,
-        show: Callable[[str, int, int, float], None],
+        show: Callable[[str, int, int, float, bool], None],
         seconds_per_call: float,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -45,8 +46,8 @@ class CallProgress:
         self._update(label)
 
     def note(self, label: str) -> None:
-        """Something is done that takes no calls."""
-        self._update(label)
+        """Something is done, or waited for, that takes no calls."""
+        self._update(label, is_news=True)
 
     @property
     def total(self) -> int:
@@ -60,10 +61,10 @@ class CallProgress:
             pace = max(pace, (self._monotonic() - self._started) / self._done)
         return (self.total - self._done) * pace
 
-    def _update(self, label: str) -> None:
+    def _update(self, label: str, *, is_news: bool = False) -> None:
         if self._started is None:
             self._started = self._monotonic()
-        self._show(label, self._done, self.total, self.seconds_left())
+        self._show(label, self._done, self.total, self.seconds_left(), is_news)
 
 
 def _end_text(seconds: float) -> str:
@@ -78,8 +79,9 @@ def call_progress(seconds_per_call: float) -> Iterator[CallProgress]:
     if sys.stderr.isatty():
         with _bar() as (bar, task):
 
-            def show_bar(label: str, done: int, total: int, left: float) -> None:
-                bar.update(task, description=label, completed=done, total=max(total, 1), end=_end_text(left))
+            def show_bar(label: str, done: int, total: int, left: float, is_news: bool) -> None:
+                end = "" if is_news else _end_text(left)
+                bar.update(task, description=label, completed=done, total=max(total, 1), end=end)
 
             yield CallProgress(show_bar, seconds_per_call)
     else:
@@ -90,26 +92,31 @@ def call_progress(seconds_per_call: float) -> Iterator[CallProgress]:
 def _bar() -> Iterator[tuple[Progress, TaskID]]:
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description:<28}"),
-        BarColumn(bar_width=None),
         MofNCompleteColumn(),
-        TextColumn("calls ·"),
+        TextColumn("calls"),
+        BarColumn(bar_width=12),
         TimeElapsedColumn(),
-        TextColumn("· {task.fields[end]}"),
+        TextColumn("{task.fields[end]}", markup=False),
+        TextColumn("{task.description}", markup=False),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    # A copy of the terminal's descriptor: Dagster may redirect the process's own while a step runs.
+    with (
+        os.fdopen(os.dup(sys.stderr.fileno()), "w") as terminal,
+        Progress(*columns, console=Console(file=terminal)) as bar,
+    ):
         yield bar, bar.add_task("starting", total=None, end="")
 
 
 class _Lines:
-    """One line when the kind of work changes to something without calls, and now and then in between."""
+    """One line for what is new, and now and then one in between."""
 
     def __init__(self) -> None:
         self._last = float("-inf")
 
-    def show(self, label: str, done: int, total: int, left: float) -> None:
+    def show(self, label: str, done: int, total: int, left: float, is_news: bool) -> None:
         now = time.monotonic()
-        if now - self._last >= SECONDS_BETWEEN_LINES:
+        if is_news or now - self._last >= SECONDS_BETWEEN_LINES:
             self._last = now
-            sys.stderr.write(f"{done}/{total} calls, {label}, {_end_text(left)}\n")
+            end = "" if is_news else f", {_end_text(left)}"
+            sys.stderr.write(f"{done}/{total} calls, {label}{end}\n")
             sys.stderr.flush()

@@ -16,7 +16,9 @@ def yesterday(settings: Settings, now: datetime | None = None) -> date:
 def parse_date(text: str) -> date:
     """A date as YYYY-MM-DD. Raises ConfigurationError for anything else."""
     try:
-        return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a date has no zone
+        if len(text) != len("YYYY-MM-DD"):
+            raise ValueError(text)
+        return date.fromisoformat(text)
     except ValueError as error:
         raise ConfigurationError(f"{text!r} is not a date; accepted: YYYY-MM-DD") from error
 
@@ -24,7 +26,9 @@ def parse_date(text: str) -> date:
 def parse_month(text: str) -> date:
     """The first day of a month written YYYY-MM. Raises ConfigurationError for anything else."""
     try:
-        return datetime.strptime(text, "%Y-%m").date()  # noqa: DTZ007 - a month has no zone
+        if len(text) != len("YYYY-MM"):
+            raise ValueError(text)
+        return date.fromisoformat(f"{text}-01")
     except ValueError as error:
         raise ConfigurationError(f"{text!r} is not a month; accepted: YYYY-MM") from error
 

@@ -10,6 +10,7 @@ from dataclasses import asdict
 import click
 import polars as pl
 
+from climkit_pipeline.api.client import RetryPolicy
 from climkit_pipeline.cli.estimates import estimate
 from climkit_pipeline.cli.ranges import yesterday
 from climkit_pipeline.cli.tables import print_frame
@@ -41,14 +42,26 @@ def print_status(settings: Settings, *, as_json: bool) -> None:
         click.echo(f"Nothing has been asked for yet ({layout.root}). Begin with: climkit check")
         return
     frame = pl.DataFrame(entries).with_columns(pl.col("last_asked_at_utc").dt.strftime("%Y-%m-%d %H:%M"))
-    print_frame(frame.select("site_id", pl.exclude("site_id")), title="Days by state (local days of each site)")
+    frame = frame.join(_site_names(layout), on="site_id", how="left", maintain_order="left")
+    print_frame(
+        frame.select("site_id", "site_name", pl.exclude("site_id", "site_name")),
+        title="Days by state (local days of each site)",
+        optional=["site_id", "first_day", "last_asked_at_utc", "last_day", "empty", "pending"],
+    )
     print_frame(grades, title="Meters by grade")
+
+
+def _site_names(layout: Layout) -> pl.DataFrame:
+    try:
+        return queries.run_query(layout.warehouse, "select site_id, site_name from sites")
+    except WarehouseError:
+        return pl.DataFrame(schema={"site_id": pl.String, "site_name": pl.String})
 
 
 def run_check(settings_error: ClimkitError | None) -> bool:
     """Print one line per precondition, ok or what to do; whether all are ok."""
     if settings_error is not None:
-        click.echo(f"configuration  {settings_error}")
+        click.echo(f"{'configuration':<16} wrong {settings_error}")
         return False
     settings = load_settings()
     layout = Layout(settings.data_dir)
@@ -80,7 +93,8 @@ def run_check(settings_error: ClimkitError | None) -> bool:
 def _check_account(settings: Settings) -> bool:
     from climkit_pipeline.defs.resources import open_ingestion
 
-    with open_ingestion(settings) as ingestion:
+    # Whoever checks is watching: ten seconds tell as much as a backfill's minute.
+    with open_ingestion(settings, policy=RetryPolicy(first_success_deadline=10)) as ingestion:
 
         def listing() -> str:
             return f"{len(ingestion.open_account())} sites"

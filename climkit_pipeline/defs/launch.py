@@ -22,6 +22,7 @@ from climkit_pipeline.defs.lake_assets import asset_key
 from climkit_pipeline.defs.resources import SharedIngestion
 from climkit_pipeline.errors import RunError, WarehouseError
 from climkit_pipeline.files import file_lock
+from climkit_pipeline.lake.account import create_data_dir
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.settings import Settings
 from climkit_pipeline.warehouse.dbt_project import PROJECT_DIR
@@ -43,6 +44,7 @@ def dagster_home(layout: Layout) -> Path:
 @contextmanager
 def open_instance(layout: Layout) -> Iterator[dg.DagsterInstance]:
     """The instance that the UI shows; the first opening creates its tables, one process at a time."""
+    create_data_dir(layout)
     with file_lock(layout.lock("dagster-home")):
         home = dagster_home(layout)
         os.environ["DAGSTER_HOME"] = str(home)
@@ -89,6 +91,8 @@ class Launcher:
             raise_on_error=False,
         )
         climkit = self._climkit
+        if _was_interrupted(result):
+            raise KeyboardInterrupt
         if climkit is not None and climkit.error is not None:
             raise climkit.error
         if not result.success and (climkit is None or climkit.report is None or climkit.report.is_good):
@@ -102,8 +106,19 @@ class Launcher:
             run_config={**QUIET, "ops": {"models": {"config": {"full": full}}}},
             raise_on_error=False,
         )
+        if _was_interrupted(result):
+            raise KeyboardInterrupt
         if not result.success:
             raise WarehouseError(_reason(result))
+
+
+def _was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
+    """Dagster turns an interrupt into a failed step; whoever pressed Ctrl-C wants the command to end as interrupted."""
+    interrupts = {"DagsterExecutionInterruptedError", "KeyboardInterrupt"}
+    return any(
+        event.is_step_failure and event.step_failure_data.error and event.step_failure_data.error.cls_name in interrupts
+        for event in result.all_events
+    )
 
 
 def _reason(result: dg.ExecuteInProcessResult) -> str:

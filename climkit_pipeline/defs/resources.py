@@ -10,7 +10,7 @@ from typing import Protocol
 
 import dagster as dg
 
-from climkit_pipeline.api.client import ClimkitClient
+from climkit_pipeline.api.client import ClimkitClient, RetryPolicy
 from climkit_pipeline.api.pacer import Pacer, pacer_path
 from climkit_pipeline.ingest.ingestion import Ingestion
 from climkit_pipeline.ingest.reports import IngestReport, IngestRequest, Progress
@@ -19,7 +19,9 @@ from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.settings import Settings, load_settings
 
 
-def open_client(settings: Settings) -> ClimkitClient:
+def open_client(
+    settings: Settings, on_retry: Callable[[str], None] | None = None, policy: RetryPolicy | None = None
+) -> ClimkitClient:
     """A client for the account in ``settings``, paced together with every other process of this user."""
     settings.require_credentials()
     path = pacer_path(settings.state_dir, settings.base_url, settings.username)
@@ -28,16 +30,20 @@ def open_client(settings: Settings) -> ClimkitClient:
         username=settings.username,
         password=settings.password.get_secret_value(),
         pacer=Pacer(path, settings.requests_per_second),
+        policy=policy,
+        on_retry=on_retry,
     )
 
 
 @contextmanager
-def open_ingestion(settings: Settings, progress: Progress | None = None) -> Iterator[Ingestion]:
+def open_ingestion(
+    settings: Settings, progress: Progress | None = None, policy: RetryPolicy | None = None
+) -> Iterator[Ingestion]:
     """An ingestion with a client of its own, closed at the end of the block; checks the data directory first."""
     layout = Layout(settings.data_dir)
     check_writable(layout)
     check_format(layout)
-    with open_client(settings) as client:
+    with open_client(settings, progress.note if progress else None, policy) as client:
         yield Ingestion(settings=settings, client=client, progress=progress)
 
 

@@ -154,6 +154,9 @@ class Fetcher:
         except RejectedError as error:
             return self._after_rejection(folder, task, error, report)
         except ApiUnavailableError as error:
+            if not error.was_reached:
+                # Nobody is there: no other call would fare better, and what was received is kept.
+                raise
             trouble.failed(task.site_id)
             if task.window.days > 1 and not trouble.is_left(task.site_id):
                 return [replace(task, window=half) for half in task.window.halves()]

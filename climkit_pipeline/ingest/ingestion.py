@@ -21,6 +21,7 @@ from pathlib import Path
 
 from climkit_pipeline.api.client import ClimkitClient
 from climkit_pipeline.domain.periods import local_day
+from climkit_pipeline.errors import ConfigurationError
 from climkit_pipeline.files import LockBusyError, file_lock
 from climkit_pipeline.ingest.commit import CommitReport, commit_folder, first_days_with_rows
 from climkit_pipeline.ingest.fetching import Fetcher
@@ -75,7 +76,18 @@ class Ingestion:
             seed = self.client.simulator_seed
             claim(self.layout, account_identity(self.client.base_url, self.client.username, seed))
             self._account = self._now(), list_site_ids(self.client)
+            self._check_wanted(self._account[1])
         return [site_id for site_id in self._account[1] if self.settings.wants_site(site_id)]
+
+    def _check_wanted(self, listed: Sequence[str]) -> None:
+        unknown = sorted(set(self.settings.sites) - set(listed))
+        if unknown and len(unknown) == len(set(self.settings.sites)):
+            raise ConfigurationError(
+                f"CLIMKIT_SITES is {','.join(self.settings.sites)!r}: the account lists none of them; "
+                f"accepted: {', '.join(listed[:5]) or 'nothing, it lists no site'}"
+            )
+        if unknown:  # it may have left the account, which must not stop the others
+            logger.warning("CLIMKIT_SITES names sites that the account does not list: %s", ", ".join(unknown))
 
     def listings(self, site_ids: Sequence[str]) -> Listings:
         """Sites, meters and sensors, asked for once in six hours."""
@@ -181,6 +193,7 @@ class Ingestion:
 
     def _wait_for(self, request: IngestRequest, listing: SiteListing) -> None:
         logger.info("another run works on site %s; waiting for it", listing.site_id)
+        self._progress.note(f"waiting for another run, which works on site {listing.site_id}")
         for dataset in request.series:
             with file_lock(self._site_lock(dataset, listing.site_id)):
                 pass

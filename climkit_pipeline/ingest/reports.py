@@ -33,6 +33,9 @@ class Progress(Protocol):
     def called(self, label: str, calls: int = 1) -> None:
         """So many calls are done."""
 
+    def note(self, label: str) -> None:
+        """Something is waited for."""
+
 
 class Silent:
     """Progress that nobody watches."""
@@ -41,6 +44,9 @@ class Silent:
         """Ignore."""
 
     def called(self, label: str, calls: int = 1) -> None:
+        """Ignore."""
+
+    def note(self, label: str) -> None:
         """Ignore."""
 
 

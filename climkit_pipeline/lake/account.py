@@ -40,6 +40,13 @@ def check_writable(layout: Layout) -> None:
         ) from error
 
 
+def create_data_dir(layout: Layout) -> None:
+    """Make the data directory, for its owner alone: whoever can read it can see when somebody was at home."""
+    if not layout.root.exists():
+        layout.root.parent.mkdir(parents=True, exist_ok=True)
+        layout.root.mkdir(mode=0o700, exist_ok=True)
+
+
 def check_format(layout: Layout) -> None:
     """Raise ConfigurationError if another version of this program laid out the lake."""
     if layout.format.exists() and (found := layout.format.read_text().strip()) != FORMAT_VERSION:
@@ -56,6 +63,7 @@ def claim(layout: Layout, identity: str) -> None:
     """
     check_format(layout)
     try:
+        create_data_dir(layout)
         with file_lock(layout.lock("account")):
             if layout.account.exists():
                 _check_owner(layout, identity)

@@ -26,3 +26,15 @@
         when {{ meter_type }} in ('cold_water', 'hot_water') then 'volume'
     end
 {%- endmacro %}
+
+{# What a meter is on a bill: totals may be added up within one role, type and unit, never across. #}
+{% macro meter_role(meter_mode, is_rule_meter) -%}
+    case
+        when {{ is_rule_meter }} then 'sum_of_meters'
+        when {{ meter_mode }} = 'consumption' then 'consumer'
+        when {{ meter_mode }} = 'introduction' then 'grid_connection'
+        when {{ meter_mode }} = 'production' then 'production'
+        when {{ meter_mode }} = 'battery' then 'storage'
+        else 'unknown'
+    end
+{%- endmacro %}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from accounts import RANGE, USERNAME, Account, account_for, assert_refused
+from accounts import RANGE, USERNAME, Account, account_for, assert_refused, climkit_command
 
 from climkit_pipeline.simulator import Fault, Request, SimulatorServer, World
 
@@ -75,3 +78,31 @@ def test_a_failing_site_is_named_and_the_others_are_there_one_of_them_without_se
     assert sensors == {broken: 2, good: 2}
     states = json.loads(account.climkit("status", "--json").out)["datasets"]
     assert {entry["site_id"] for entry in states if entry["failed"]} == {broken}
+
+
+def test_an_interrupted_backfill_ends_with_130_and_the_next_one_goes_on(
+    account: Account, server: SimulatorServer
+) -> None:
+    """Ctrl-C ended as status 1 with Dagster's traceback, as if something had failed."""
+    server.forget_calls()
+    command = [climkit_command(), "backfill", "2026-09-01", "2026-10-31", "--no-models"]
+    environment = account.environment | {"CLIMKIT_REQUESTS_PER_SECOND": "4"}
+    with subprocess.Popen(
+        command, env=environment, cwd=account.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        for _ in range(600):
+            if sum(call.endpoint == "meter_data" for call in server.calls) >= 2:
+                break
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert "interrupted" in err.splitlines()[-1]
+    received = [call for call in server.calls if call.endpoint == "meter_data" and call.status == 200]
+    server.forget_calls()
+    assert account.climkit("backfill", "2026-09-01", "2026-10-31", "--no-models").status == 0
+    asked = {(call.subject, call.t_s) for call in server.calls if call.endpoint == "meter_data"}
+    # At most the call that was under way is made again.
+    assert len(asked & {(call.subject, call.t_s) for call in received}) <= 1
+    assert len(asked) + len(received) >= 6

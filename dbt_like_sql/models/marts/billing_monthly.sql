@@ -259,7 +259,8 @@ final as (
         last_fetched_at_utc,
         days_over,
         days_asked,
-        is_listed
+        is_listed,
+        {{ meter_role('meter_mode', 'is_rule_meter') }} as meter_role
     from graded
 )
 

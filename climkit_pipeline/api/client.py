@@ -279,6 +279,7 @@ class ClimkitClient:
         self, call: Call, number: int, headers: dict[str, str], body: Mapping[str, Any] | None
     ) -> tuple[float, datetime, int, bytes]:
         """Send once, paced, and sort what comes back; returns when it started, and the status and body of a 2xx."""
+        was_reached = True
         self._pacer.wait()
         started, started_at = self._monotonic(), self._now()
         if self._first_attempt_at is None:

@@ -89,9 +89,10 @@ def print_billing(warehouse: Path, month: date, *, is_partial: bool) -> None:
         pl.col("grade"),
     )
     note = " (partial: not every day of it was asked for)" if is_partial else ""
-    # Least needed first: on a narrow terminal these columns make room.
-    optional = ["% there", "index_advance", "type", "site", "role"]
-    print_frame(shown, title=f"billing_monthly of {month:%Y-%m}{note}", optional=optional)
+    for (site,), rows in shown.group_by("site", maintain_order=True):
+        title = f"billing_monthly of {month:%Y-%m} · {site}{note}"
+        # Least needed first: on a narrow terminal these columns make room.
+        print_frame(rows.drop("site"), title=title, optional=["% there", "index_advance", "type", "role"])
     click.echo("Add up within one role, type and unit only: what the grid and the roof deliver, consumers consume.")
     reasons = (
         table.filter(pl.col("grade") != "ready").explode("reasons")["reasons"].drop_nulls().value_counts(sort=True)

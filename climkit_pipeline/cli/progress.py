@@ -49,6 +49,10 @@ class CallProgress:
         """Something is done, or waited for, that takes no calls."""
         self._update(label, is_news=True)
 
+    def waiting(self, reason: str) -> None:
+        """A call has to be made again."""
+        self._update(reason)
+
     @property
     def total(self) -> int:
         """Calls expected in all."""
@@ -115,6 +119,8 @@ class _Lines:
 
     def show(self, label: str, done: int, total: int, left: float, is_news: bool) -> None:
         now = time.monotonic()
+        if not total:
+            return  # nothing has been answered yet: either it soon is, or the error says it all
         if is_news or now - self._last >= SECONDS_BETWEEN_LINES:
             self._last = now
             end = "" if is_news else f", {_end_text(left)}"

@@ -43,7 +43,7 @@ def open_ingestion(
     layout = Layout(settings.data_dir)
     check_writable(layout)
     check_format(layout)
-    with open_client(settings, progress.note if progress else None, policy) as client:
+    with open_client(settings, progress.waiting if progress else None, policy) as client:
         yield Ingestion(settings=settings, client=client, progress=progress)
 
 

@@ -36,6 +36,9 @@ class Progress(Protocol):
     def note(self, label: str) -> None:
         """Something is waited for."""
 
+    def waiting(self, reason: str) -> None:
+        """A call has to be made again."""
+
 
 class Silent:
     """Progress that nobody watches."""
@@ -47,6 +50,9 @@ class Silent:
         """Ignore."""
 
     def note(self, label: str) -> None:
+        """Ignore."""
+
+    def waiting(self, reason: str) -> None:
         """Ignore."""
 
 

@@ -13,7 +13,6 @@ from accounts import (
     RANGE,
     REPOSITORY,
     Account,
-    Finished,
     account_for,
     assert_refused,
     bare_environment,
@@ -28,24 +27,6 @@ from climkit_pipeline.simulator import SimulatorServer, World
 def server() -> Iterator[SimulatorServer]:
     with SimulatorServer(World(seed=3, sites=1, meters=3), requests_per_second=None) as server:
         yield server
-
-
-@pytest.fixture(scope="module", autouse=True)
-def nobody_there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
-    """A command on an address where nobody answers; it takes a minute, so it runs beside the module's other tests."""
-    folder = tmp_path_factory.mktemp("nobody")
-    environment = bare_environment(folder) | {
-        "CLIMKIT_USERNAME": "demo",
-        "CLIMKIT_PASSWORD": "demo-simulator",
-        "CLIMKIT_STATE_DIR": str(folder / "state"),
-        "CLIMKIT_DATA_DIR": str(folder / "data"),
-    }
-    with subprocess.Popen(
-        [climkit_command(), *RANGE],
-        env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
-        yield process
-        process.kill()
 
 
 @pytest.fixture
@@ -167,8 +148,3 @@ def test_the_workspace_loads_without_credentials_or_network(tmp_path: Path) -> N
     assert finished.status == 0, finished.err
     assert "All code locations passed validation" in finished.out + finished.err
     assert (tmp_path / "data" / "build" / "dbt" / "manifest.json").exists()
-
-
-def test_an_address_that_does_not_answer_is_given_up_after_a_minute(nobody_there: subprocess.Popen[str]) -> None:
-    out, err = nobody_there.communicate(timeout=120)
-    assert_refused(Finished(nobody_there.returncode, out, err), 1, "127.0.0.1:9", "does not answer")

@@ -10,7 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from accounts import RANGE, USERNAME, Account, account_for, assert_refused, climkit_command
+from accounts import (
+    RANGE,
+    USERNAME,
+    Account,
+    Finished,
+    account_for,
+    assert_refused,
+    bare_environment,
+    climkit_command,
+)
 
 from climkit_pipeline.simulator import Fault, Request, SimulatorServer, World
 
@@ -21,6 +30,24 @@ pytestmark = pytest.mark.slow
 def server() -> Iterator[SimulatorServer]:
     with SimulatorServer(World(seed=3, sites=1, meters=3), requests_per_second=None) as server:
         yield server
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nobody_there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    """A command on an address where nobody answers; it takes a minute, so it runs beside the module's other tests."""
+    folder = tmp_path_factory.mktemp("nobody")
+    environment = bare_environment(folder) | {
+        "CLIMKIT_USERNAME": "demo",
+        "CLIMKIT_PASSWORD": "demo-simulator",
+        "CLIMKIT_STATE_DIR": str(folder / "state"),
+        "CLIMKIT_DATA_DIR": str(folder / "data"),
+    }
+    with subprocess.Popen(
+        [climkit_command(), *RANGE],
+        env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        yield process
+        process.kill()
 
 
 @pytest.fixture
@@ -106,3 +133,8 @@ def test_an_interrupted_backfill_ends_with_130_and_the_next_one_goes_on(
     # At most the call that was under way is made again.
     assert len(asked & {(call.subject, call.t_s) for call in received}) <= 1
     assert len(asked) + len(received) >= 6
+
+
+def test_an_address_that_does_not_answer_is_given_up_after_a_minute(nobody_there: subprocess.Popen[str]) -> None:
+    out, err = nobody_there.communicate(timeout=120)
+    assert_refused(Finished(nobody_there.returncode, out, err), 1, "127.0.0.1:9", "does not answer")

@@ -30,7 +30,7 @@ dev: $(INSTALLED) ## Dagster's UI; without an account, on the simulator
 	$(BIN)/climkit dev
 
 test: $(INSTALLED) $(PROFILES) ## every test that pip alone can set up
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder -m "not system"
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder --ignore tests/system
 
 system-packages: ## Debian's browser, for test-system (as root, or with sudo)
 	$(SUDO) apt-get update -qq
@@ -41,7 +41,7 @@ $(SYSTEM): $(INSTALLED) requirements-system.txt
 	touch $@
 
 test-system: $(SYSTEM) ## the tests that need a browser, after system-packages
-	$(BIN)/python -m pytest -m system
+	$(BIN)/python -m pytest tests/system
 
 lint: $(INSTALLED) ## style and types
 	$(BIN)/ruff check .

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import pytest
 from accounts import bare_environment, climkit_command, run_command
+from playwright.sync_api import Page, sync_playwright
 
-playwright = pytest.importorskip("playwright.sync_api", reason="`make test-system` installs it")
-
-pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.filterwarnings("default")]
+pytestmark = pytest.mark.filterwarnings("default")
 
 DAYS = 3
 STARTS_WITHIN_SECONDS = 180
@@ -65,8 +64,8 @@ def _wait_until_up(address: str, process: subprocess.Popen[bytes], log: Path) ->
 
 
 @pytest.fixture(scope="module")
-def page(ui: str) -> Iterator[object]:
-    with playwright.sync_playwright() as driver:
+def page(ui: str) -> Iterator[Page]:
+    with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page(base_url=ui, viewport={"width": 1500, "height": 1000})
         page.set_default_timeout(60_000)
@@ -74,7 +73,7 @@ def page(ui: str) -> Iterator[object]:
         browser.close()
 
 
-def test_the_runs_of_the_demo_are_listed_as_successes(page) -> None:
+def test_the_runs_of_the_demo_are_listed_as_successes(page: Page) -> None:
     page.goto("/runs")
     page.get_by_text("ingest_lake").first.wait_for()
     page.get_by_text("refresh_models").first.wait_for()
@@ -82,20 +81,20 @@ def test_the_runs_of_the_demo_are_listed_as_successes(page) -> None:
     assert page.get_by_text("Failure").count() == 0
 
 
-def test_the_days_of_the_demo_are_green_partitions(page) -> None:
+def test_the_days_of_the_demo_are_green_partitions(page: Page) -> None:
     page.goto("/assets/climkit/meter_intervals?view=partitions")
     page.get_by_text(f"Materialized ({DAYS})").wait_for()
     page.get_by_text("Failed (0)").wait_for()
 
 
-def test_a_model_shows_its_grain_and_its_checks(page) -> None:
+def test_a_model_shows_its_grain_and_its_checks(page: Page) -> None:
     page.goto("/assets/warehouse/billing_monthly?view=overview")
     page.get_by_text("Grain site, meter and local calendar month").first.wait_for()
     page.goto("/assets/warehouse/meter_intervals?view=checks")
     page.get_by_text("unique_key", exact=False).first.wait_for()
 
 
-def test_a_click_on_materialize_fills_a_day_and_the_models_follow(page) -> None:
+def test_a_click_on_materialize_fills_a_day_and_the_models_follow(page: Page) -> None:
     """What an operator does: pick a missing day in the UI; the simulator answers, the sensor refreshes the models."""
     page.goto("/assets/climkit/meter_intervals?view=partitions")
     page.get_by_text(f"Materialized ({DAYS})").wait_for()

@@ -128,6 +128,13 @@ class Settings(BaseSettings):
         """Whether the settings include this site."""
         return (not self.sites or site_id in self.sites) and site_id not in self.sites_exclude
 
+    def as_environment(self) -> dict[str, str]:
+        """Every setting as the variable that would set it, the password included: for a process of one's own."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        values["password"] = self.password.get_secret_value()
+        values |= {name: ",".join(values[name]) for name in ("sites", "sites_exclude")}
+        return {f"{PREFIX}{name.upper()}": "" if value is None else str(value) for name, value in values.items()}
+
     def require_credentials(self) -> None:
         """Raise ConfigurationError unless user name and password are there."""
         missing = [

@@ -129,7 +129,7 @@ class ClimkitClient:
         on_retry: Callable[[str], None] | None = None,
         now: Callable[[], datetime] = _utc_now,
         monotonic: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] | None = None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self.username = username
@@ -140,7 +140,8 @@ class ClimkitClient:
         self._on_retry = on_retry
         self._now = now
         self._monotonic = monotonic
-        self._sleep = sleep
+        self._given_up = threading.Event()
+        self._sleep = sleep or self._wait_unless_given_up
         self._jitter = random.Random()  # noqa: S311 - spreads retries, guards nothing
         self._http = httpx.Client(
             timeout=httpx.Timeout(self._policy.read_timeout, connect=self._policy.connect_timeout),
@@ -164,6 +165,13 @@ class ClimkitClient:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _wait_unless_given_up(self, seconds: float) -> None:
+        self._given_up.wait(seconds)
+
+    def give_up(self) -> None:
+        """End every call's retries now, for whoever has to stop; the client makes no further attempts."""
+        self._given_up.set()
 
     def close(self) -> None:
         """Close the connections."""
@@ -408,6 +416,8 @@ class _Patience:
 
     def is_over(self, state: tenacity.RetryCallState) -> bool:
         client, policy = self._client, self._client._policy  # noqa: SLF001
+        if client._given_up.is_set():  # noqa: SLF001
+            return True
         elapsed = client._monotonic() - self._started  # noqa: SLF001
         if not client._has_succeeded:  # noqa: SLF001
             return self._rest_before_first_success() <= 0

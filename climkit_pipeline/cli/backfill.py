@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from climkit_pipeline.api.pacer import spacing_seconds
 from climkit_pipeline.cli.estimates import as_duration, estimate
 from climkit_pipeline.cli.progress import CallProgress, call_progress
 from climkit_pipeline.cli.tables import print_frame
-from climkit_pipeline.errors import ConfigurationError
+from climkit_pipeline.errors import ConfigurationError, WarehouseError
 from climkit_pipeline.ingest.ingestion import Ingestion
 from climkit_pipeline.ingest.planner import months_newest_first
 from climkit_pipeline.ingest.reports import IngestReport, IngestRequest
@@ -25,6 +26,8 @@ from climkit_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from climkit_pipeline.defs.resources import SharedIngestion
+
+logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_MODELS = 6 * 3600
 
@@ -84,15 +87,21 @@ def run_backfill(settings: Settings, request: BackfillRequest) -> bool:
         open_ingestion(settings, progress) as ingestion,
     ):
         check_sites(ingestion, request.site_ids)
-        is_good = _run_months(settings, request, SharedIngestion(ingestion, summary.add), ingestion, progress)
-    for failure in summary.failures:
-        click.echo(f"failed: {failure}", err=True)
+        try:
+            is_good = _run_months(settings, request, SharedIngestion(ingestion, summary.add), ingestion, progress)
+        finally:
+            _name_failures(summary)
     click.echo(
         f"{summary.calls:,} series calls, {summary.rows_new:,} new row versions, {summary.rows_revised:,} revised, "
         f"{summary.findings:,} findings, {len(summary.failures):,} failed parts",
         err=True,
     )
     return is_good
+
+
+def _name_failures(summary: Summary) -> None:
+    for failure in summary.failures:
+        click.echo(f"failed: {failure}", err=True)
 
 
 def _run_months(
@@ -114,8 +123,13 @@ def _run_months(
             has_new = True
             if request.with_models and (models_at is None or time.monotonic() - models_at > SECONDS_BETWEEN_MODELS):
                 progress.note("building the models")
-                launcher.refresh_models()
-                models_at, has_new = time.monotonic(), False
+                try:
+                    launcher.refresh_models()
+                    has_new = False
+                except WarehouseError as error:
+                    # Another backfill may have moved the lake meanwhile: the months go on, the models come at the end.
+                    logger.warning("the models failed and are built again at the end: %s", error)
+                models_at = time.monotonic()
         if request.with_models and has_new:
             progress.note("building the models")
             launcher.refresh_models()

@@ -49,6 +49,8 @@ def demo_settings(base_url: str, data_dir: Path) -> Settings:
 
 def run_demo(days: int | None, data_dir: Path) -> int:
     """Simulator, backfill, models, billing table; the exit status."""
+    # The demo's runs belong to the demo's data, not to an instance that holds real ones.
+    os.environ.pop("DAGSTER_HOME", None)
     with SimulatorServer(World(seed=DEMO_SEED), requests_per_second=DEMO_REQUESTS_PER_SECOND) as server:
         settings = demo_settings(server.base_url, data_dir)
         last = yesterday(settings)
@@ -147,15 +149,10 @@ def run_dev(port: int, simulator_port: int) -> int:
             server = SimulatorServer(world, port=simulator_port, requests_per_second=DEMO_REQUESTS_PER_SECOND)
             stack.enter_context(server)
             settings = demo_settings(server.base_url, Path(DEMO_DATA_DIR))
-            environment |= {
-                "CLIMKIT_BASE_URL": server.base_url,
-                "CLIMKIT_USERNAME": DEMO_USERNAME,
-                "CLIMKIT_PASSWORD": DEMO_PASSWORD,
-                "CLIMKIT_REQUESTS_PER_SECOND": f"{DEMO_REQUESTS_PER_SECOND:g}",
-                "CLIMKIT_STATE_DIR": str(settings.state_dir),
-            }
+            os.environ.pop("DAGSTER_HOME", None)
             click.echo(f"No CLIMKIT_USERNAME: the built-in simulator runs at {server.base_url}, on the demo's data")
-        environment["CLIMKIT_DATA_DIR"] = str(settings.data_dir)
+        # All of them, because Dagster runs elsewhere and would not find this directory's .env.
+        environment |= settings.as_environment()
         with open_instance(Layout(settings.data_dir)):
             environment["DAGSTER_HOME"] = os.environ["DAGSTER_HOME"]
         click.echo(f"Dagster's UI: http://127.0.0.1:{port}  (Ctrl-C stops it)")

@@ -15,6 +15,13 @@ from climkit_pipeline.errors import QueryError, WarehouseError
 from climkit_pipeline.files import atomic_file
 from climkit_pipeline.warehouse.queries import ResultFormat, billing_table, write_result
 
+XLSX_OPTIONS = {
+    "remove_timezone": True,
+    # Names come from the provider: text that begins with = stays text.
+    "strings_to_formulas": False,
+    "strings_to_urls": False,
+}
+
 
 def show_result(frame: pl.DataFrame, output_format: str, output: Path | None) -> None:
     """Print a result, or write it to ``output``."""
@@ -40,7 +47,7 @@ def export_billing(warehouse: Path, month: date, output_format: str, output: Pat
             raise QueryError("xlsx is no text: name a file with --output")
         with (
             atomic_file(output.absolute()) as temporary,
-            xlsxwriter.Workbook(temporary, {"remove_timezone": True}) as workbook,
+            xlsxwriter.Workbook(temporary, XLSX_OPTIONS) as workbook,
         ):
             # Lists have no place in a cell; one reason per line does.
             table.with_columns(pl.col("reasons").list.join("\n")).write_excel(

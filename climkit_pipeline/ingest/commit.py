@@ -142,13 +142,10 @@ def _covers(answer: Landed, day: Period) -> bool:
 
 def _lacking(plan: Landed, repeat: Landed, repeated: pl.DataFrame) -> Period | None:
     """The stretch that two answers in a row are silent about; what follows the rows of the second may be cut off."""
-    if repeat.asked_from_utc is None or repeat.asked_until_utc is None:
-        return None
-    until = repeat.asked_until_utc - QUARTER_HOUR
-    if not repeated.is_empty():
-        last = repeated["interval_start_utc"].max()
-        assert isinstance(last, datetime)  # noqa: S101 - there is a row
-        until = min(until, last)
+    last = repeated["interval_start_utc"].max()
+    if repeat.asked_from_utc is None or repeat.asked_until_utc is None or not isinstance(last, datetime):
+        return None  # an answer without rows withdraws nothing
+    until = min(repeat.asked_until_utc - QUARTER_HOUR, last)
     is_inside = plan.first_day <= repeat.first_day and repeat.last_day <= plan.last_day
     return Period(repeat.asked_from_utc, until) if is_inside and until > repeat.asked_from_utc else None
 

@@ -33,9 +33,11 @@ logger = logging.getLogger(__name__)
 
 ANSWERS_PER_COMMIT = 200
 """A commit touches every day of its answers' months: few and large commits, yet minutes of work, not hours."""
-FAILURES_BEFORE_A_SITE_IS_LEFT = 3
+FAILURES_BEFORE_A_SUBJECT_IS_LEFT = 3
+SUBJECTS_LEFT_BEFORE_A_SITE_IS = 3
 SITES_LEFT_BEFORE_A_RUN_STOPS = 3
 """In a row, with no answer in between: then it is the API that is gone, not a site."""
+MOST_STRETCHES_ASKED = 3
 WINDOW_TOO_LONG_STATUSES = frozenset({400, 413})
 NOT_AVAILABLE = "not available: the API does not go back that far"
 
@@ -44,20 +46,29 @@ class _Trouble:
     """Which sites do not answer, so that one of them costs minutes and a dead API does not cost hours."""
 
     def __init__(self) -> None:
-        self._failures: Counter[str] = Counter()
+        self._failures: Counter[tuple[str, str, str]] = Counter()
+        self._left: set[tuple[str, str]] = set()
         self._silent: set[str] = set()
 
-    def answered(self, site_id: str) -> None:
-        self._failures.pop(site_id, None)
+    def answered(self, task: Task) -> None:
+        self._left = {left for left in self._left if left[0] != task.site_id}
+        self._failures.pop((task.dataset.name, task.site_id, task.subject_id), None)
         self._silent.clear()
 
-    def failed(self, site_id: str) -> None:
-        self._failures[site_id] += 1
-        if self.is_left(site_id):
-            self._silent.add(site_id)
+    def failed(self, task: Task) -> None:
+        self._failures[task.dataset.name, task.site_id, task.subject_id] += 1
+        if self.is_subject_left(task):
+            self._left.add((task.site_id, task.subject_id))
+        if self.is_left(task.site_id):
+            self._silent.add(task.site_id)
+
+    def is_subject_left(self, task: Task) -> bool:
+        failures = self._failures[task.dataset.name, task.site_id, task.subject_id]
+        return failures >= FAILURES_BEFORE_A_SUBJECT_IS_LEFT
 
     def is_left(self, site_id: str) -> bool:
-        return self._failures[site_id] >= FAILURES_BEFORE_A_SITE_IS_LEFT
+        """Several of its meters failed with no answer of the site in between: it is not about one of them."""
+        return sum(left[0] == site_id for left in self._left) >= SUBJECTS_LEFT_BEFORE_A_SITE_IS
 
     def is_everywhere(self) -> bool:
         return len(self._silent) >= SITES_LEFT_BEFORE_A_RUN_STOPS
@@ -112,6 +123,10 @@ class Fetcher:
                         landed += 1
                         if landed % ANSWERS_PER_COMMIT == 0:
                             report.committed.add(commit_folder(self._layout, folder))
+            except BaseException:
+                # Leaving the pool waits for the calls under way: none of them may go on trying for minutes.
+                self._client.give_up()
+                raise
             finally:
                 for _, future in in_flight:
                     future.cancel()
@@ -126,8 +141,8 @@ class Fetcher:
 
     def _why_not(self, task: Task, trouble: _Trouble) -> str | None:
         """Why a task needs no call: its site does not answer, or the API does not go back that far."""
-        if trouble.is_left(task.site_id):
-            return "not asked: the site's calls before this one failed"
+        if trouble.is_left(task.site_id) or trouble.is_subject_left(task):
+            return "not asked: the calls before this one failed"
         until = self._unavailable_until.get(task.subject_id)
         if until is not None and task.window.last_day <= until:
             return NOT_AVAILABLE
@@ -142,7 +157,7 @@ class Fetcher:
             entry = task.landed(answer, task.asked, "plan")
             parsed, missing = self._missing_stretches(task, entry)
             folder.add(entry)
-            trouble.answered(task.site_id)
+            trouble.answered(task)
             if task.is_half:
                 self._remember_longest(task.dataset, task.window.days)
             for stretch in missing:
@@ -157,8 +172,8 @@ class Fetcher:
             if not error.was_reached:
                 # Nobody is there: no other call would fare better, and what was received is kept.
                 raise
-            trouble.failed(task.site_id)
-            if task.window.days > 1 and not trouble.is_left(task.site_id):
+            trouble.failed(task)
+            if task.window.days > 1 and not trouble.is_subject_left(task):
                 return [replace(task, window=half) for half in task.window.halves()]
             self._give_up(folder, task, str(error), report)
             if trouble.is_everywhere():
@@ -222,7 +237,11 @@ class Fetcher:
                 known = law.from_frame(read_coverage_day(self._layout, task.dataset, day)).get(key)
                 gaps = known.gaps if known else ()
                 missing += [gap for gap in assessment.gaps if not any(_holds(outer, gap) for outer in gaps)]
-        return parsed, list(law.stretches(missing))
+        stretches = list(law.stretches(missing))
+        if len(stretches) > MOST_STRETCHES_ASKED:
+            # A call each would cost more than the window itself.
+            stretches = [Period(stretches[0].start_utc, stretches[-1].end_utc)]
+        return parsed, stretches
 
     def _ask_again(
         self, folder: LandingFolder, task: Task, stretch: Period, short: ParsedAnswer, report: IngestReport
@@ -243,6 +262,8 @@ class Fetcher:
         except AuthenticationError:
             raise
         except ApiError as error:
+            if isinstance(error, ApiUnavailableError) and not error.was_reached:
+                raise
             logger.warning("asking again failed: %s", error)  # the gap stays recorded, so it is asked next time
         else:
             span = _span(repeated, asked)

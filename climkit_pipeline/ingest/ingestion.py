@@ -100,7 +100,8 @@ class Ingestion:
         listings = fetch_listings(
             self.client, list(wanted), self.settings.zone, lambda: self._progress.called("listing sites")
         )
-        self._listings = (self._now(), wanted, listings)
+        # A list with failures is not kept: the site may answer again before the next month is asked for.
+        self._listings = None if listings.failures else (self._now(), wanted, listings)
         return listings
 
     # --- planning -----------------------------------------------------------------------------------------------

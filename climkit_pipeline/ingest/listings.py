@@ -14,7 +14,7 @@ from climkit_pipeline.api import answers, calls
 from climkit_pipeline.api.client import Answer, ClimkitClient
 from climkit_pipeline.domain.meters import SPLIT_TYPES, site_series_types
 from climkit_pipeline.domain.periods import local_day
-from climkit_pipeline.errors import ApiError, AuthenticationError, UnexpectedPayloadError
+from climkit_pipeline.errors import ApiError, ApiUnavailableError, AuthenticationError, UnexpectedPayloadError
 from climkit_pipeline.lake import schemas
 
 
@@ -89,6 +89,8 @@ def fetch_listings(
         except AuthenticationError:
             raise
         except ApiError as error:
+            if isinstance(error, ApiUnavailableError) and not error.was_reached:
+                raise  # nobody is there: the next site would fare no better
             failures[site_id] = str(error)
     return Listings(tuple(sites), failures)
 

@@ -66,7 +66,7 @@ def publish(layout: Layout, *, publish_months: int | None = None) -> PublishRepo
     began = time.monotonic()
     if not layout.build_file.exists():
         raise WarehouseError("there is nothing to publish: the models have not been built")
-    temporary = layout.build / f"publishing.{os.getpid()}.duckdb"
+    temporary = layout.build / "publishing.duckdb"  # always the same name: what a killed run left is overwritten
     try:
         with open_build_file(layout.build_file) as connection:
             build_id = _build_id(connection)

@@ -758,3 +758,17 @@ def test_a_huge_number_in_a_listing_stops_nothing(bench, faults):
         assert one.run(DAY, datasets=("meter_intervals",)).is_good
     assert one.current("meters").filter(day=DAY)["primary_address"].to_list() == [None, None]
     assert one.landed() == []
+
+
+def test_one_meter_that_never_answers_does_not_starve_the_rest_of_its_site(bench, faults):
+    """Its window and the halves of it were three failures in a row, and every meter behind it went unasked for ever."""
+    one = bench()
+    site = one.world.sites[0]
+    poison = site.meters[0].id
+    faults.add(lambda request: request.subject == poison and request.endpoint == "meter_data", Fault("http_500"))
+    report = one.run(*THREE_DAYS)
+    assert {(failure.dataset, failure.subject_id) for failure in report.failures} == {("meter_intervals", poison)}
+    rows = one.coverage("meter_intervals").filter(pl.col("day").is_between(*THREE_DAYS))
+    others = rows.filter((pl.col("site_id") == site.site_id) & (pl.col("subject_id") != poison))
+    assert set(others["subject_id"]) == {meter.id for meter in site.meters[1:]}
+    assert set(others["state"]) == {"complete"}

@@ -3,34 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
 import pytest
-from small_lake import SmallLake, build_small_lake
+from built_warehouse import SETTINGS, Built
+from small_lake import build_small_lake
 
 from climkit_pipeline.lake.layout import Layout
-from climkit_pipeline.warehouse.lake_state import ModelSettings
-from climkit_pipeline.warehouse.refresh import RefreshReport, refresh
-
-SETTINGS = ModelSettings(close_after_days=10, default_timezone="Europe/Zurich", pipeline_version="0.0.0-test")
-
-
-@dataclass
-class Built:
-    layout: Layout
-    lake: SmallLake
-    report: RefreshReport
-
-    def rows(self, sql: str, parameters: list[object] | None = None) -> list[tuple]:
-        with duckdb.connect(self.layout.warehouse, read_only=True) as connection:
-            connection.execute("set timezone = 'UTC'")
-            return connection.execute(sql, parameters).fetchall()
-
-    def refresh(self, *, full: bool = False) -> RefreshReport:
-        self.report = refresh(self.layout, SETTINGS, full=full)
-        return self.report
+from climkit_pipeline.warehouse.refresh import refresh
 
 
 @pytest.fixture(scope="session")

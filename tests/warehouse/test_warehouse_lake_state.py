@@ -9,7 +9,7 @@ from datetime import date, timedelta
 
 import duckdb
 import pytest
-from conftest import SETTINGS
+from built_warehouse import SETTINGS
 
 from climkit_pipeline.errors import WarehouseError
 from climkit_pipeline.lake.layout import EMPTY_PARTITION, Layout

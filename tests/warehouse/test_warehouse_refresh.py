@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
 import duckdb
 import pytest
-from conftest import SETTINGS, Built
+from built_warehouse import SETTINGS, Built
 from small_lake import GAP_DAY, ZURICH, SmallLake, starts
 
 from climkit_pipeline.errors import WarehouseError
@@ -166,3 +166,25 @@ def test_dbt_sees_no_credentials(built, monkeypatch):
     assert all(
         name.startswith(("CLIMKIT_LAKE", "CLIMKIT_BUILD", "DBT_", "DO_NOT")) for name in dbt_environment(built.layout)
     )
+
+
+def test_a_meter_is_too_young_by_its_own_last_call(copy):
+    """October was asked for on 3 November only; that other meters were asked later made its first values billable."""
+    ((site, meter, month),) = copy.rows("""
+        select site_id, meter_id, billing_month from billing_monthly
+        where grade = 'ready' order by all limit 1
+    """)
+    days = [day for (dataset, day) in copy.lake.coverage if dataset == "meter_intervals"]
+    ended = max(day for day in days if day.replace(day=1) == month)
+    for row in copy.lake.coverage["meter_intervals", ended]:
+        if (row["site_id"], row["subject_id"]) == (site, meter):
+            row["last_asked_at_utc"] = datetime.combine(ended + timedelta(days=4), time(9), tzinfo=UTC)
+    copy.lake.write(copy.layout, only=[("meter_intervals", ended)])
+    copy.refresh()
+    ((grade, reasons, billable),) = copy.rows(
+        "select grade, reasons, billable_total from billing_monthly"
+        " where site_id = ? and meter_id = ? and billing_month = ?",
+        [site, meter, month],
+    )
+    assert (grade, billable) == ("provisional", None)
+    assert reasons == ["too_young: 1 day was last asked for within 10 days of ending"]

@@ -32,6 +32,9 @@ elapsed_days as (
     select
         meter_days.*,
         meter_days.day_end_utc <= settings.as_of_utc as is_over,
+        -- Of this meter itself: that others were asked later says nothing about its late data.
+        epoch_us(meter_days.last_fetched_at_utc) - epoch_us(meter_days.day_end_utc)
+            < settings.close_after_days::bigint * 86400000000 as is_young,
         greatest(
             0, (epoch_us(least(meter_days.day_end_utc, settings.as_of_utc)) - epoch_us(meter_days.day_start_utc))
         ) // 60000000 as elapsed_minutes
@@ -67,6 +70,7 @@ asked as (
         sum(intervals_revised) as intervals_revised,
         sum(intervals_without_split) as intervals_without_split,
         count(*) filter (where coverage_state is not null and is_over) as days_asked,
+        count(*) filter (where is_over and is_young and coverage_state in ('complete', 'gap')) as days_young,
         count(*) filter (where coverage_state = 'pending') as days_pending,
         count(*) filter (where coverage_state = 'failed') as days_failed,
         min(first_fetched_at_utc) as first_fetched_at_utc,
@@ -120,6 +124,7 @@ measured as (
         coalesce(asked.intervals_without_split, 0)::integer as intervals_without_split,
         coalesce(asked.days_asked, 0)::integer as days_asked,
         greatest(0, identified.days_over - coalesce(asked.days_asked, 0))::integer as days_not_asked,
+        coalesce(asked.days_young, 0)::integer as days_young,
         coalesce(asked.days_pending, 0)::integer as days_pending,
         coalesce(asked.days_failed, 0)::integer as days_failed,
         asked.first_fetched_at_utc,
@@ -173,6 +178,11 @@ reasoned as (
             then ['running: the month had not ended at the last call'] else [] end
         || case when is_over and is_young
             then ['too_young: the last call was less than ' || close_after_days || ' days after the end of the month']
+            when is_over and days_young > 0
+            then [
+                'too_young: ' || {{ number_of('days_young', 'day was', 'days were') }} || ' last asked for within '
+                || close_after_days || ' days of ending'
+            ]
             else [] end
         || case when days_pending > 0
             then ['pending: ' || {{ number_of('days_pending', 'day was', 'days were') }} || ' asked for too early']
@@ -189,6 +199,12 @@ reasoned as (
                 'missing_intervals: '
                 || {{ number_of('intervals_missing_for_good', 'interval that was', 'intervals that were') }}
                 || ' asked for did not come'
+            ]
+            else [] end
+        || case when is_over and intervals_present + intervals_null > intervals_expected
+            then [
+                'too_many_intervals: ' || (intervals_present + intervals_null) || ' intervals in a month of '
+                || intervals_expected || '; some overlap'
             ]
             else [] end
         || case when intervals_null > 0

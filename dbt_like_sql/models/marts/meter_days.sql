@@ -142,6 +142,7 @@ described as (
         case when meters.has_split then coalesce(sums.intervals_without_split, 0) else 0 end::integer
             as intervals_without_split,
         coverage.state as coverage_state,
+        coverage.expected as coverage_expected,
         coverage.first_asked_at_utc as first_fetched_at_utc,
         coverage.last_asked_at_utc as last_fetched_at_utc,
         coverage.last_changed_at_utc
@@ -166,12 +167,14 @@ described as (
         and revisions.local_date = meter_dates.local_date
 ),
 
--- A daily value counts once on a change day too, although 23 hours hold no whole 24.
+-- A daily value counts once on a change day too, although 23 hours hold no whole 24. Coverage expects less on the day
+-- on which a site was created.
 expected as (
     select
         *,
-        greatest(
-            1, round((epoch_us(day_end_utc) - epoch_us(day_start_utc)) / 60000000.0 / interval_minutes)
+        least(
+            greatest(1, round((epoch_us(day_end_utc) - epoch_us(day_start_utc)) / 60000000.0 / interval_minutes)),
+            coverage_expected
         )::integer as intervals_expected
     from described
 ),

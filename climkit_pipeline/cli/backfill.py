@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -137,9 +137,8 @@ def _run_months(
 
 
 def _expect(ingestion: Ingestion, request: BackfillRequest, progress: CallProgress) -> None:
-    site_ids = [site for site in ingestion.open_account() if not request.site_ids or site in request.site_ids]
-    listings = ingestion.listings(site_ids)
-    progress.expect(len(ingestion.plan(request.as_ingest_request(), listings.sites).tasks))
+    whole = request.as_ingest_request()
+    progress.expect(len(ingestion.plan(whole, ingestion.listings_for(whole).sites).tasks))
 
 
 def print_plan(settings: Settings, request: BackfillRequest) -> None:
@@ -148,12 +147,10 @@ def print_plan(settings: Settings, request: BackfillRequest) -> None:
 
     with open_ingestion(settings) as ingestion:
         check_sites(ingestion, request.site_ids)
-        site_ids = [site for site in ingestion.open_account() if not request.site_ids or site in request.site_ids]
-        listings = ingestion.listings(site_ids)
+        whole = request.as_ingest_request()
+        listings = ingestion.listings_for(whole)
         plans = [
-            ingestion.plan(
-                IngestRequest(month.first_day, month.last_day, request.datasets, None, request.refetch), listings.sites
-            )
+            ingestion.plan(replace(whole, first_day=month.first_day, last_day=month.last_day), listings.sites)
             for month in months_newest_first(request.first_day, request.last_day)
         ]
     names = {listing.site_id: listing.site.name for listing in listings.sites}

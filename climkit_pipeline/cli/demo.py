@@ -29,8 +29,6 @@ DEMO_DATA_DIR = "demo-data"
 DEMO_REQUESTS_PER_SECOND = 20.0
 DEMO_USERNAME = "demo"
 DEMO_PASSWORD = "demo-simulator"  # noqa: S105 - opens nothing but the simulator
-DEV_SIMULATOR_PORT = 8765
-DEV_UI_PORT = 3000
 
 
 def demo_settings(base_url: str, data_dir: Path) -> Settings:
@@ -61,9 +59,7 @@ def run_demo(days: int | None, data_dir: Path) -> int:
         click.echo(f"Simulated API at {server.base_url}; backfilling {first} to {last}", err=True)
         is_good = run_backfill(settings, BackfillRequest(first, last))
     layout = Layout(settings.data_dir)
-    shown = full_month if first <= full_month else max(month_start(first), full_month)
-    if first > next_month(full_month) - timedelta(days=1):
-        shown = month_start(last)
+    shown = full_month if first < next_month(full_month) else month_start(last)
     print_billing(layout.warehouse, shown, is_partial=first > shown or last < next_month(shown) - timedelta(days=1))
     click.echo(
         f"\nLake       {layout.lake}\n"

@@ -104,6 +104,13 @@ class Ingestion:
         self._listings = None if listings.failures else (self._now(), wanted, listings)
         return listings
 
+    def listings_for(self, request: IngestRequest) -> Listings:
+        """What is listed of the sites that both the settings and ``request`` include."""
+        return self.listings(self._wanted_sites(request))
+
+    def _wanted_sites(self, request: IngestRequest) -> list[str]:
+        return [site for site in self.open_account() if request.site_ids is None or site in request.site_ids]
+
     # --- planning -----------------------------------------------------------------------------------------------
 
     def plan(self, request: IngestRequest, sites: Sequence[SiteListing]) -> Plan:
@@ -154,10 +161,8 @@ class Ingestion:
         received until then on disk.
         """
         report = IngestReport(request)
-        site_ids = self.open_account()
+        site_ids = self._wanted_sites(request)
         report.committed.add(self.recover())
-        if request.site_ids is not None:
-            site_ids = [site_id for site_id in site_ids if site_id in request.site_ids]
         listings = self.listings(site_ids)
         with open_landing(self.layout.landing, run_id or uuid.uuid4().hex) as folder:
             self._land_listings(folder, request, listings, report)

@@ -22,7 +22,6 @@ GAP = "gap"
 EMPTY = "empty"
 PENDING = "pending"
 FAILED = "failed"
-STATES = (COMPLETE, GAP, EMPTY, PENDING, FAILED)
 
 LATE_DATA = timedelta(hours=48)
 """How long gateways may take to deliver (offline meters, radio networks): younger periods are late, not missing."""

@@ -4,7 +4,8 @@ Here: shapes, timestamp forms, numbers, unknown fields. Not here: which periods 
 
 Energies are kWh per period, volumes m3. ``stamp_utc`` is the instant that the API put on a row: the **end** of the
 period for 15T and for raw readings, its **start** for every other frequency. Unknown fields, and values that are not
-numbers where numbers belong, survive in ``extra``: nothing is guessed, nothing becomes 0.
+numbers where numbers belong, survive in ``extra`` (``not_numbers`` names the latter): nothing is guessed, nothing
+becomes 0.
 
 Source: the developer documentation, and forms seen in public clients of the API.
 """
@@ -97,6 +98,7 @@ class MeterInterval:
     solar: float | None
     grid: float | None
     extra: Extra
+    not_numbers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ class SiteInterval:
     storage_charge: float | None
     storage_discharge: float | None
     extra: Extra
+    not_numbers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,7 @@ class RawReading:
     heat_kwh: float | None
     volume_m3: float | None
     extra: Extra
+    not_numbers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +137,7 @@ class SensorReading:
     stamp_utc: datetime
     reading: float | None
     extra: Extra
+    not_numbers: tuple[str, ...] = ()
 
 
 # --- instants ---------------------------------------------------------------------------------------------------
@@ -399,7 +404,7 @@ def _series(
     for row, stamp in zip(rows, stamps, strict=True):
         extra = {key: value for key, value in row.items() if key not in known and not is_known(key)}
         numbers = [_number(row, name, extra) for name in names]
-        records.append(build(stamp, *numbers, extra))
+        records.append(build(stamp, *numbers, extra, tuple(name for name in names if name in extra)))
     return records
 
 

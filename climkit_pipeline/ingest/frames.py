@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -91,9 +91,20 @@ def one_value_per_key(
     return rows.unique(key, keep="last", maintain_order=True), findings
 
 
-def samples_of(instants: Iterable[datetime]) -> tuple[str, ...]:
-    """The first three instants as text."""
-    return tuple(instant.isoformat() for instant in sorted(instants)[:3])
+def findings_of(
+    dataset: Dataset, site_id: str, subject_id: str, odd: Mapping[str, Sequence[datetime]]
+) -> list[Finding]:
+    """A finding for each code with instants, with the first three of them."""
+    return [
+        Finding(code, dataset.name, site_id, subject_id, len(at), tuple(each.isoformat() for each in sorted(at)[:3]))
+        for code, at in odd.items()
+        if at
+    ]
+
+
+def is_near(asked: Period, stamp: datetime, edge: timedelta) -> bool:
+    """Whether a stamp is of the window asked for, or so close to a bound that only the bound's meaning decides."""
+    return asked.start_utc - edge <= stamp <= asked.end_utc + edge
 
 
 def within(period: Period, instant: datetime, *, includes_end: bool) -> bool:

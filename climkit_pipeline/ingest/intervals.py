@@ -17,12 +17,12 @@ from climkit_pipeline.api import answers, calls
 from climkit_pipeline.api.calls import Call
 from climkit_pipeline.domain.periods import ONE_DAY, QUARTER_HOUR, Period, local_date_of_interval, local_midnight_utc
 from climkit_pipeline.ingest.frames import (
-    Finding,
     ParsedAnswer,
     extra_text,
+    findings_of,
+    is_near,
     one_value_per_key,
     rows_frame,
-    samples_of,
     within,
 )
 from climkit_pipeline.lake.coverage import DAILY_MINUTES
@@ -87,7 +87,8 @@ def parse_answer(
 ) -> ParsedAnswer:
     """The intervals of ``wanted``, each once; ``minutes`` is the step if certain, ``known_minutes`` what it was.
 
-    Rows beyond the window asked for, off the grid, or doubled become findings; edge rows are dropped silently.
+    Rows beyond the window asked for, off the grid, doubled, or with values that are no numbers become findings; edge
+    rows are dropped silently.
     """
     records: Sequence[answers.MeterInterval] | Sequence[answers.SiteInterval]
     if dataset is METER_INTERVALS:
@@ -97,14 +98,17 @@ def parse_answer(
     step = minutes or step_minutes([record.stamp_utc for record in records], known_minutes, zone)
     rows = [(interval_start(record.stamp_utc, step, zone), record) for record in records]
     kept = [(start, record) for start, record in rows if within(wanted, start, includes_end=False)]
-    findings = [
-        Finding(code, dataset.name, site_id, subject_id, len(stamps), samples_of(stamps))
-        for code, stamps in (
-            ("outside_window", [r.stamp_utc for _, r in rows if not _is_near(asked, r.stamp_utc, step)]),
-            ("off_grid", [r.stamp_utc for s, r in kept if (s.minute % min(step, 60) or s.second or s.microsecond)]),
-        )
-        if stamps
-    ]
+    edge = ONE_DAY if step == DAILY_MINUTES else timedelta(minutes=step)
+    findings = findings_of(
+        dataset,
+        site_id,
+        subject_id,
+        {
+            "outside_window": [r.stamp_utc for _, r in rows if not is_near(asked, r.stamp_utc, edge)],
+            "off_grid": [r.stamp_utc for s, r in kept if (s.minute % min(step, 60) or s.second or s.microsecond)],
+            "not_a_number": [r.stamp_utc for _, r in kept if r.not_numbers],
+        },
+    )
     frame = rows_frame(
         dataset,
         {
@@ -124,8 +128,3 @@ def parse_answer(
     )
     frame, doubled = one_value_per_key(dataset, frame, site_id, subject_id)
     return ParsedAnswer(frame, step, (*findings, *doubled))
-
-
-def _is_near(asked: Period, stamp: datetime, minutes: int) -> bool:
-    edge = ONE_DAY if minutes == DAILY_MINUTES else timedelta(minutes=minutes)
-    return asked.start_utc - edge <= stamp <= asked.end_utc + edge

@@ -12,8 +12,16 @@ from zoneinfo import ZoneInfo
 
 from climkit_pipeline.api import answers, calls
 from climkit_pipeline.api.calls import Call
-from climkit_pipeline.domain.periods import Period, local_date_of_reading
-from climkit_pipeline.ingest.frames import ParsedAnswer, extra_text, one_value_per_key, rows_frame, within
+from climkit_pipeline.domain.periods import QUARTER_HOUR, Period, local_date_of_reading
+from climkit_pipeline.ingest.frames import (
+    ParsedAnswer,
+    extra_text,
+    findings_of,
+    is_near,
+    one_value_per_key,
+    rows_frame,
+    within,
+)
 from climkit_pipeline.lake.schemas import METER_INDICES, Dataset
 
 
@@ -35,13 +43,25 @@ def parse_answer(
     zone: ZoneInfo,
     fetched_at: datetime,
 ) -> ParsedAnswer:
-    """The readings of ``wanted``, each once."""
+    """The readings of ``wanted``, each once.
+
+    Rows beyond the window asked for, doubled, or with values that are no numbers become findings.
+    """
     records: Sequence[answers.RawReading] | Sequence[answers.SensorReading]
     if dataset is METER_INDICES:
         records = answers.parse_raw_readings(payload, asked)
     else:
         records = answers.parse_sensor_readings(payload, asked)
     kept = [record for record in records if within(wanted, record.stamp_utc, includes_end=True)]
+    findings = findings_of(
+        dataset,
+        site_id,
+        subject_id,
+        {
+            "outside_window": [r.stamp_utc for r in records if not is_near(asked, r.stamp_utc, QUARTER_HOUR)],
+            "not_a_number": [record.stamp_utc for record in kept if record.not_numbers],
+        },
+    )
     frame = rows_frame(
         dataset,
         {
@@ -55,4 +75,4 @@ def parse_answer(
         fetched_at=fetched_at,
     )
     frame, doubled = one_value_per_key(dataset, frame, site_id, subject_id)
-    return ParsedAnswer(frame, None, tuple(doubled))
+    return ParsedAnswer(frame, None, (*findings, *doubled))

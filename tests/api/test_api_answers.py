@@ -485,7 +485,11 @@ def test_every_finite_number_is_kept_as_it_is(value):
     """Small negative values are real: never clipped, never dropped."""
     for parse, name in SERIES.values():
         (row,) = parse([{"timestamp": 0, name: value}])
-        kept = [getattr(row, field) for field in row.__dataclass_fields__ if field not in {"stamp_utc", "extra"}]
+        kept = [
+            getattr(row, field)
+            for field in row.__dataclass_fields__
+            if field not in {"stamp_utc", "extra", "not_numbers"}
+        ]
         assert [number for number in kept if number is not None] == [float(value)]
 
 
@@ -496,8 +500,11 @@ def test_every_finite_number_is_kept_as_it_is(value):
 def test_what_is_no_number_survives_in_extra_and_is_never_zero(parse, name, value):
     (row,) = parse([{"timestamp": 0, name: value}])
     assert row.extra == {name: value}
+    assert row.not_numbers == (name,)
     assert type(row.extra[name]) is type(value)
-    kept = [getattr(row, field) for field in row.__dataclass_fields__ if field not in {"stamp_utc", "extra"}]
+    kept = [
+        getattr(row, field) for field in row.__dataclass_fields__ if field not in {"stamp_utc", "extra", "not_numbers"}
+    ]
     assert kept == [None] * len(kept)
 
 
@@ -508,7 +515,9 @@ def test_a_number_that_is_not_finite_survives_as_text(parse, name, text):
     (row,) = parse(json.loads(f'[{{"timestamp": 0, "{name}": {text}}}]'))
     assert row.extra[name] in {"nan", "inf", "-inf"}
     assert json.loads(json.dumps(row.extra, allow_nan=False)) == row.extra
-    kept = [getattr(row, field) for field in row.__dataclass_fields__ if field not in {"stamp_utc", "extra"}]
+    kept = [
+        getattr(row, field) for field in row.__dataclass_fields__ if field not in {"stamp_utc", "extra", "not_numbers"}
+    ]
     assert kept == [None] * len(kept)
 
 
@@ -523,6 +532,7 @@ def test_unknown_fields_survive(parse, name):
     unknown = {"quality": "estimated", "flags": [1, {"a": None}], "cost": 0}
     (row,) = parse([{"timestamp": 0, name: 1, **unknown}])
     assert row.extra == unknown
+    assert row.not_numbers == ()
 
 
 def test_wide_columns_of_site_answers_are_known_fields():

@@ -465,7 +465,7 @@ def dripping(drip, clock, done):
 
 @pytest.mark.parametrize("drip", DRIPS)
 @pytest.mark.parametrize("has_proxy", [False, True])
-def test_a_dripping_answer_is_cut_off_and_asked_again(script, connect, clock, monkeypatch, drip, has_proxy):
+def test_a_dripping_answer_is_cut_off_and_asked_again(script, connect, clock, monkeypatch, *, drip, has_proxy):
     """A time-out between bytes alone lets headers drip for months, and a packed drip decodes to no byte at all."""
     done = threading.Event()
     server = script(dripping(drip, clock, done))

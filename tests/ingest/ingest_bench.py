@@ -222,7 +222,9 @@ def rewriting(change: Callable[[list[dict]], Iterable[dict]]) -> Fault:
 
 
 def stamp(row: dict) -> datetime:
-    """The instant of a served row."""
+    """The instant of a served row; sensors say it in seconds."""
+    if isinstance(row["timestamp"], int):
+        return datetime.fromtimestamp(row["timestamp"], UTC)
     return datetime.fromisoformat(row["timestamp"]).astimezone(UTC)
 
 

@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import json
 import logging
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -91,9 +92,16 @@ class LandingFolder:
 
 @contextmanager
 def open_landing(root: Path, name: str) -> Iterator[LandingFolder]:
-    """The process's own folder, locked until the end of the block and then removed if nothing is left in it."""
+    """The process's own folder, locked until the end of the block and then removed if nothing is left in it.
+
+    Raises LakeError if it cannot be made.
+    """
     path = root / name
-    with file_lock(path / LOCK_NAME):
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(file_lock(path / LOCK_NAME))
+        except OSError as error:
+            raise LakeError(f"{path} cannot be written: {error.strerror or error}") from error
         try:
             yield LandingFolder(path)
         finally:
@@ -142,7 +150,7 @@ def _read(file: Path) -> Landed | None:
         for name in ("received_at_utc", "asked_from_utc", "asked_until_utc", "exists_from_utc"):
             header[name] = datetime.fromisoformat(header[name]) if header[name] else None
         return Landed(**header, body=body)
-    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zlib.error) as error:
         aside = file.with_suffix(".damaged")
         file.replace(aside)
         logger.warning("%s was damaged (%s); set aside as %s, its window will be asked again", file, error, aside.name)

@@ -183,5 +183,6 @@ def _write(path: Path, frame: pl.DataFrame) -> None:
     try:
         with atomic_file(path) as temporary:
             frame.write_parquet(temporary, compression="zstd", compression_level=COMPRESSION_LEVEL, statistics=True)
-    except OSError as error:
-        raise LakeError(f"{path} cannot be written: {error.strerror or error}") from error
+    except (OSError, pl.exceptions.PolarsError) as error:  # a full disk comes as either
+        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+        raise LakeError(f"{path} cannot be written: {reason}") from error

@@ -150,8 +150,21 @@ class Bench:
 
     # --- other processes ------------------------------------------------------------------------------------------
 
-    def start_process(self, first: date, last: date, *, die_at_rename: int = 0, **request: object) -> subprocess.Popen:
-        """The same run as a real process, which may be told to kill itself as it writes the n-th file of a day."""
+    def start_process(
+        self,
+        first: date,
+        last: date,
+        *,
+        die_at_rename: int = 0,
+        disk_full: tuple[str, int] | None = None,
+        stderr: int | None = None,
+        **request: object,
+    ) -> subprocess.Popen:
+        """The same run as a real process.
+
+        It may be told to kill itself as it writes the n-th file of a day, or to find the disk full after the n-th
+        file under a folder.
+        """
         job = {
             "base_url": self.server.base_url,
             "data_dir": str(self.data_dir),
@@ -162,10 +175,14 @@ class Bench:
             "last": last.isoformat(),
             "request": request,
             "die_at_rename": die_at_rename,
+            "disk_full": disk_full,
         }
         script = Path(__file__).with_name("ingest_process.py")
         process = subprocess.Popen(
-            [sys.executable, str(script), json.dumps(job)], env={**os.environ, "POLARS_MAX_THREADS": "1"}
+            [sys.executable, str(script), json.dumps(job)],
+            env={**os.environ, "POLARS_MAX_THREADS": "1"},
+            stderr=stderr,
+            text=True,
         )
         self.stack.callback(_end, process)
         return process

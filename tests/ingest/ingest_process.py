@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import sys
 from datetime import date, datetime
@@ -13,6 +14,7 @@ from ingest_bench import CREDENTIALS, SERIES, Clock
 
 from climkit_pipeline.api.client import ClimkitClient
 from climkit_pipeline.api.pacer import Pacer
+from climkit_pipeline.errors import ClimkitError
 from climkit_pipeline.ingest.ingestion import Ingestion
 from climkit_pipeline.ingest.reports import IngestRequest
 from climkit_pipeline.settings import load_settings
@@ -32,6 +34,20 @@ def die_at_rename(number: int) -> None:
     sys.addaudithook(watch)
 
 
+def fill_disk_at_rename(folder: str, number: int) -> None:
+    """Let no file grow beyond a stamp once the n-th file has been put in place under ``folder``."""
+    renames = 0
+
+    def watch(event: str, details: tuple) -> None:
+        nonlocal renames
+        if event == "os.rename" and f"/{folder}/" in str(details[1]):
+            renames += 1
+            if renames == number:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))
+
+    sys.addaudithook(watch)
+
+
 def main(job: dict) -> None:
     clock = Clock(datetime.fromisoformat(job["now"]))
     settings = load_settings(
@@ -46,6 +62,8 @@ def main(job: dict) -> None:
     with ClimkitClient(base_url=settings.base_url, **CREDENTIALS, pacer=pacer, now=clock.now) as client:
         if job["die_at_rename"]:
             die_at_rename(job["die_at_rename"])
+        if job["disk_full"]:
+            fill_disk_at_rename(*job["disk_full"])
         request = {name: tuple(v) if isinstance(v, list) else v for name, v in job["request"].items()}
         days = date.fromisoformat(job["first"]), date.fromisoformat(job["last"])
         report = Ingestion(settings=settings, client=client, now=clock.now).run(IngestRequest(*days, **request))
@@ -53,4 +71,8 @@ def main(job: dict) -> None:
 
 
 if __name__ == "__main__":
-    main(json.loads(sys.argv[1]))
+    try:
+        main(json.loads(sys.argv[1]))
+    except ClimkitError as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        sys.exit(error.exit_status)

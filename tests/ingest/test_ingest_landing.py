@@ -109,6 +109,20 @@ def test_a_damaged_file_is_set_aside_by_name_and_stops_nothing(root, damage):
         assert folder.read() == []
 
 
+def test_any_flipped_bit_is_noticed(root):
+    """Some flips break the packing itself, which is an error of its own kind: every later run died on it."""
+    with open_landing(root, "run") as folder:
+        folder.add(entry())
+        (file,) = folder.path.glob("*.answer.gz")
+        whole = file.read_bytes()
+        for position in range(10, len(whole)):  # before lie a date and a system's name, which mean nothing here
+            file.write_bytes(whole[:position] + bytes([whole[position] ^ 1 << position % 8]) + whole[position + 1 :])
+            assert folder.read() == [], position
+        file.write_bytes(whole)
+        assert folder.read() == [entry()]
+        folder.clear()
+
+
 def test_a_living_owner_keeps_its_folder(root):
     """Committed by another process at the same time, answers were deleted before they were written."""
     with open_landing(root, "mine") as mine, open_landing(root, "other") as other:

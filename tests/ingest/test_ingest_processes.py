@@ -158,3 +158,17 @@ def test_a_run_waits_for_the_site_that_another_works_on_and_does_the_others_firs
         report = one.run(*DAYS, datasets=("meter_intervals",))
     assert report.is_good
     assert order == [free.site_id] * 3 + [held.site_id] * 3
+
+
+def test_two_processes_that_end_each_others_tokens_both_finish(bench):
+    """An API with one session per account: each new log-in took the other's token, and one of the two gave up."""
+    one = bench(world=TWO, server={"one_session": True})
+    processes = [one.start_process(*DAYS, site_ids=[site.site_id]) for site in one.world.sites]
+    assert [process.wait(DEADLINE) for process in processes] == [0, 0]
+    refused = [call for call in one.server.calls if call.status == 401]
+    assert refused, "they did not meet"
+    answered = [call for call in one.series_calls() if call.status == 200]
+    assert len(windows(answered)) == len(set(windows(answered)))
+    assert {call.site_id for call in answered} == {site.site_id for site in one.world.sites}
+    assert sum(call.endpoint == "auth" for call in one.server.calls) <= 2 + len(refused)
+    assert one.landed() == []

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -52,6 +54,27 @@ def hold(seconds):
 pacer = Pacer(Path(sys.argv[1]), 1.0, sleep=hold)
 pacer.wait()
 pacer.wait()
+"""
+
+TAKER = """
+import os, sys, threading
+from pathlib import Path
+from climkit_pipeline.api.pacer import Pacer
+
+folder, rate, slots, width = Path(sys.argv[1]), *map(int, sys.argv[2:])
+pacer = Pacer(folder / "pacer", rate)
+log = os.open(folder / "slots", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+def take(number):
+    while os.fstat(log).st_size < slots * width:
+        pacer.wait()
+        os.write(log, f"{os.getpid()}-{number}".ljust(width - 1).encode() + b"\\n")
+
+threads = [threading.Thread(target=take, args=(number,)) for number in range(2)]
+print("ready", flush=True)
+sys.stdin.readline()
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
 """
 
 
@@ -146,6 +169,30 @@ def test_threads_and_processes_stay_inside_the_servers_own_limit(world, tmp_path
     assert min(later - earlier for earlier, later in zip(arrivals, arrivals[20:], strict=False)) >= 1.0
 
 
+def test_nobody_starves(tmp_path):
+    """A queue kept in a database let one process make 56 calls and another none in the same minute."""
+    arguments = [str(tmp_path), "200", "240", "16"]
+    takers = [
+        subprocess.Popen(
+            [sys.executable, "-c", TAKER, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(4)
+    ]
+    assert [taker.stdout.readline() for taker in takers] == ["ready\n"] * 4
+    for taker in takers:  # all at once, however long each took to start
+        taker.stdin.write("\n")
+        taker.stdin.flush()
+    for taker in takers:
+        taker.communicate(timeout=60)
+    slots = (tmp_path / "slots").read_text().split()
+    taken = Counter(slots)
+    assert len(taken) == 8
+    assert min(taken.values()) >= len(slots) / 8 / 3
+    for one in taken:
+        turns = [number for number, each in enumerate(slots) if each == one]
+        assert max(later - earlier for earlier, later in pairwise(turns)) <= 8 * 6
+
+
 def test_a_killed_holder_frees_the_pacer(tmp_path):
     """A run that was killed while it waited its turn must not stop every later one."""
     path = tmp_path / "pacer"
@@ -210,6 +257,48 @@ def test_a_stamp_from_the_future_waits_one_interval_at_most(tmp_path, clock, ahe
     assert clock.slept == pytest.approx([1.05])
     pacer.wait()
     assert clock.slept == pytest.approx([1.05, 1.05], abs=2e-6)
+
+
+class JumpingClock(FakeClock):
+    def jump(self, seconds: float) -> None:
+        self._seconds = max(0.0, self._seconds + seconds)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    jumps=st.lists(st.sampled_from([0.0, 0.5, 1.05, 3600.0, 1e7, -0.5, -1.05, -3600.0, -1e7]), max_size=8),
+    rate=st.sampled_from([0.5, 1, 20]),
+)
+def test_no_jump_of_the_clock_stalls_or_lets_a_burst_through(tmp_path_factory, jumps, rate):
+    """Back to nothing at a restart of the machine, far ahead after a day asleep: an hour's wait, or a burst."""
+    clock = JumpingClock()
+    pacer = paced(tmp_path_factory.mktemp("state") / "pacer", clock, rate)
+    spacing = spacing_seconds(rate)
+    pacer.wait()
+    for jump in jumps:
+        clock.jump(jump)
+        clock.slept.clear()
+        pacer.wait()
+        assert sum(clock.slept) <= spacing + 2e-6, "stalled"
+        started = clock.monotonic()
+        pacer.wait()
+        assert clock.monotonic() - started == pytest.approx(spacing, abs=3e-6), "a burst, or a stall"
+
+
+@pytest.mark.parametrize("hours", [-10, -0.2, 0.2, 10])
+def test_setting_the_wall_clock_changes_no_pace(simulate, connect, clock, tmp_path, hours):
+    """A wall clock that is set, or falls back in autumn, must neither hold the next call nor let it come early."""
+    shift = timedelta(0)
+    server = simulate()
+    api = connect(server.base_url, pacer=paced(tmp_path / "pacer", clock), now=lambda: clock.now() + shift)
+    for number in range(6):
+        shift = timedelta(hours=hours) if number % 2 else timedelta(0)
+        api.installations()
+    arrivals = [call.arrived for call in server.calls]
+    assert len(arrivals) >= 7
+    assert [later - earlier for earlier, later in pairwise(arrivals)] == pytest.approx(
+        [1.05] * (len(arrivals) - 1), abs=1e-5
+    )
 
 
 @pytest.mark.parametrize(

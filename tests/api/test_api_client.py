@@ -321,6 +321,16 @@ def test_a_success_without_a_body_is_no_answer(script, connect, status):
     assert server.paths == ["/auth", "/all_installations", "/all_installations"]
 
 
+@pytest.mark.parametrize("said", ["text/html; charset=utf-8", "application/json", ""])
+def test_a_page_is_asked_again_and_json_is_taken_whatever_the_content_type_says(script, connect, said):
+    """Frameworks send JSON as text/html, and proxies send pages as anything: the text decides."""
+    headers = {"Content-Type": said} if said else {}
+    bodies = iter([b"<!doctype html><h1>Maintenance</h1>", b"Service Unavailable"])
+    server = script(logging_in(lambda request: request.answer(200, next(bodies, b"[]"), headers)))
+    assert connect(server.base_url).installations() == []
+    assert server.paths == ["/auth"] + ["/all_installations"] * 3
+
+
 @pytest.mark.parametrize("as_date", [False, True])
 @pytest.mark.parametrize("status", [429, 503])
 def test_retry_after_is_waited(simulate, connect, clock, status, as_date):

@@ -1,4 +1,4 @@
-"""What disappears and comes back (sites, the ends of answers), and what is not said (zones) or must not be (secrets)."""
+"""What disappears and comes back (sites, the ends of answers), what is not said (zones), what must not be (secrets)."""
 
 from __future__ import annotations
 

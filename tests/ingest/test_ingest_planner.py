@@ -82,6 +82,17 @@ def test_months_of_31_days_at_most_are_one_call_each():
     assert [window.first_day for window in windows] == [date(2026, month, 1) for month in range(1, 13)]
 
 
+@pytest.mark.parametrize("offset", range(31))
+def test_three_years_in_chunks_of_31_days_are_at_most_37_windows(offset):
+    """The UI's chunks lie across month starts: cut there as well, they were twice as many calls."""
+    days = [date(2023, 11, 1) + timedelta(days=offset + number) for number in range(1096)]
+    chunks = [days[start : start + 31] for start in range(0, len(days), 31)]
+    windows = [window for chunk in chunks for window in plan_windows(chunk, 31)]
+    assert len(windows) <= 37
+    assert sum(window.days for window in windows) == 1096
+    assert len(plan_windows(days, 31)) <= 37
+
+
 @given(st.integers(2, 400))
 def test_halves_are_the_window(length):
     """A day lost between two halves is lost without a word."""

@@ -79,18 +79,24 @@ class Launcher:
     ) -> bool:
         """One run over a range of days; whether it was good. Re-raises what stopped the ingestion altogether."""
         config = {"site_ids": list(site_ids), "refetch": refetch}
-        result = self._ingest_job.execute_in_process(
-            instance=self._instance,
-            asset_selection=[asset_key(name) for name in datasets],
-            run_config={**QUIET, "ops": {"ingest": {"config": config}}},
-            tags={
-                RANGE_START_TAG: first_day.isoformat(),
-                RANGE_END_TAG: last_day.isoformat(),
-                MODELS_BY_CALLER_TAG: "by the command",
-            },
-            raise_on_error=False,
-        )
         climkit = self._climkit
+        try:
+            result = self._ingest_job.execute_in_process(
+                instance=self._instance,
+                asset_selection=[asset_key(name) for name in datasets],
+                run_config={**QUIET, "ops": {"ingest": {"config": config}}},
+                tags={
+                    RANGE_START_TAG: first_day.isoformat(),
+                    RANGE_END_TAG: last_day.isoformat(),
+                    MODELS_BY_CALLER_TAG: "by the command",
+                },
+                raise_on_error=False,
+            )
+        except Exception as error:
+            if climkit is not None and climkit.error is not None:
+                # A disk that is full for the lake is full for Dagster's storage: the first of the two says more.
+                raise climkit.error from error
+            raise
         if _was_interrupted(result):
             raise KeyboardInterrupt
         if climkit is not None and climkit.error is not None:

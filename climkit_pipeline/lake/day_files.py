@@ -184,5 +184,5 @@ def _write(path: Path, frame: pl.DataFrame) -> None:
         with atomic_file(path) as temporary:
             frame.write_parquet(temporary, compression="zstd", compression_level=COMPRESSION_LEVEL, statistics=True)
     except (OSError, pl.exceptions.PolarsError) as error:  # a full disk comes as either
-        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0].rpartition(": ")[2]
         raise LakeError(f"{path} cannot be written: {reason}") from error

@@ -9,20 +9,31 @@ from __future__ import annotations
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from climkit_pipeline.domain.periods import ONE_DAY, QUARTER_HOUR, Period, dates_between, local_day, local_days
+from climkit_pipeline.domain.periods import (
+    ONE_DAY,
+    QUARTER_HOUR,
+    Period,
+    dates_between,
+    local_day,
+    local_days,
+    local_midnight_utc,
+    next_month,
+)
 from climkit_pipeline.errors import UnexpectedPayloadError
 from climkit_pipeline.files import file_lock
 from climkit_pipeline.ingest import intervals, readings, snapshots
 from climkit_pipeline.ingest.frames import Finding, ParsedAnswer
 from climkit_pipeline.ingest.landing import Landed, LandingFolder
 from climkit_pipeline.lake import coverage as law
+from climkit_pipeline.lake import journals
 from climkit_pipeline.lake.coverage import DayCoverage
 from climkit_pipeline.lake.day_files import (
     current_rows,
@@ -34,9 +45,22 @@ from climkit_pipeline.lake.day_files import (
     write_day,
 )
 from climkit_pipeline.lake.layout import Layout
-from climkit_pipeline.lake.schemas import DATASETS, Dataset
+from climkit_pipeline.lake.schemas import API_CALLS, DATASETS, FINDINGS, Dataset
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundIn:
+    """Something odd, and the answer that it was found in."""
+
+    landed: Landed
+    finding: Finding
+
+    def as_row(self) -> dict[str, Any]:
+        """The row of the journal."""
+        days = {"first_day": self.landed.first_day, "last_day": self.landed.last_day}
+        return self.finding.as_row(self.landed.received_at_utc) | days
 
 
 @dataclass
@@ -47,7 +71,7 @@ class CommitReport:
     rows_new: int = 0
     rows_revised: int = 0
     days_written: set[tuple[str, date]] = field(default_factory=set)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[FoundIn] = field(default_factory=list)
 
     def add(self, other: CommitReport) -> None:
         """Count another commit in."""
@@ -76,9 +100,16 @@ class _Asked:
 
 def commit_folder(layout: Layout, folder: LandingFolder) -> CommitReport:
     """Commit everything in ``folder`` and empty it."""
+    calls = folder.read_calls()
     report = commit(layout, folder.read())
+    journals.append(layout, API_CALLS, [_call_row(folder.path.name, call) for call in calls])
     folder.clear()
     return report
+
+
+def _call_row(run_id: str, call: Mapping[str, Any]) -> dict[str, Any]:
+    instants = {name: call[name] and datetime.fromisoformat(call[name]) for name in call if name.endswith("_utc")}
+    return {"run_id": run_id, **call, **instants}
 
 
 def commit(layout: Layout, landed: Sequence[Landed]) -> CommitReport:
@@ -94,9 +125,9 @@ def commit(layout: Layout, landed: Sequence[Landed]) -> CommitReport:
                     _commit_snapshots(layout, dataset, by_dataset[name], report)
                 else:
                     _commit_series(layout, dataset, by_dataset[name], report)
-    for finding in report.findings:
-        logger.warning("%s %s %s: %s x %d, e.g. %s", finding.dataset, finding.site_id, finding.subject_id,
-                       finding.code, finding.count, ", ".join(finding.samples))  # fmt: skip
+    journals.append(layout, FINDINGS, [found.as_row() for found in report.findings])
+    for found in report.findings:
+        logger.warning("%s", found.finding)
     return report
 
 
@@ -117,7 +148,7 @@ def _commit_series(layout: Layout, dataset: Dataset, landed: Sequence[Landed], r
         if answer.kind != "failure":
             parsed = parse_landed(dataset, answer, steps.get(subject))
             frames.append(parsed.rows)
-            report.findings += parsed.findings
+            report.findings += [FoundIn(answer, finding) for finding in parsed.findings]
             for day in parsed.rows["local_date"].unique():
                 earlier[subject] = min(earlier.get(subject, day), day)
             if answer.kind == "plan" and not parsed.rows.is_empty():
@@ -346,6 +377,7 @@ def _after(
         subject_id=subject_id,
         asked_at=asked_at,
         day_end=entry.day.end_utc,
+        month_end=local_midnight_utc(next_month(day), ZoneInfo(entry.landed.timezone)),
         has_changed=(site_id, subject_id, asked_at) in changed_at,
         is_whole_day=entry.is_whole_day,
         minutes=minutes,

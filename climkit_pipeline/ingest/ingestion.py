@@ -26,6 +26,7 @@ from climkit_pipeline.files import LockBusyError, file_lock
 from climkit_pipeline.ingest.commit import CommitReport, commit_folder, first_days_with_rows
 from climkit_pipeline.ingest.fetching import Fetcher
 from climkit_pipeline.ingest.landing import Landed, LandingFolder, abandoned_folders, open_landing
+from climkit_pipeline.ingest.ledger import CallLedger
 from climkit_pipeline.ingest.listings import Listings, SiteListing, fetch_listings, list_site_ids
 from climkit_pipeline.ingest.planner import is_missing, plan_windows
 from climkit_pipeline.ingest.reports import Failure, IngestReport, IngestRequest, Progress, Silent
@@ -52,11 +53,13 @@ class Ingestion:
         settings: Settings,
         client: ClimkitClient,
         progress: Progress | None = None,
+        ledger: CallLedger | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.settings = settings
         self.layout = Layout(settings.data_dir)
         self.client = client
+        self.ledger = ledger or CallLedger()
         self._progress = progress or Silent()
         self._now = now
         self._account: tuple[datetime, list[str]] | None = None
@@ -143,6 +146,14 @@ class Ingestion:
             and (request.refetch or is_missing(coverage[day].get(key), day, firsts.get(key)))
         ]
 
+    def keep_calls(self) -> None:
+        """Put the calls that belong to no run (a plan, a check) into the lake; for the end of a process."""
+        if self._account is not None and self.ledger.has_waiting:
+            with open_landing(self.layout.landing, uuid.uuid4().hex) as folder:
+                with self.ledger.kept_in(folder):
+                    pass
+                commit_folder(self.layout, folder)
+
     # --- running ------------------------------------------------------------------------------------------------
 
     def recover(self) -> CommitReport:
@@ -164,7 +175,7 @@ class Ingestion:
         site_ids = self._wanted_sites(request)
         report.committed.add(self.recover())
         listings = self.listings(site_ids)
-        with open_landing(self.layout.landing, run_id or uuid.uuid4().hex) as folder:
+        with open_landing(self.layout.landing, run_id or uuid.uuid4().hex) as folder, self.ledger.kept_in(folder):
             self._land_listings(folder, request, listings, report)
             report.committed.add(commit_folder(self.layout, folder))
             waiting = list(listings.sites)

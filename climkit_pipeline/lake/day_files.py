@@ -11,16 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date
-from pathlib import Path
 
 import polars as pl
 
-from climkit_pipeline.errors import LakeError
-from climkit_pipeline.files import atomic_file
 from climkit_pipeline.lake.layout import EMPTY_PARTITION, Layout
-from climkit_pipeline.lake.schemas import COVERAGE_SCHEMA, DATASETS, Dataset
-
-COMPRESSION_LEVEL = 3
+from climkit_pipeline.lake.parquet import read_parquet, write_parquet
+from climkit_pipeline.lake.schemas import COVERAGE_SCHEMA, DATASETS, JOURNALS, Dataset
 
 
 def merge_versions(
@@ -118,31 +114,35 @@ def current_rows(versions: pl.DataFrame) -> pl.DataFrame:
 
 def read_day(layout: Layout, dataset: Dataset, day: date) -> pl.DataFrame:
     """Every version of the day's rows; no row if the day has no file. Raises LakeError for an unreadable file."""
-    return _read(layout.data_file(dataset.name, day), dataset.schema)
+    return read_parquet(layout.data_file(dataset.name, day), dataset.schema)
 
 
 def write_day(layout: Layout, dataset: Dataset, day: date, versions: pl.DataFrame) -> None:
     """Replace the day's file in one step."""
-    _write(layout.data_file(dataset.name, day), versions)
+    write_parquet(layout.data_file(dataset.name, day), versions)
 
 
 def read_coverage_day(layout: Layout, dataset: Dataset, day: date) -> pl.DataFrame:
     """The day's coverage, columns as in COVERAGE_SCHEMA; no row if nothing was ever asked."""
-    return _read(layout.coverage_file(dataset.name, day), COVERAGE_SCHEMA)
+    return read_parquet(layout.coverage_file(dataset.name, day), COVERAGE_SCHEMA)
 
 
 def write_coverage_day(layout: Layout, dataset: Dataset, day: date, coverage: pl.DataFrame) -> None:
     """Replace the day's coverage in one step."""
-    _write(layout.coverage_file(dataset.name, day), coverage.sort("site_id", "subject_id"))
+    write_parquet(layout.coverage_file(dataset.name, day), coverage.sort("site_id", "subject_id"))
 
 
 def write_empty_files(layout: Layout) -> None:
-    """Give every dataset its files without rows, which readers rely on; keeps those that are there."""
-    for dataset in DATASETS.values():
-        partition = layout.dataset(dataset.name) / EMPTY_PARTITION
-        for name, schema in (("data.parquet", dataset.schema), ("coverage.parquet", COVERAGE_SCHEMA)):
-            if not (partition / name).exists():
-                _write(partition / name, pl.DataFrame(schema=schema))
+    """Give every dataset and journal its files without rows, which readers rely on; keeps those that are there."""
+    files = {
+        **{(dataset.name, "data.parquet"): dataset.schema for dataset in DATASETS.values()},
+        **{(dataset.name, "coverage.parquet"): COVERAGE_SCHEMA for dataset in DATASETS.values()},
+        **{(journal.name, "data.parquet"): journal.columns for journal in JOURNALS},
+    }
+    for (folder, name), schema in files.items():
+        path = layout.dataset(folder) / EMPTY_PARTITION / name
+        if not path.exists():
+            write_parquet(path, pl.DataFrame(schema=schema))
 
 
 def days_on_disk(layout: Layout, dataset: Dataset) -> list[date]:
@@ -164,24 +164,3 @@ def read_coverage(layout: Layout, dataset: Dataset, days: Iterable[date] | None 
     ]
     empty = pl.DataFrame(schema={"local_date": pl.Date, **COVERAGE_SCHEMA})
     return pl.concat([empty, *frames])
-
-
-def _read(path: Path, schema: dict[str, pl.DataType | type[pl.DataType]]) -> pl.DataFrame:
-    try:
-        # The hive folder holds the day; the file itself must hold exactly the dataset's columns. A user's directory
-        # may hold brackets, which are no pattern here.
-        return pl.read_parquet(path, glob=False, hive_partitioning=False, columns=list(schema))
-    except FileNotFoundError:
-        return pl.DataFrame(schema=schema)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise LakeError(
-            f"{path} cannot be read ({type(error).__name__}): restore it from a backup, or remove it"
-        ) from error
-
-
-def _write(path: Path, frame: pl.DataFrame) -> None:
-    try:
-        with atomic_file(path) as temporary:
-            frame.write_parquet(temporary, compression="zstd", compression_level=COMPRESSION_LEVEL, statistics=True)
-    except OSError as error:
-        raise LakeError(f"{path} cannot be written: {error.strerror or error}") from error

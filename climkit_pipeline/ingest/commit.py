@@ -38,6 +38,7 @@ from climkit_pipeline.lake.coverage import DayCoverage
 from climkit_pipeline.lake.day_files import (
     current_rows,
     merge_versions,
+    overtaken_rows,
     read_coverage,
     read_coverage_day,
     read_day,
@@ -257,8 +258,10 @@ def _commit_day(
             write_day(layout, dataset, day, merged)
             report.days_written.add((dataset.name, day))
             versions = merged
-    withdrawn = _withdrawn(dataset, versions, answered, asked, coverage)
-    if withdrawn is not None:
+    overtaken = overtaken_rows(dataset, versions, {entry.subject for entry in asked})
+    for withdrawn in (_withdrawn(dataset, versions, answered, asked, coverage), overtaken):
+        if withdrawn is None:
+            continue
         report.rows_revised += withdrawn.height
         versions = merge_versions(dataset, versions, _nothing_answered(dataset), withdrawn=withdrawn)
         write_day(layout, dataset, day, versions)

@@ -118,6 +118,8 @@ class IngestReport:
     calls: Counter[str] = field(default_factory=Counter)
     """Series calls by dataset (log-ins and listings apart)."""
     committed: CommitReport = field(default_factory=CommitReport)
+    short_answers: int = 0
+    """Answers that lacked rows which the day must have; each stretch was asked for again."""
     failures: list[Failure] = field(default_factory=list)
     states: dict[str, dict[date, Counter[str]]] = field(default_factory=dict)
     """Subjects by coverage state, per dataset and day, after the run."""

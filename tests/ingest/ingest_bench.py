@@ -108,7 +108,11 @@ class Bench:
     def run(self, first: date, last: date | None = None, **request: object) -> IngestReport:
         """One run in a process of its own, as far as memory goes."""
         self.ingestion = self.new_ingestion()
-        return self.ingestion.run(IngestRequest(first, last or first, **request))
+        return self.run_with(self.ingestion, first, last, **request)
+
+    def run_with(self, ingestion: Ingestion, first: date, last: date | None = None, **request: object) -> IngestReport:
+        """One more run in a process that is there already."""
+        return ingestion.run(IngestRequest(first, last or first, **request))
 
     def run_counted(self, first: date, last: date | None = None, **request: object) -> tuple[IngestReport, list[Call]]:
         """A run and the series calls that it made."""

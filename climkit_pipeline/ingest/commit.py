@@ -121,7 +121,7 @@ def commit(layout: Layout, landed: Sequence[Landed]) -> CommitReport:
         by_dataset[answer.dataset].append(answer)
     for name, dataset in DATASETS.items():
         if by_dataset[name]:
-            with file_lock(layout.lock(f"commit-{name}")):
+            with file_lock(layout.commit_lock(name)):
                 if dataset.kind == "snapshot":
                     _commit_snapshots(layout, dataset, by_dataset[name], report)
                 else:

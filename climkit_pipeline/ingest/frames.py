@@ -33,7 +33,8 @@ class Finding:
         """The row of the journal ``findings``; the days that it is about are the caller's to add."""
         return {
             "found_at_utc": found_at,
-            **{name: getattr(self, name) for name in ("code", "dataset", "site_id", "subject_id", "count")},
+            **{name: getattr(self, name) for name in ("code", "dataset", "site_id", "subject_id")},
+            "occurrences": self.count,
             "samples": list(self.samples),
         }
 

@@ -22,7 +22,7 @@ def append(layout: Layout, journal: Journal, rows: Sequence[Mapping[str, Any]]) 
     if not rows:
         return
     frame = pl.DataFrame(list(rows), schema=journal.columns)
-    with file_lock(layout.lock(f"commit-{journal.name}")):
+    with file_lock(layout.commit_lock(journal.name)):
         for (day,), added in frame.group_by(pl.col(journal.time).dt.date(), maintain_order=True):
             assert isinstance(day, date)  # noqa: S101 - the group key is a date
             known = read_day(layout, journal, day)

@@ -100,3 +100,7 @@ class Layout:
     def lock(self, name: str) -> Path:
         """The lock file called ``name``."""
         return self.locks / f"{name}.lock"
+
+    def commit_lock(self, dataset: str) -> Path:
+        """Held by whoever changes files of a dataset or journal."""
+        return self.lock(f"commit-{dataset}")

@@ -259,7 +259,7 @@ FINDINGS = Journal(
         "subject_id": pl.String,
         "first_day": pl.Date,
         "last_day": pl.Date,
-        "count": pl.Int64,
+        "occurrences": pl.Int64,
         "samples": pl.List(pl.String),
     },
 )

@@ -92,6 +92,10 @@ class LakeScan:
     files: pl.DataFrame
     """One row per file: dataset, local_date, file_name, size_bytes, modified_ns."""
 
+    def is_same(self, other: LakeScan) -> bool:
+        """Whether no file differs."""
+        return self.files.sort(pl.all()).equals(other.files.sort(pl.all()))
+
 
 @dataclass(frozen=True)
 class ModelSettings:

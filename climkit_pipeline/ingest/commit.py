@@ -69,14 +69,26 @@ class CommitReport:
     """What a commit did."""
 
     answers: int = 0
+    rows: int = 0
+    """Rows of the answers, as far as they belong to the days wanted."""
     rows_new: int = 0
+    """Intervals, readings and listed things that were not known before."""
     rows_revised: int = 0
+    """Values that another replaced, or that were withdrawn."""
     days_written: set[tuple[str, date]] = field(default_factory=set)
     findings: list[FoundIn] = field(default_factory=list)
+
+    def count_changes(self, dataset: Dataset, before: pl.DataFrame, after: pl.DataFrame) -> None:
+        """Count what changed in the versions of one day."""
+        key = list(dataset.key)
+        self.rows_new += after.select(key).n_unique() - before.select(key).n_unique()
+        closed_after, closed_before = (versions["superseded_at_utc"].count() for versions in (after, before))
+        self.rows_revised += closed_after - closed_before
 
     def add(self, other: CommitReport) -> None:
         """Count another commit in."""
         self.answers += other.answers
+        self.rows += other.rows
         self.rows_new += other.rows_new
         self.rows_revised += other.rows_revised
         self.days_written |= other.days_written
@@ -149,6 +161,7 @@ def _commit_series(layout: Layout, dataset: Dataset, landed: Sequence[Landed], r
         if answer.kind != "failure":
             parsed = parse_landed(dataset, answer, steps.get(subject))
             frames.append(parsed.rows)
+            report.rows += parsed.rows.height
             report.findings += [FoundIn(answer, finding) for finding in parsed.findings]
             for day in parsed.rows["local_date"].unique():
                 earlier[subject] = min(earlier.get(subject, day), day)
@@ -249,21 +262,15 @@ def _commit_day(
 ) -> None:
     coverage = law.from_frame(read_coverage_day(layout, dataset, day))
     versions = read_day(layout, dataset, day)
+    before = versions
     if answered is not None and not answered.is_empty():
-        merged = merge_versions(dataset, versions, answered, last_asked=_last_asked(dataset, coverage))
-        if not merged.equals(versions):
-            report.rows_new += merged.height - versions.height
-            report.rows_revised += merged.height - current_rows(merged).height
-            report.rows_revised -= versions.height - current_rows(versions).height
-            write_day(layout, dataset, day, merged)
-            report.days_written.add((dataset.name, day))
-            versions = merged
+        versions = merge_versions(dataset, versions, answered, last_asked=_last_asked(dataset, coverage))
     overtaken = overtaken_rows(dataset, versions, {entry.subject for entry in asked})
     for withdrawn in (_withdrawn(dataset, versions, answered, asked, coverage), overtaken):
-        if withdrawn is None:
-            continue
-        report.rows_revised += withdrawn.height
-        versions = merge_versions(dataset, versions, _nothing_answered(dataset), withdrawn=withdrawn)
+        if withdrawn is not None:
+            versions = merge_versions(dataset, versions, _nothing_answered(dataset), withdrawn=withdrawn)
+    if not versions.equals(before):
+        report.count_changes(dataset, before, versions)
         write_day(layout, dataset, day, versions)
         report.days_written.add((dataset.name, day))
     changed_at = _changed_at(dataset, versions, asked)
@@ -448,7 +455,7 @@ def _commit_snapshots(layout: Layout, dataset: Dataset, landed: Sequence[Landed]
                 state=law.COMPLETE,
             )
         if not versions.equals(before):
-            report.rows_new += versions.height - before.height
+            report.count_changes(dataset, before, versions)
             write_day(layout, dataset, day, versions)
             report.days_written.add((dataset.name, day))
         if coverage != known_before:

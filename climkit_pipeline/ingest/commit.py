@@ -72,7 +72,7 @@ class CommitReport:
     rows: int = 0
     """Rows of the answers, as far as they belong to the days wanted."""
     rows_new: int = 0
-    """Intervals, readings and listed things that were not known before."""
+    """Intervals and readings that were not known before."""
     rows_revised: int = 0
     """Values that another replaced, or that were withdrawn."""
     days_written: set[tuple[str, date]] = field(default_factory=set)
@@ -455,7 +455,6 @@ def _commit_snapshots(layout: Layout, dataset: Dataset, landed: Sequence[Landed]
                 state=law.COMPLETE,
             )
         if not versions.equals(before):
-            report.count_changes(dataset, before, versions)
             write_day(layout, dataset, day, versions)
             report.days_written.add((dataset.name, day))
         if coverage != known_before:

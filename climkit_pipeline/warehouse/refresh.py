@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from climkit_pipeline.warehouse.dbt_project import (
     run_dbt,
 )
 from climkit_pipeline.warehouse.lake_state import (
+    LAKE_FOLDERS,
     LakeChanges,
     LakeScan,
     ModelSettings,
@@ -37,21 +38,42 @@ WAREHOUSE_LOCK = "warehouse"
 """Held by whoever builds or publishes."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Refresh:
     """A refresh under way; its holder has the warehouse to itself."""
 
     layout: Layout
-    changes: LakeChanges
+    settings: ModelSettings
     build_file: Path
     """What dbt has to write: the build file, or a new one when everything is built anew."""
-    scan: LakeScan
     models_version: str
+    lock: int
+    """The open lock file: dbt inherits it, so that a dbt which outlives a killed run still keeps others out."""
+    scan: LakeScan
+    changes: LakeChanges
 
     def run_dbt(self, *, select: Sequence[str] = ()) -> DbtReport:
-        """Build and test the models (all of them unless ``select`` names some); failures are in the report."""
+        """Build and test the models (all of them unless ``select`` names some); failures are in the report.
+
+        What fails while others commit to the lake is built once more while nobody does: models that read the lake
+        at different moments rightly fail the tests that compare them.
+        """
+        report = self._run_dbt(select)
+        if report.problem is not None and not scan_lake(self.layout).is_same(self.scan):
+            with ExitStack() as held:
+                for folder in LAKE_FOLDERS:
+                    held.enter_context(file_lock(self.layout.commit_lock(folder)))
+                self._look_again()
+                report = self._run_dbt(select)
+        return report
+
+    def _look_again(self) -> None:
+        self.scan = scan_lake(self.layout)
+        self.changes = prepare(self.build_file, self.scan, self.settings, models_version=self.models_version)
+
+    def _run_dbt(self, select: Sequence[str]) -> DbtReport:
         arguments = build_arguments(full_refresh=self.changes.full_refresh, select=select)
-        return run_dbt(self.layout, arguments, build_file=self.build_file, check=False)
+        return run_dbt(self.layout, arguments, build_file=self.build_file, check=False, keep_open=(self.lock,))
 
     def follow(self) -> None:
         """Remember that the models have followed the lake; call it only after all of them succeeded."""
@@ -72,13 +94,13 @@ def open_refresh(layout: Layout, settings: ModelSettings, *, full: bool = False)
 
     Everything is built in a new file with ``full``, or when the models themselves changed.
     """
-    with file_lock(layout.lock(WAREHOUSE_LOCK)):
+    with file_lock(layout.lock(WAREHOUSE_LOCK)) as lock:
         version = models_version()
         anew = full or not is_built_with(layout.build_file, version)
         build_file = fresh_build_file(layout) if anew else layout.build_file
         scan = scan_lake(layout)
         changes = prepare(build_file, scan, settings, models_version=version)
-        yield Refresh(layout, changes, build_file, scan, version)
+        yield Refresh(layout, settings, build_file, version, lock, scan, changes)
 
 
 @dataclass(frozen=True)

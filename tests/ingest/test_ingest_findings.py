@@ -45,10 +45,10 @@ def run_with(one, faults, endpoint, change):
     faults.add(lambda request: (request.endpoint, request.subject) == (endpoint, subject), rewriting(change))
     report = one.run(*DAYS, datasets=(dataset,))
     assert report.is_good
-    for finding in report.committed.findings:
-        assert (finding.dataset, finding.subject_id) == (dataset, subject)
-        assert finding.site_id == one.world.sites[0].site_id
-    found = {finding.code: (finding.count, finding.samples) for finding in report.committed.findings}
+    for each in report.committed.findings:
+        assert (each.finding.dataset, each.finding.subject_id) == (dataset, subject)
+        assert each.finding.site_id == one.world.sites[0].site_id
+    found = {each.finding.code: (each.finding.count, each.finding.samples) for each in report.committed.findings}
     return found, one.current(dataset).filter(pl.nth(1) == subject)
 
 

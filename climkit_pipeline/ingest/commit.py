@@ -167,7 +167,7 @@ def _commit_series(layout: Layout, dataset: Dataset, landed: Sequence[Landed], r
                 earlier[subject] = min(earlier.get(subject, day), day)
             if answer.kind == "plan" and not parsed.rows.is_empty():
                 held[subject] = answer
-            elif answer.kind == "repeat" and subject in held:
+            elif answer.kind == "repeat" and subject in held and dataset.kind == "interval":
                 withdraws = _lacking(held[subject], answer, parsed.rows)
         for day in dates_between(answer.first_day, answer.last_day):
             bounds = local_day(day, zone)

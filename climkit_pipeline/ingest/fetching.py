@@ -8,13 +8,22 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
+import polars as pl
+
 from climkit_pipeline.api.client import Answer, ClimkitClient
-from climkit_pipeline.domain.periods import ONE_DAY, Period, dates_between, local_day
+from climkit_pipeline.domain.periods import (
+    ONE_DAY,
+    QUARTER_HOUR,
+    Period,
+    dates_between,
+    local_date_of_reading,
+    local_day,
+)
 from climkit_pipeline.errors import ApiError, ApiUnavailableError, AuthenticationError, RejectedError
 from climkit_pipeline.ingest import intervals
 from climkit_pipeline.ingest.commit import commit_folder, first_days_with_rows, known_minutes, parse_landed
@@ -24,7 +33,8 @@ from climkit_pipeline.ingest.planner import Window, plan_windows
 from climkit_pipeline.ingest.reports import Failure, IngestReport, Progress
 from climkit_pipeline.ingest.tasks import Plan, Task
 from climkit_pipeline.lake import coverage as law
-from climkit_pipeline.lake.day_files import read_coverage_day
+from climkit_pipeline.lake.coverage import DayCoverage
+from climkit_pipeline.lake.day_files import current_rows, read_coverage_day, read_day
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import SENSOR_READINGS
 from climkit_pipeline.settings import Settings
@@ -263,7 +273,7 @@ class Fetcher:
         # A shape that nobody knows must fail here, not in a commit.
         parsed = parse_landed(task.dataset, entry, steps.get((task.site_id, task.subject_id)))
         if task.dataset.kind != "interval":
-            return parsed, []
+            return parsed, self._missing_tail(task, entry, parsed)
         key = (task.site_id, task.subject_id)
         starts = parsed.rows["interval_start_utc"].to_list()
         # Before its first row a meter may not have existed; where older rows are known, it did.
@@ -288,13 +298,57 @@ class Fetcher:
             )
             if assessment.gaps:
                 known = law.from_frame(read_coverage_day(self._layout, task.dataset, day)).get(key)
-                gaps = known.gaps if known else ()
-                missing += [gap for gap in assessment.gaps if not any(_holds(outer, gap) for outer in gaps)]
+                missing += self._newly_missing(task, day, assessment.gaps, known)
         stretches = list(law.stretches(missing))
         if len(stretches) > MOST_STRETCHES_ASKED:
             # A call each would cost more than the window itself.
             stretches = [Period(stretches[0].start_utc, stretches[-1].end_utc)]
         return parsed, stretches
+
+    def _newly_missing(
+        self, task: Task, day: date, gaps: Sequence[Period], known: DayCoverage | None
+    ) -> Sequence[Period]:
+        """What of ``gaps`` no earlier answer lacked: a gap on record is known, and so is late data that stays away."""
+        if known is None:
+            return gaps
+        new = [gap for gap in gaps if not any(_holds(outer, gap) for outer in known.gaps)]
+        if known.state != law.PENDING or not new:
+            return new
+        held = self._held_instants(task, day)
+        intervals_of_day = [interval for gap in new for interval in gap.intervals(QUARTER_HOUR)]
+        return [
+            interval
+            for interval in intervals_of_day
+            if interval.start_utc in held or interval.end_utc > known.last_asked_at_utc
+        ]
+
+    def _held_instants(self, task: Task, day: date) -> set[datetime]:
+        """The times of the current rows that the lake holds of the task's subject and a day."""
+        rows = current_rows(read_day(self._layout, task.dataset, day)).filter(
+            (pl.col("site_id") == task.site_id) & (pl.col(task.dataset.subject) == task.subject_id)
+        )
+        return set(rows[task.dataset.time or task.dataset.subject].to_list())
+
+    def _missing_tail(self, task: Task, entry: Landed, parsed: ParsedAnswer) -> list[Period]:
+        """The end of an answer of readings, if it lacks what their own rhythm promises and no earlier answer lacked.
+
+        Nobody says when a meter is read, so only an answer that breaks off is noticed: it is what a short answer looks
+        like, and its last reading is the one that closes a month.
+        """
+        stamps = set(parsed.rows["read_at_utc"].to_list())
+        rhythm = law.rhythm_of(stamps)
+        if rhythm is None:
+            return []
+        last, zone = max(stamps), task.listing.zone
+        due = min(local_day(task.window.last_day, zone).end_utc, entry.received_at_utc - law.LATE_DATA)
+        if last + rhythm > due:
+            return []
+        day = local_date_of_reading(last + rhythm, zone)
+        known = law.from_frame(read_coverage_day(self._layout, task.dataset, day)).get((task.site_id, task.subject_id))
+        was_asked = known is not None and known.last_asked_at_utc > last + rhythm
+        if was_asked and max(self._held_instants(task, day), default=last) <= last:
+            return []
+        return [Period(last, due)]
 
     def _ask_again(
         self, folder: LandingFolder, task: Task, stretch: Period, short: ParsedAnswer, report: IngestReport
@@ -346,7 +400,9 @@ class Fetcher:
 
 
 def _span(parsed: ParsedAnswer, asked: Period) -> timedelta | None:
-    """How far an answer reaches from the start of what was asked."""
+    """How far an answer of intervals reaches from the start of what was asked."""
+    if "interval_end_utc" not in parsed.rows.columns:
+        return None
     last = parsed.rows["interval_end_utc"].max()
     return last - asked.start_utc if isinstance(last, datetime) else None
 

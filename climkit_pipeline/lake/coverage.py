@@ -7,9 +7,11 @@ ended, or only periods younger than 48 h are missing) · ``failed`` (the call di
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import polars as pl
@@ -27,6 +29,9 @@ LATE_DATA = timedelta(hours=48)
 """How long gateways may take to deliver (offline meters, radio networks): younger periods are late, not missing."""
 
 DAILY_MINUTES = 1440
+READINGS_THAT_SHOW_A_RHYTHM = 4
+REGULAR_SHARE = 0.9
+"""Of the distances between readings; meters are read on a clock, some sensors when something happens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +98,34 @@ def assess_intervals(
 
 
 def assess_readings(day: Period, instants: set[datetime], *, asked_at: datetime, is_known_before: bool) -> Assessment:
-    """The state of one subject's day of readings, whose rhythm nobody promises: any reading makes it complete."""
+    """The state of one subject's day of readings, whose rhythm nobody promises: any reading makes it complete.
+
+    Unless the day's own rhythm says that it breaks off: then the reading that closes the day, and with it perhaps a
+    month, is missing.
+    """
     if asked_at < day.end_utc:
         return Assessment(None, len(instants), PENDING)
     is_young = day.end_utc > asked_at - LATE_DATA
     if is_young and day.end_utc not in instants:
         return Assessment(None, len(instants), PENDING)
     if instants:
+        rhythm = rhythm_of(instants)
+        if rhythm is not None and max(instants) + rhythm <= day.end_utc:
+            return Assessment(None, len(instants), GAP, (Period(max(instants), day.end_utc),))
         return Assessment(None, len(instants), COMPLETE)
     if is_known_before:
         return Assessment(None, 0, GAP, (day,))
     return Assessment(None, 0, EMPTY)
+
+
+def rhythm_of(instants: Collection[datetime]) -> timedelta | None:
+    """The distance of regular readings; None for too few of them, or for irregular ones."""
+    ordered = sorted(instants)
+    distances = Counter(later - earlier for earlier, later in pairwise(ordered))
+    if len(ordered) < READINGS_THAT_SHOW_A_RHYTHM:
+        return None
+    rhythm, times = distances.most_common(1)[0]
+    return rhythm if times >= REGULAR_SHARE * (len(ordered) - 1) else None
 
 
 def stretches(intervals: Iterable[Period]) -> tuple[Period, ...]:

@@ -45,7 +45,6 @@ def test_yesterdays_late_data_cost_one_call_a_subject_whatever_the_look_back(ben
     assert one.states("meter_intervals", yesterday) == {"complete"}
 
 
-@pytest.mark.xfail(reason="on the third and fourth morning each subject's new stretch is asked again: 10 calls for 5")
 def test_a_gateway_that_is_offline_for_four_days_does_not_double_the_calls(bench, faults, clock):
     """Every morning every meter lacked one day more: each was asked twice, on all sites behind that gateway."""
     one = bench(world=SMALL)

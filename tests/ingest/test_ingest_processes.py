@@ -7,6 +7,7 @@ import shutil
 import signal
 from contextlib import ExitStack
 from datetime import date, timedelta
+from threading import Barrier
 
 import pytest
 from ingest_bench import ENDPOINTS, QUARTER
@@ -163,6 +164,15 @@ def test_a_run_waits_for_the_site_that_another_works_on_and_does_the_others_firs
 def test_two_processes_that_end_each_others_tokens_both_finish(bench):
     """An API with one session per account: each new log-in took the other's token, and one of the two gave up."""
     one = bench(world=TWO, server={"one_session": True})
+    both = Barrier(2)
+
+    def meet(request):
+        if request.endpoint == "auth" and not met:
+            both.wait(DEADLINE)
+            met.append(request)
+
+    met = []
+    one.server.interceptor = meet  # the first log-ins are answered together, so one of them ends the other's token
     processes = [one.start_process(*DAYS, site_ids=[site.site_id]) for site in one.world.sites]
     assert [process.wait(DEADLINE) for process in processes] == [0, 0]
     refused = [call for call in one.server.calls if call.status == 401]

@@ -366,6 +366,35 @@ def test_a_short_answer_of_an_hourly_meter_keeps_its_step(bench, faults):
     assert exact(rows["total"]) == one.world.truth_between(site.site_id, heat.id, *THREE_DAYS).total
 
 
+def test_a_short_answer_of_readings_is_asked_again_for_its_end(bench, faults):
+    """The lost tail holds the closing index of the month; the day looked complete, and nobody asked again."""
+    one = bench(world=PAIR)
+    meter = one.world.sites[0].meters[0].id
+    faults.add(about("meter_data_raw", meter), Fault("short", share=0.1), times=1)
+    report, calls = one.run_counted(*THREE_DAYS, datasets=("meter_indices",))
+    assert report.short_answers == 1
+    assert Counter(call.subject for call in calls)[meter] == 2
+    whole = Counter(one.current("meter_indices")["meter_id"])
+    assert len(set(whole.values())) == 1, "as many readings as the meter that was answered at once"
+    assert one.run_counted(*THREE_DAYS, datasets=("meter_indices",))[1] == []
+
+
+def test_readings_that_break_off_are_a_gap_until_they_come(bench, faults):
+    one = bench(world=PAIR)
+    meter = one.world.sites[0].meters[0].id
+    faults.add(about("meter_data_raw", meter), Fault("short", share=0.1))
+    report = one.run(*THREE_DAYS, datasets=("meter_indices",))
+    assert report.is_good
+    last_day = one.coverage("meter_indices").filter(subject_id=meter, day=THREE_DAYS[1])
+    assert last_day["state"].to_list() == ["gap"]
+    [gap] = last_day["gaps"].to_list()[0]
+    assert gap["gap_end_utc"] == local_midnight_utc(THREE_DAYS[1] + timedelta(days=1), one.world.sites[0].zone)
+    faults.rules.clear()
+    _, calls = one.run_counted(*THREE_DAYS, datasets=("meter_indices",))
+    assert [call.subject for call in calls] == [meter]
+    assert one.states("meter_indices", *THREE_DAYS) == {"complete"}
+
+
 def test_a_true_gap_is_recorded_costs_one_call_per_run_and_is_closed_by_a_full_answer(bench, faults):
     """A gap must be seen, must not cost a call per try for ever, and must heal by itself."""
     one = bench(world=ONE)

@@ -162,32 +162,41 @@ IntervalEnds = Callable[[Site, Meter, int, int], list[int]]
 def place(fault: DataFault, sites: Sequence[Site], interval_ends: IntervalEnds) -> PlacedFault:
     """The fault on its meter; ValueError if there is no such meter, or the kind makes no sense for it."""
     site, meter = _named(fault, sites)
-    last_day = fault.last_day or fault.first_day
-    first, last = (_local_quarter(site, day) for day in (fault.first_day, last_day + timedelta(days=1)))
-    count = KINDS[fault.kind].intervals
-    if fault.kind == "appears":
-        first, last = 0, first
-    elif fault.kind == "vanishes":
-        last = _FAR
-    elif count is not None:
-        ends = interval_ends(site, meter, first, first + (count + 1) * 100)
-        noon = _local_quarter(site, fault.first_day, NOON)
-        following = [end for end in ends if end > noon][:count]
-        first = max((end for end in ends if end < following[0]), default=first)
-        last = following[-1]
-    is_bounded = last != _FAR and first != 0
+    first, last = _span(fault, site, meter, interval_ends)
+    has_intervals = fault.kind not in CIRCUMSTANCES
     return PlacedFault(
         kind=fault.kind,
         site_id=site.site_id,
         meter=meter,
         first=first,
         last=last,
-        interval_ends=frozenset(interval_ends(site, meter, first, last) if is_bounded else ()),
+        interval_ends=frozenset(interval_ends(site, meter, first, last) if has_intervals else ()),
         night=tuple(_night(site, first, last) if fault.kind == "night_production" else ()),
         sentinel=fault.sentinel,
-        revised_at=fault.revised_at or local_midnight_utc(last_day, site.zone) + REVISED_AFTER,
+        revised_at=fault.revised_at or local_midnight_utc(fault.last_day or fault.first_day, site.zone) + REVISED_AFTER,
     )
 
+
+def _span(fault: DataFault, site: Site, meter: Meter, interval_ends: IntervalEnds) -> tuple[int, int]:
+    """The quarter-hours concerned: from the end of the first, not included, to the end of the last."""
+    first_day, last_day = max(fault.first_day, site.created), fault.last_day or fault.first_day
+    if last_day < first_day:
+        raise ValueError(f"{fault.kind} on {last_day}: {site.name} exists since {site.created} only")
+    first, last = (_local_quarter(site, day) for day in (first_day, last_day + timedelta(days=1)))
+    if fault.kind == "appears":
+        return 0, first
+    if fault.kind == "vanishes":
+        return first, _FAR
+    count = KINDS[fault.kind].intervals
+    if count is None:
+        return first, last
+    ends = interval_ends(site, meter, first, first + (count + 1) * _LONGEST_INTERVAL)
+    concerned = [end for end in ends if end > _local_quarter(site, first_day, NOON)][:count]
+    return max((end for end in ends if end < concerned[0]), default=first), concerned[-1]
+
+
+_LONGEST_INTERVAL = 100
+"""Quarter-hours of a day on which clocks are put back."""
 
 _FAR = 10**9
 """A quarter-hour long after all calendars in use."""

@@ -28,7 +28,7 @@ class Label:
     cause_meter_id: str
     """The meter that has the fault; others suffer with it, by the provider's split and sums."""
     months: tuple[date, ...]
-    """The first days of the local months concerned."""
+    """The first days of the local months concerned; a reading at midnight between two months concerns both."""
     first_utc: datetime
     """A quarter-hour before the first end concerned."""
     last_utc: datetime
@@ -69,14 +69,16 @@ def labels_of(fault: PlacedFault, site: Site, registers: Registers, interval_end
         intervals = _differing(*(_rows_by_end(served, meter, fault.first, ends) for served in (faulty, right)))
         readings = _differing(*(_readings_by_end(served, meter, ends) for served in (faulty, right)))
         if intervals or readings:
-            label = _label(fault, site, meter, sorted({*intervals, *readings}))
+            label = _label(fault, site, meter, sorted({*intervals, *readings}), readings)
             labels.append(replace(label, intervals=len(intervals), readings=len(readings)))
     return labels
 
 
-def _label(fault: PlacedFault, site: Site, meter: Meter, ends: Sequence[int]) -> Label:
+def _label(fault: PlacedFault, site: Site, meter: Meter, ends: Sequence[int], readings: Sequence[int] = ()) -> Label:
     # An interval belongs to the month of its start; a quarter-hour before its end is inside it, whatever its step.
-    months = {month_start(instant(end - 1).astimezone(site.zone).date()) for end in ends}
+    # A reading at the end of a month closes it and opens the next.
+    instants = [*(instant(end - 1) for end in ends), *(instant(end) for end in readings)]
+    months = {month_start(moment.astimezone(site.zone).date()) for moment in instants}
     return Label(
         kind=fault.kind,
         site_id=site.site_id,

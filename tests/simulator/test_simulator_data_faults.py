@@ -184,6 +184,15 @@ def test_a_label_tells_what_differs_and_nothing_else_does(twins, kind, day):
         assert label.intervals + label.readings > 0
 
 
+def test_a_reading_between_two_months_concerns_both():
+    """The next month opens with the index that is wrong: an alarm there is no false one."""
+    june = DataFault("swapped", 0, FLAT, date(2026, 6, 1), date(2026, 6, 30))
+    (label,) = world_of(june, created=date(2026, 5, 10)).labels()
+    assert label.months == (date(2026, 6, 1), date(2026, 7, 1))
+    stuck = DataFault("stuck", 0, FLAT, date(2026, 6, 30))
+    assert world_of(stuck, created=date(2026, 5, 10)).labels()[0].months == (date(2026, 6, 1),)
+
+
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in CIRCUMSTANCES])
 def test_the_truth_stays_the_truth(kind):
     day = date(2026, 6, 10)
@@ -495,6 +504,8 @@ def test_a_plant_that_produces_at_night_is_believed_everywhere(twins):
         hours += [local.hour] * is_night
     # The hour from 2 to 3 comes twice that night.
     assert [hours.count(hour) for hour in (0, 1, 2, 3, 22, 23)] == [4, 4, 8, 0, 0, 4]
+    indices = [exact(after["en_ex"]) for _, after in two.pairs(two.of("meter_data_raw", ROOF))]
+    assert [later - earlier for earlier, later in pairwise(indices)] == [s for _, _, s in totals(two, ROOF)][1:]
     for position, name in ((ROOF, "en_ex"), (GRID, "en_ex")):
         pairs = two.pairs(two.of("meter_data_raw", position))
         assert exact(pairs[-1][1][name]) - exact(pairs[-1][0][name]) == 5

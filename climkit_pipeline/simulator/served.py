@@ -241,23 +241,24 @@ class Served:
         values: list[Value] = list(steps(self._registers.between(column, first, last)))
         for fault, columns in self._changes:
             start, stop = max(first, fault.first), min(last, fault.last)
-            if start < stop and (column in self._split or column in self._sums):
-                values[start - first : stop - first] = self._deduced(column, start, stop)
-            elif column in columns and fault.kind in VALUES:
+            if start >= stop:
+                continue
+            concerned = slice(start - first, stop - first)
+            if column in self._split or column in self._sums:
+                values[concerned] = self._deduced(column, start, stop)
+            elif column in columns:
                 change = VALUES[fault.kind]
-                for quarter in range(start + 1, stop + 1):
-                    true = values[quarter - first - 1]
-                    if true is not None:
-                        values[quarter - first - 1] = change(fault, self._registers, quarter, true)
+                values[concerned] = [
+                    None if true is None else change(fault, self._registers, quarter, true)
+                    for quarter, true in enumerate(values[concerned], start=start + 1)
+                ]
         return values
 
     def _deduced(self, column: str, first: int, last: int) -> list[Value]:
         """What the provider works out from the validated values of other meters: sums, and the split."""
         if column in self._sums:
-            return [
-                total_of(parts)
-                for parts in zip(*(self._steps(c, first, last) for c in self._sums[column]), strict=True)
-            ]
+            parts = [self._steps(part, first, last) for part in self._sums[column]]
+            return [total_of(values) for values in zip(*parts, strict=True)]
         meter, grid = self._split[column], self._site.grid_meter
         totals = {consumer.id: self._steps(consumer.id, first, last) for consumer in self._split.values()}
         whole = [total_of(parts) for parts in zip(*totals.values(), strict=True)]

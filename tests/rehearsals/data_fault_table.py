@@ -372,18 +372,16 @@ class Pipeline:
             raise RuntimeError(f"the models failed: {done.stderr[-1000:]}")
 
     def found(self) -> dict[MeterMonth, Found]:
-        """What the warehouse says, by meter and month: grades, and failed checks where there is a table of them."""
+        """What the warehouse says, by meter and month: grades, reasons and failed checks."""
         with duckdb.connect(str(self.folder / "data" / "warehouse.duckdb"), read_only=True) as connection:
             rows = connection.execute(
                 "select site_id, meter_id, billing_month, grade, billable_total, billable_solar, reasons "
                 "from billing_monthly"
             ).fetchall()
-            checks: list[tuple[str, str, date, str]] = []
-            if connection.execute("select 1 from duckdb_tables() where table_name = 'data_quality_monthly'").fetchall():
-                checks = connection.execute(
-                    "select site_id, meter_id, period::date, check_name from data_quality_monthly "
-                    "where not passed and meter_id is not null"
-                ).fetchall()
+            checks = connection.execute(
+                "select site_id, meter_id, billing_month, check_name from data_quality_monthly "
+                "where not passed and meter_id is not null"
+            ).fetchall()
         failed: dict[MeterMonth, set[str]] = defaultdict(set)
         for site_id, meter_id, month, name in checks:
             failed[site_id, meter_id, month].add(name)

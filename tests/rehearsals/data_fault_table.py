@@ -139,7 +139,7 @@ class KindResult:
     raised: Counter[str] = field(default_factory=Counter)
     wrongly_ready: list[str] = field(default_factory=list)
     siblings: int = 0
-    siblings_missed: int = 0
+    siblings_missed: list[str] = field(default_factory=list)
     siblings_wrongly_ready: int = 0
 
     @property
@@ -164,7 +164,7 @@ class Verdict:
 
     @property
     def missed(self) -> int:
-        return sum(len(result.missed) + result.siblings_missed for result in self.kinds.values())
+        return sum(len(result.missed) + len(result.siblings_missed) for result in self.kinds.values())
 
     @property
     def wrongly_ready(self) -> int:
@@ -222,7 +222,8 @@ def judge(
             # A meter that stood still meanwhile lost nothing: its month may be ready.
             is_right = not wrong and all(found.get(month, NOTHING).is_ready for month in months)
             result.siblings += 1
-            result.siblings_missed += bool(expected and not raised & expected and not is_right)
+            if expected and not raised & expected and not is_right:
+                result.siblings_missed.append(f"{label.meter_id} in {label.months[0]:%Y-%m}")
             result.siblings_wrongly_ready += bool(wrong)
     for key, here in found.items():
         if key in labelled or key not in truth:
@@ -265,7 +266,7 @@ def as_markdown(verdict: Verdict, revised: KindResult, *, sites: int, months: in
         "| fault of the other meter | meter-months | missed | ready, but wrong |",
         "|---|---|---|---|",
         *(
-            f"| `{result.kind}` | {result.siblings} | {result.siblings_missed} | {result.siblings_wrongly_ready} |"
+            f"| `{result.kind}` | {result.siblings} | {len(result.siblings_missed)} | {result.siblings_wrongly_ready} |"
             for result in verdict.kinds.values()
             if result.siblings
         ),
@@ -515,8 +516,12 @@ def main() -> int:
     for result in (*verdict.kinds.values(), revised):
         for missed in result.missed:
             sys.stderr.write(f"missed: {result.kind} on {missed}\n")
+        for missed in result.siblings_missed:
+            sys.stderr.write(f"missed beside it: {result.kind} on {missed}\n")
         for wrong in result.wrongly_ready:
             sys.stderr.write(f"ready, but wrong: {result.kind}, {wrong}\n")
+    for (_, meter_id, month), alarms in verdict.false_alarms:
+        sys.stderr.write(f"false alarm on {meter_id} in {month:%Y-%m}: {', '.join(sorted(alarms))}\n")
     sys.stderr.write(
         f"{verdict.missed} missed, {verdict.wrongly_ready} wrongly ready, "
         f"{len(verdict.false_alarms)} false alarms in {verdict.clean} clean meter-months; "

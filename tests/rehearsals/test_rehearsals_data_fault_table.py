@@ -113,7 +113,7 @@ def test_a_sibling_is_missed_unless_its_month_is_ready_and_right():
         counted("a", "b", "c"),
     )
     result = verdict.kinds["missing_sibling"]
-    assert (result.siblings, result.siblings_missed, result.siblings_wrongly_ready) == (3, 1, 1)
+    assert (result.siblings, result.siblings_missed, result.siblings_wrongly_ready) == (3, ["c in 2026-06"], 1)
 
 
 def test_a_revision_that_was_fetched_again_leaves_the_truth():

@@ -11,7 +11,9 @@ import sys
 from datetime import date
 from pathlib import Path
 
+from climkit_pipeline.cli.main import simulate
 from climkit_pipeline.simulator import World, parse_data_faults
+from climkit_pipeline.simulator.data_faults import CIRCUMSTANCES, KINDS
 
 COMMAND = [str(Path(sys.executable).with_name("climkit")), "simulate", "--port", "0"]
 FAULTS = "gap@0/0/2026-03-02..2026-03-03,missing_sibling@1/8/2026-03-05,vacant@0/9/2026-03"
@@ -58,3 +60,11 @@ def test_a_fault_that_cannot_be_is_refused_before_anything_is_served(tmp_path: P
         assert (done.returncode, done.stdout) == (2, ""), json.dumps([done.stdout, done.stderr])
         assert complaint in done.stderr
         assert done.stderr.count("\n") == 1
+
+
+def test_the_help_names_every_kind() -> None:
+    """The list stands in the help as text: a kind added later would be a secret."""
+    _, _, kinds = (simulate.help or "").partition("Kinds:")
+    faults, _, circumstances = kinds.partition("Circumstances, which are no faults:")
+    assert faults.split() == [kind for kind in KINDS if kind not in CIRCUMSTANCES]
+    assert circumstances.split() == [kind for kind in KINDS if kind in CIRCUMSTANCES]

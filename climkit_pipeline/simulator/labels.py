@@ -52,7 +52,13 @@ class Label:
         }
 
 
-def labels_of(fault: PlacedFault, site: Site, registers: Registers, interval_ends: IntervalEnds) -> list[Label]:
+def labels_of(
+    fault: PlacedFault,
+    site: Site,
+    registers: Registers,
+    circumstances: Sequence[PlacedFault],
+    interval_ends: IntervalEnds,
+) -> list[Label]:
     """The labels of a fault: that of its meter first, then those of the meters that suffer with it.
 
     A circumstance is labelled with its meter alone, and serves nothing otherwise; a meter that appears or vanishes
@@ -62,7 +68,7 @@ def labels_of(fault: PlacedFault, site: Site, registers: Registers, interval_end
         edge = {"appears": fault.last, "vanishes": fault.first}.get(fault.kind)
         ends = [edge + 1] if edge is not None else interval_ends(site, fault.meter, fault.first, fault.last)
         return [_label(fault, site, fault.meter, ends)]
-    faulty, right = Served(site, registers, [fault]), Served(site, registers, [])
+    faulty, right = (Served(site, registers, [*circumstances, *faults]) for faults in ([fault], []))
     labels = []
     for meter in sorted(site.meters, key=lambda meter: meter.id != fault.meter.id):
         ends = interval_ends(site, meter, fault.first, fault.last)
@@ -99,7 +105,7 @@ def _rows_by_end(served: Served, meter: Meter, first: int, ends: Sequence[int]) 
     rows: list[tuple[int, Row]] = [
         (end, {"total": total, "self": part})
         for end, total, part in zip(ends, totals, sunny, strict=True)
-        if total is not None
+        if total is not None and served.is_installed(meter, end)
     ]
     sent: dict[int, list[Row]] = defaultdict(list)
     for end, row in served.rows(meter, rows):
@@ -108,7 +114,10 @@ def _rows_by_end(served: Served, meter: Meter, first: int, ends: Sequence[int]) 
 
 
 def _readings_by_end(served: Served, meter: Meter, ends: Sequence[int]) -> dict[int, Reading | None]:
-    return {} if meter.is_rule_meter else dict(zip(ends, served.readings(meter, ends), strict=True))
+    if meter.is_rule_meter:
+        return {}
+    readings = zip(ends, served.readings(meter, ends), strict=True)
+    return {end: reading for end, reading in readings if served.is_installed(meter, end)}
 
 
 def _differing(one: Mapping[int, object], other: Mapping[int, object]) -> list[int]:

@@ -186,10 +186,13 @@ class World:
 
     def labels(self) -> list[Label]:
         """What each data fault changes, and where: first the meter itself, then those that suffer with it."""
+        circumstances = [fault for fault in self._faults if fault.kind in CIRCUMSTANCES]
         return [
             label
             for fault in self._faults
-            for label in labels_of(fault, self.site(fault.site_id), self._registers[fault.site_id], self.interval_ends)
+            for label in labels_of(
+                fault, self.site(fault.site_id), self._registers[fault.site_id], circumstances, self.interval_ends
+            )
         ]
 
     def interval_ends(self, site: Site, meter: Meter, first: int, last: int) -> list[int]:

@@ -60,7 +60,8 @@ EXPECTED: dict[str, frozenset[str]] = {
         "sentinel": "sentinel",
         "late_revision": "index_difference",
         "night_production": "night_production",
-        "wrong_unit": "wrong_unit index_difference",
+        # Both series are wrong alike; where it begins, the index jumps as if the meter had been replaced.
+        "wrong_unit": "wrong_unit index_difference replaced",
         "null_split": "without_split",
         "vacant": "",
         "appears": "starts_inside",
@@ -155,6 +156,11 @@ class Verdict:
     clean: int = 0
     clean_grades: Counter[str] = field(default_factory=Counter)
     false_alarms: list[tuple[MeterMonth, frozenset[str]]] = field(default_factory=list)
+    beside: int = 0
+    """Meters without a fault, in a month in which another meter of the site has one."""
+    beside_alarms: Counter[str] = field(default_factory=Counter)
+    absent_grades: Counter[str] = field(default_factory=Counter)
+    """Of rows for months in which the meter did not exist."""
     heat_at_rest: int = 0
     heat_at_rest_alarms: int = 0
 
@@ -192,15 +198,17 @@ def judge(
 ) -> Verdict:
     """Caught, missed and false alarms.
 
-    A fault is caught in any of the months it concerns; a meter and month that any label names is not clean. An empty
-    flat is caught if nothing is raised.
+    A fault is caught in any of the months it concerns. A meter's month is clean if no label names its site's month. An
+    empty flat is caught if nothing is raised. A month without a truth is one in which the meter did not exist.
     """
     verdict = Verdict({kind: KindResult(kind) for kind in KINDS})
     labelled: set[MeterMonth] = set()
+    touched: set[tuple[str, date]] = set()
     for label in labels:
         result = verdict.kinds[label.kind]
         months = [(label.site_id, label.meter_id, month) for month in label.months]
         labelled.update(months)
+        touched.update((label.site_id, month) for month in label.months if label.kind != "vacant")
         raised = frozenset().union(*(found.get(month, NOTHING).alarms for month in months))
         wrong = [
             f"{month:%Y-%m} of {meter}"
@@ -226,7 +234,14 @@ def judge(
                 result.siblings_missed.append(f"{label.meter_id} in {label.months[0]:%Y-%m}")
             result.siblings_wrongly_ready += bool(wrong)
     for key, here in found.items():
-        if key in labelled or key not in truth:
+        if key in labelled:
+            continue
+        if key not in truth:
+            verdict.absent_grades[here.grade] += 1
+            continue
+        if (key[0], key[2]) in touched:
+            verdict.beside += 1
+            verdict.beside_alarms.update(here.alarms)
             continue
         verdict.clean += 1
         verdict.clean_grades[here.grade] += 1
@@ -240,6 +255,7 @@ def judge(
 
 def as_markdown(verdict: Verdict, revised: KindResult, *, sites: int, months: int, command: str) -> str:
     """The table for the documentation."""
+    alarms = Counter(alarm for _, raised in verdict.false_alarms for alarm in raised)
     lines = [
         "# Faults in the data: caught, missed, false alarms",
         "",
@@ -275,12 +291,19 @@ def as_markdown(verdict: Verdict, revised: KindResult, *, sites: int, months: in
         + ", ".join(f"`{grade}` {count:,}" for grade, count in verdict.clean_grades.most_common())
         + ".",
         f"- False alarms: {len(verdict.false_alarms):,}, that is {verdict.false_alarms_per_thousand:.2f} per thousand "
-        f"(at most {FALSE_ALARMS_PER_THOUSAND:g}).",
+        f"(at most {FALSE_ALARMS_PER_THOUSAND:g})"
+        + "".join(f", `{alarm}` {count:,}" for alarm, count in alarms.most_common())
+        + ".",
+        f"- Other meters of a site in a month with a fault: {verdict.beside:,} meter-months, "
+        f"{verdict.beside_alarms.total():,} alarms"
+        + "".join(f", `{alarm}` {count:,}" for alarm, count in verdict.beside_alarms.most_common())
+        + ".",
+        f"- Rows for months in which the meter did not exist: {verdict.absent_grades.total():,}"
+        + "".join(f", `{grade}` {count:,}" for grade, count in verdict.absent_grades.most_common())
+        + ".",
         f"- Heat meters from June to August: {verdict.heat_at_rest:,} meter-months, "
         f"{verdict.heat_at_rest_alarms:,} alarms.",
     ]
-    alarms = Counter(alarm for _, raised in verdict.false_alarms for alarm in raised)
-    lines += [f"  - `{alarm}`: {count:,}" for alarm, count in alarms.most_common()]
     return "\n".join(lines) + "\n"
 
 
@@ -295,7 +318,9 @@ def months_until(last: date, count: int) -> list[date]:
     return months
 
 
-def faults_for(world: World, months: Sequence[date], repeats: int) -> list[DataFault]:
+def faults_for(
+    world: World, months: Sequence[date], repeats: int, kinds: Sequence[str] = tuple(KINDS)
+) -> list[DataFault]:
     """Every kind ``repeats`` times as far as there are meters for it, each on a meter of its own; the scarce first.
 
     As long as there are sites and months enough, no two share a site's month: whatever is raised there has one cause.
@@ -305,7 +330,7 @@ def faults_for(world: World, months: Sequence[date], repeats: int) -> list[DataF
     taken: set[str] = set()
     used: set[tuple[str, date]] = set()
     faults: list[DataFault] = []
-    for kind in sorted(KINDS, key=lambda kind: sum(KINDS[kind].fits(meter) for _, meter in meters)):
+    for kind in sorted(kinds, key=lambda kind: sum(KINDS[kind].fits(meter) for _, meter in meters)):
         for number in range(repeats):
             free = [
                 (site, meter)
@@ -397,12 +422,18 @@ class Pipeline:
         }
 
 
-def truths(world: World, months: Sequence[date]) -> dict[MeterMonth, Counted]:
-    """What every meter truly counted in every month."""
+def truths(world: World, months: Sequence[date], faults: Sequence[DataFault]) -> dict[MeterMonth, Counted]:
+    """What every meter truly counted in every month in which it existed."""
+    appears, vanishes = (
+        {fault.meter: fault.first_day for fault in faults if fault.kind == kind} for kind in ("appears", "vanishes")
+    )
     known: dict[MeterMonth, Counted] = {}
     for site in world.sites:
         for meter in site.meters:
+            since, until = appears.get(meter.id, date.min), vanishes.get(meter.id, date.max)
             for month in months:
+                if not (since < next_month(month) and month < until):
+                    continue
                 truth: MonthTruth = world.month_truth(site.site_id, meter.id, month)
                 known[site.site_id, meter.id, month] = Counted(truth.total, truth.solar, meter.resolution)
     return known
@@ -438,7 +469,7 @@ def fetch_year(pipeline: Pipeline, world: World, months: Sequence[date], vanishi
 
 
 def rehearse(
-    folder: Path, *, sites: int, meters: int, months: int, repeats: int, seed: int
+    folder: Path, *, sites: int, meters: int, months: int, repeats: int, seed: int, kinds: Sequence[str]
 ) -> tuple[Verdict, KindResult]:
     """The verdict over a faulty world, and that over its late revisions once they were fetched again."""
     asked = months_until(LAST_MONTH, months)
@@ -446,14 +477,14 @@ def rehearse(
     # Sites come into being up to eight weeks after their world.
     options = {"seed": seed, "sites": sites, "meters": meters, "created": asked[0] - timedelta(days=62)}
     plain = World(**options, clock=lambda: clock[0])
-    faults = faults_for(plain, asked, repeats)
+    faults = faults_for(plain, asked, repeats, kinds)
     world = World(**options, clock=lambda: clock[0], data_faults=faults, cached_site_days=sites * (months + 3) * 31)
     with SimulatorServer(world, requests_per_second=None, clock=lambda: datetime.now(UTC)) as server:
         pipeline = Pipeline(server, folder, clock)
         fetch_year(pipeline, world, asked, [fault for fault in faults if fault.kind == "vanishes"])
         pipeline.refresh()
         clock[0] = FETCHED_AT + timedelta(hours=1)
-        labels, truth = world.labels(), truths(world, asked)
+        labels, truth = world.labels(), truths(world, asked, faults)
         verdict = judge(labels, pipeline.found(), truth, resting_heat(world, asked))
         late = [fault for fault in faults if fault.kind == "late_revision"]
         for fault in late:
@@ -492,6 +523,7 @@ def main() -> int:
     parser.add_argument("--months", type=int, default=12)
     parser.add_argument("--repeats", type=int, default=2, help="faults of each kind")
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--kinds", default=",".join(KINDS), help="with commas; default: all")
     parser.add_argument("--output", type=Path, help="default: stdout")
     options = parser.parse_args()
     # What is odd in answers was put there.
@@ -505,6 +537,7 @@ def main() -> int:
             months=options.months,
             repeats=options.repeats,
             seed=options.seed,
+            kinds=options.kinds.split(","),
         )
     table = as_markdown(
         verdict, revised, sites=options.sites, months=options.months, command="make rehearse-data-faults"

@@ -79,6 +79,21 @@ def test_what_is_raised_on_a_clean_month_is_a_false_alarm():
     assert not verdict.is_good
 
 
+def test_what_is_raised_beside_a_fault_or_before_a_meter_exists_is_told_apart():
+    verdict = judge(
+        [label("conflict", "a")],
+        {
+            ("s", "x", JUNE): found(*READY, "equal_autonomy"),
+            ("s", "x", JULY): found(*READY),
+            ("s", "y", JULY): found(*BLOCKED, "no_data"),
+        },
+        counted("a", "x"),
+    )
+    assert (verdict.clean, verdict.false_alarms) == (1, [])
+    assert (verdict.beside, verdict.beside_alarms) == (1, {"equal_autonomy": 1})
+    assert verdict.absent_grades == {"blocked": 1}
+
+
 def test_an_alarm_on_an_empty_flat_is_a_miss():
     for alarms, caught in (((), 1), (("zero_run",), 0)):
         verdict = judge([label("vacant", "a")], {("s", "a", JUNE): found(*READY, *alarms)}, counted("a"))

@@ -193,6 +193,13 @@ def test_a_reading_between_two_months_concerns_both():
     assert world_of(stuck, created=date(2026, 5, 10)).labels()[0].months == (date(2026, 6, 1),)
 
 
+def test_a_meter_that_is_gone_does_not_suffer():
+    faults = [DataFault("vanishes", 0, 9, date(2026, 6, 3)), DataFault("missing_sibling", 0, FLAT, date(2026, 6, 5))]
+    world = world_of(*faults, created=date(2026, 5, 10))
+    suffering = {label.meter_id for label in world.labels() if label.kind == "missing_sibling"}
+    assert suffering == {world.sites[0].meters[at].id for at in (FLAT, RULE, CHARGE_POINT, COMMON)}
+
+
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in CIRCUMSTANCES])
 def test_the_truth_stays_the_truth(kind):
     day = date(2026, 6, 10)

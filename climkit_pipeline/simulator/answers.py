@@ -164,7 +164,9 @@ class Answers:
         }
 
     def meter_info(self, site_id: str) -> list[Row]:
-        """All meters of a site."""
+        """All meters of a site that are installed now."""
+        site = self._site(site_id)
+        served, running = self._world.served(site_id), self._world.last_quarter() + 1
         return [
             {
                 "id": meter.id,
@@ -174,8 +176,8 @@ class Answers:
                 "prim_ad": meter.prim_ad,
                 "is_rule_meter": meter.is_rule_meter,
             }
-            for meter in self._site(site_id).meters
-            if self._world.served(site_id).is_installed(meter, self._world.last_quarter() + 1)
+            for meter in site.meters
+            if served.is_installed(meter, running)
         ]
 
     def sensors_list(self, site_id: str) -> list[Row]:

@@ -518,7 +518,7 @@ def judge_revised(
 def main() -> int:
     """Run it, write the table, and say what is wrong; 0 if nothing is."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sites", type=int, default=7)
+    parser.add_argument("--sites", type=int, default=10, help="enough for a thousand clean meter-months")
     parser.add_argument("--meters", type=int, default=15)
     parser.add_argument("--months", type=int, default=12)
     parser.add_argument("--repeats", type=int, default=2, help="faults of each kind")

@@ -8,7 +8,7 @@ SYSTEM := $(VENV)/.system
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .DEFAULT_GOAL := install
-.PHONY: install demo dev test system-packages test-system lint format check-definitions clean
+.PHONY: install demo dev test system-packages test-system rehearse-data-faults lint format check-definitions clean
 
 install: $(INSTALLED) ## the environment in .venv, from pinned versions
 
@@ -42,6 +42,9 @@ $(SYSTEM): $(INSTALLED) requirements-system.txt
 
 test-system: $(SYSTEM) ## the tests that need a browser, after system-packages
 	$(BIN)/python -m pytest tests/system
+
+rehearse-data-faults: $(INSTALLED) ## a simulated year with every fault in the data: docs/data_faults.md
+	$(BIN)/python tests/rehearsals/data_fault_table.py --output docs/data_faults.md
 
 lint: $(INSTALLED) ## style and types
 	$(BIN)/ruff check .

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import fields
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -20,7 +23,7 @@ from climkit_pipeline.domain.periods import month_start, next_month
 from climkit_pipeline.errors import ConfigurationError
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.settings import Settings, load_settings
-from climkit_pipeline.simulator import FaultPlan, SimulatorServer, World
+from climkit_pipeline.simulator import FaultPlan, Label, SimulatorServer, World, parse_data_faults
 from climkit_pipeline.warehouse import queries
 from climkit_pipeline.warehouse.dbt_project import PROJECT_DIR
 
@@ -100,7 +103,15 @@ def print_billing(warehouse: Path, month: date, *, is_partial: bool) -> None:
 
 
 def run_simulator(
-    port: int, *, requests_per_second: float, seed: int, sites: int, meters: int, faults: str | None
+    port: int,
+    *,
+    requests_per_second: float,
+    seed: int,
+    sites: int,
+    meters: int,
+    faults: str | None = None,
+    data_faults: str | None = None,
+    labels_file: Path | None = None,
 ) -> None:
     """Serve the simulated API until interrupted."""
     try:
@@ -108,6 +119,14 @@ def run_simulator(
     except ValueError as error:
         raise ConfigurationError(f"--faults: {error}") from error
     world = World(seed=seed, sites=sites, meters=meters)
+    if data_faults:
+        last_full_month = month_start(month_start(world.now().date()) - timedelta(days=1))
+        try:
+            wanted = parse_data_faults(data_faults, world.sites, seed=seed, month=last_full_month)
+            world = World(seed=seed, sites=sites, meters=meters, data_faults=wanted)
+        except ValueError as error:
+            raise ConfigurationError(f"--data-faults: {error}") from error
+    _tell_labels(world.labels(), labels_file)
     try:
         server = SimulatorServer(world, port=port, requests_per_second=requests_per_second, faults=plan)
     except OSError as error:
@@ -131,6 +150,27 @@ def _announce(server: SimulatorServer, seed: int, sites: int, meters: int, reque
         "Ctrl-C stops it."
     )
     sys.stdout.flush()
+
+
+def _tell_labels(labels: Sequence[Label], labels_file: Path | None) -> None:
+    """One line per data fault on stderr; with those of the meters that suffer with it, in the file."""
+    for label in labels:
+        if label.is_cause:
+            click.echo(
+                f"{label.kind} on meter {label.meter_id} of site {label.site_id}, "
+                f"{label.first_utc:%Y-%m-%d %H:%M} to {label.last_utc:%Y-%m-%d %H:%M} UTC: "
+                f"{label.intervals} intervals, {label.readings} readings",
+                err=True,
+            )
+    if labels_file is None:
+        return
+    try:
+        with labels_file.open("w", newline="", encoding="utf-8") as file:
+            table = csv.DictWriter(file, [field.name for field in fields(Label)])
+            table.writeheader()
+            table.writerows(label.as_row() for label in labels)
+    except OSError as error:
+        raise ConfigurationError(f"--labels: {labels_file} cannot be written: {error.strerror}") from error
 
 
 def run_dev(port: int, simulator_port: int) -> int:

@@ -87,12 +87,48 @@ def demo(*, days: int | None, data_dir: Path | None) -> int:
 @click.option("--seed", type=int, default=7, show_default=True, help="Which simulated world.")
 @click.option("--sites", type=click.IntRange(0, 1000), default=2, show_default=True)
 @click.option("--meters", type=click.IntRange(1, 1000), default=15, show_default=True, help="Per site.")
-@click.option("--faults", help="Faults on purpose, e.g. 'http_500=0.02,truncated=0.01,seed=3'.")
-def simulate(*, port: int, requests_per_second: float, seed: int, sites: int, meters: int, faults: str | None) -> None:
-    """Serve the simulated API until interrupted."""
+@click.option("--faults", help="Faults of the transport, e.g. 'http_500=0.02,truncated=0.01,seed=3'.")
+@click.option("--data-faults", help="Faults of the data, e.g. 'gap,stuck@0/7/2026-03'; see below.")
+@click.option(
+    "--labels",
+    "labels_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write what each data fault changes to this CSV file, too.",
+)
+def simulate(
+    *,
+    port: int,
+    requests_per_second: float,
+    seed: int,
+    sites: int,
+    meters: int,
+    faults: str | None,
+    data_faults: str | None,
+    labels_file: Path | None,
+) -> None:
+    r"""Serve the simulated API until interrupted.
+
+    --data-faults takes a list with commas. KIND alone: on a meter of the seed's choice, in the last full month.
+    KIND@SITE/METER/MONTH (YYYY-MM): on days of the seed's choice in that month. KIND@SITE/METER/DAY or DAY..DAY
+    (YYYY-MM-DD): exactly then. Sites and meters are positions from 0, or ids. What each changes goes to stderr.
+
+    \b
+    Kinds: gap outage missing_sibling no_data duplicate conflict replaced_down replaced_up swapped
+    rollover stuck offline spike sentinel late_revision night_production wrong_unit null_split
+    Circumstances, which are no faults: vacant appears vanishes
+    """
     from climkit_pipeline.cli.demo import run_simulator
 
-    run_simulator(port, requests_per_second=requests_per_second, seed=seed, sites=sites, meters=meters, faults=faults)
+    run_simulator(
+        port,
+        requests_per_second=requests_per_second,
+        seed=seed,
+        sites=sites,
+        meters=meters,
+        faults=faults,
+        data_faults=data_faults,
+        labels_file=labels_file,
+    )
 
 
 @main.command()

@@ -32,13 +32,13 @@ from climkit_pipeline.simulator.profiles import (
     instant,
     quarter_of,
 )
-from climkit_pipeline.simulator.registers import MICRO_PER_UNIT, feed_in, solar, steps
+from climkit_pipeline.simulator.registers import MICRO_PER_UNIT, feed_in, solar
+from climkit_pipeline.simulator.served import Row, Served, Value, total_of
 from climkit_pipeline.simulator.sites import Meter, Site
 from climkit_pipeline.simulator.world import World
 
 WindowBounds = Literal["(]", "[)", "[]"]
 ListingForm = Literal["objects", "oid", "strings"]
-Row = dict[str, object]
 
 WINDOW_BOUNDS: tuple[WindowBounds, ...] = ("(]", "[)", "[]")
 FREQUENCIES = ("15T", "H", "D", "M", "Y")
@@ -164,7 +164,9 @@ class Answers:
         }
 
     def meter_info(self, site_id: str) -> list[Row]:
-        """All meters of a site."""
+        """All meters of a site that are installed now."""
+        site = self._site(site_id)
+        served, running = self._world.served(site_id), self._world.last_quarter() + 1
         return [
             {
                 "id": meter.id,
@@ -174,7 +176,8 @@ class Answers:
                 "prim_ad": meter.prim_ad,
                 "is_rule_meter": meter.is_rule_meter,
             }
-            for meter in self._site(site_id).meters
+            for meter in site.meters
+            if served.is_installed(meter, running)
         ]
 
     def sensors_list(self, site_id: str) -> list[Row]:
@@ -201,25 +204,32 @@ class Answers:
         if not any(meter.type == meter_type for meter in site.meters):
             return []
         starts, ends, stamps = self._periods(site, window, coarse=meter_type not in SPLIT_TYPES)
-        columns: dict[str, list[int]] = {
-            "conso_total": self._sum(site, [meter.id for meter in consumers], starts, ends)
-        }
+        served = self._world.served(site_id)
+        consumed = _sum_of(served, [meter.id for meter in consumers], starts, ends)
+        columns = {"conso_total": consumed}
         if meter_type == ELECTRICITY:
-            columns.update(self._exchange(site, columns["conso_total"], starts, ends))
+            columns.update(_exchange(served, site, consumed, starts, ends))
         elif meter_type == CHARGE_POINT:
-            columns["self"] = self._sum(site, [solar(meter.id) for meter in consumers], starts, ends)
-            columns["from_ext"] = _minus(columns["conso_total"], columns["self"])
+            columns["self"] = _sum_of(served, [solar(meter.id) for meter in consumers], starts, ends)
+            columns["from_ext"] = _minus(consumed, columns["self"])
         if self._wide_columns:
             for meter in consumers:
-                for name, values in self._meter_columns(site, meter, starts, ends).items():
+                for name, values in _meter_columns(served, meter, starts, ends).items():
                     columns[f"{name}_{meter.id}"] = values
-        return _rows(columns, stamps)
+        return [row for row in _rows(columns, stamps) if any(row[name] is not None for name in columns)]
 
     def meter_data(self, site_id: str, meter_id: str, window: Window) -> list[Row]:
         """The validated series of a meter: ``self`` and ``ext`` only where energy is split."""
         site, meter = self._meter(site_id, meter_id)
         starts, ends, stamps = self._periods(site, window, coarse=meter.type not in SPLIT_TYPES)
-        return _rows(self._meter_columns(site, meter, starts, ends), stamps)
+        served = self._world.served(site_id)
+        rows = _rows(_meter_columns(served, meter, starts, ends), stamps)
+        there = [
+            (end, row)
+            for end, row in zip(ends, rows, strict=True)
+            if row["total"] is not None and served.is_installed(meter, end)
+        ]
+        return [row for _, row in (served.rows(meter, there) if window.frequency == "15T" else there)]
 
     def meter_data_raw(self, site_id: str, meter_id: str, window: Window) -> list[Row]:
         """The indices of a physical meter, at the end of each of its periods."""
@@ -228,11 +238,12 @@ class Answers:
             raise BadRequestError("raw data exist for physical meters only")
         quarterly = Window(window.t_s, window.t_e)
         _, ends, stamps = self._periods(site, quarterly, coarse=meter.type not in SPLIT_TYPES)
-        columns = {
-            name: self._values(site, column, ends) if column else [0] * len(ends)
-            for name, column in self._world.index_columns(site, meter).items()
-        }
-        return _rows(columns, stamps)
+        served = self._world.served(site_id)
+        return [
+            {name: index / MICRO_PER_UNIT for name, index in reading.items()} | {"timestamp": stamp}
+            for end, stamp, reading in zip(ends, stamps, served.readings(meter, ends), strict=True)
+            if reading is not None and served.is_installed(meter, end)
+        ]
 
     def sensor_data(self, site_id: str, sensor_id: str, window: Window) -> list[Row]:
         """The readings of a sensor, at epoch seconds; without a period only the last one."""
@@ -286,22 +297,11 @@ class Answers:
             if step == 1:
                 ends = list(range(first, last + 1))
                 return list(range(first - 1, last)), ends, [stamp(site.zone, end) for end in ends]
-            bounds = self._coarse_bounds(site, step, first, last)
+            bounds = self._world.coarse_bounds(site, first, last)
             inside = [(start, end) for start, end in pairwise(bounds) if first <= end <= last]
             return [start for start, _ in inside], [end for _, end in inside], [stamp(site.zone, e) for _, e in inside]
         frequency = "D" if window.frequency == "H" and step > 4 else window.frequency
         return self._local_periods(site, window, frequency)
-
-    def _coarse_bounds(self, site: Site, step: int, first: int, last: int) -> list[int]:
-        created = self._world.first_quarter(site.site_id)
-        if step == 4:
-            return list(range(created + (first - created) // 4 * 4 - 4, last + 1, 4))
-        day = instant(max(created, first - 2 * QUARTERS_PER_DAY)).astimezone(site.zone).date()
-        bounds = []
-        while (bound := quarter_of(local_midnight_utc(day, site.zone))) <= last:
-            bounds.append(bound)
-            day += timedelta(days=1)
-        return bounds
 
     def _local_periods(self, site: Site, window: Window, frequency: str) -> tuple[list[int], list[int], list[str]]:
         t_s, t_e = self._instants(window)
@@ -318,44 +318,30 @@ class Answers:
             start = upcoming
         return starts, ends, stamps
 
-    def _values(self, site: Site, column: str, quarters: Sequence[int]) -> list[int]:
-        """What a column stood at, at each of ``quarters``, which ascend."""
-        registers = self._world.registers(site.site_id)
-        if quarters and quarters[-1] - quarters[0] == len(quarters) - 1:
-            return registers.between(column, quarters[0], quarters[-1])
-        return [registers.at(column, quarter) for quarter in quarters]
 
-    def _advances(self, site: Site, column: str, starts: Sequence[int], ends: Sequence[int]) -> list[int]:
-        """What a column advanced by in each period."""
-        if starts and ends[-1] - starts[0] == len(starts):
-            return steps(self._values(site, column, [starts[0], *ends]))
-        return _minus(self._values(site, column, ends), self._values(site, column, starts))
+def _sum_of(served: Served, columns: Sequence[str], starts: Sequence[int], ends: Sequence[int]) -> list[Value]:
+    parts = [served.advances(column, starts, ends) for column in columns]
+    return [total_of(values) for values in zip([0] * len(starts), *parts, strict=True)]
 
-    def _sum(self, site: Site, columns: Sequence[str], starts: Sequence[int], ends: Sequence[int]) -> list[int]:
-        parts = [self._advances(site, column, starts, ends) for column in columns]
-        return [sum(values) for values in zip([0] * len(starts), *parts, strict=True)]
 
-    def _exchange(
-        self, site: Site, consumed: list[int], starts: Sequence[int], ends: Sequence[int]
-    ) -> dict[str, list[int]]:
-        grid = site.grid_meter
-        if grid is None:
-            taken, given = consumed, [0] * len(consumed)
-        else:
-            taken = self._advances(site, grid.id, starts, ends)
-            given = self._advances(site, feed_in(grid.id), starts, ends)
-        own = _minus(consumed, taken)
-        produced = [kept + fed for kept, fed in zip(own, given, strict=True)]
-        return {"prod_total": produced, "from_ext": taken, "self": own, "to_ext": given}
+def _exchange(
+    served: Served, site: Site, consumed: list[Value], starts: Sequence[int], ends: Sequence[int]
+) -> dict[str, list[Value]]:
+    grid = site.grid_meter
+    taken, given = consumed, [0 if value is not None else None for value in consumed]
+    if grid is not None:
+        taken, given = served.advances(grid.id, starts, ends), served.advances(feed_in(grid.id), starts, ends)
+    own = _minus(consumed, taken)
+    produced = [total_of(parts) for parts in zip(own, given, strict=True)]
+    return {"prod_total": produced, "from_ext": taken, "self": own, "to_ext": given}
 
-    def _meter_columns(
-        self, site: Site, meter: Meter, starts: Sequence[int], ends: Sequence[int]
-    ) -> dict[str, list[int]]:
-        total = self._advances(site, meter.id, starts, ends)
-        if not meter.has_split:
-            return {"total": total}
-        sunny = self._advances(site, solar(meter.id), starts, ends)
-        return {"total": total, "self": sunny, "ext": _minus(total, sunny)}
+
+def _meter_columns(served: Served, meter: Meter, starts: Sequence[int], ends: Sequence[int]) -> dict[str, list[Value]]:
+    total = served.advances(meter.id, starts, ends)
+    if not meter.has_split:
+        return {"total": total}
+    sunny = served.advances(solar(meter.id), starts, ends)
+    return {"total": total, "self": sunny, "ext": _minus(total, sunny)}
 
 
 def _quarter_not_before(moment: datetime) -> int:
@@ -363,14 +349,17 @@ def _quarter_not_before(moment: datetime) -> int:
     return whole if instant(whole) == moment else whole + 1
 
 
-def _minus(left: list[int], right: list[int]) -> list[int]:
-    return [minuend - subtrahend for minuend, subtrahend in zip(left, right, strict=True)]
+def _minus(left: list[Value], right: list[Value]) -> list[Value]:
+    return [
+        None if minuend is None or subtrahend is None else minuend - subtrahend
+        for minuend, subtrahend in zip(left, right, strict=True)
+    ]
 
 
-def _rows(columns: dict[str, list[int]], stamps: Sequence[str]) -> list[Row]:
+def _rows(columns: dict[str, list[Value]], stamps: Sequence[str]) -> list[Row]:
     """Rows of floats: the division by 10^6 rounds to the nearest double, which JSON writes with 6 decimals at most."""
     names = (*columns, "timestamp")
-    floats = [[value / MICRO_PER_UNIT for value in values] for values in columns.values()]
+    floats = [[None if value is None else value / MICRO_PER_UNIT for value in values] for values in columns.values()]
     return [dict(zip(names, row, strict=True)) for row in zip(*floats, stamps, strict=True)]
 
 

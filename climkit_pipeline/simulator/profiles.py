@@ -10,7 +10,7 @@ habits follow the local clock, so a day comes with the local quarter-hour of eac
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -303,6 +303,22 @@ class Measured:
         if min(energies) < 0:
             raise ValueError("a load curve may not be negative: a register never runs backwards")
         return energies
+
+
+class Interrupted:
+    """A load that is nothing during some spans, given as quarter-hours since 1970: (first, last], by their ends."""
+
+    def __init__(self, load: Load, spans: Sequence[tuple[int, int]]) -> None:
+        self._load = load
+        self._spans = spans
+
+    def quarters(self, day: Day) -> list[int]:
+        """The load's 96 quantities, or 0 where it is interrupted."""
+        first_end = day.number * QUARTERS_PER_DAY + 1
+        return [
+            0 if any(first < end <= last for first, last in self._spans) else energy
+            for end, energy in enumerate(self._load.quarters(day), start=first_end)
+        ]
 
 
 def instant(quarter: int) -> datetime:

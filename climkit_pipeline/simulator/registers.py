@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from datetime import date
 from itertools import accumulate, pairwise
 
+from climkit_pipeline.domain.meters import INTRODUCTION, PRODUCTION, SPLIT_TYPES, THERMAL_TYPES
 from climkit_pipeline.domain.periods import local_midnight_utc
 from climkit_pipeline.simulator.profiles import QUARTERS_PER_DAY, Load, Weather, quarter_of
 from climkit_pipeline.simulator.sites import Meter, Site
@@ -35,6 +36,23 @@ def feed_in(meter_id: str) -> str:
 def solar(meter_id: str) -> str:
     """The column of a consumer's solar part, which may step back a little where indices are coarse."""
     return f"{meter_id}/solar"
+
+
+def index_columns(meter: Meter) -> dict[str, str | None]:
+    """The names of a physical meter's registers in raw data, with their columns; None is a register at zero.
+
+    A production meter counts what it produces in ``en_ex``, as seen from the plant, and nothing in ``en_im``. The
+    grid meter counts withdrawal in ``en_im`` and feed-in in ``en_ex``. Other meters export nothing.
+    """
+    if meter.is_rule_meter:
+        raise ValueError(f"{meter.name} has no register of its own")
+    if meter.mode == PRODUCTION:
+        return {"en_im": None, "en_ex": meter.id}
+    if meter.mode == INTRODUCTION:
+        return {"en_im": meter.id, "en_ex": feed_in(meter.id)}
+    if meter.type in SPLIT_TYPES:
+        return {"en_im": meter.id, "en_ex": None}
+    return {"heat_energy_kwh" if meter.type in THERMAL_TYPES else "vol_m3": meter.id}
 
 
 def micro(meter: Meter) -> int:

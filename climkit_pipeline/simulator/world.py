@@ -11,28 +11,33 @@ from the whole house (the grid meter, and with it the split into solar and grid)
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from climkit_pipeline.domain.meters import INTRODUCTION, PRODUCTION, SPLIT_TYPES, THERMAL_TYPES, unit_of
-from climkit_pipeline.domain.periods import month_start, next_month
+from climkit_pipeline.domain.meters import INTRODUCTION, SPLIT_TYPES, unit_of
+from climkit_pipeline.domain.periods import local_midnight_utc, month_start, next_month
+from climkit_pipeline.simulator.data_faults import CIRCUMSTANCES, DataFault, place
+from climkit_pipeline.simulator.labels import Label, labels_of
 from climkit_pipeline.simulator.profiles import (
     QUARTERS_PER_DAY,
     ChargePoint,
     CommonArea,
     Flat,
     Heating,
+    Interrupted,
     Load,
     Measured,
     Photovoltaics,
     Water,
     Weather,
+    instant,
     quarter_of,
     sensor_values,
 )
-from climkit_pipeline.simulator.registers import Registers, feed_in, quarter_of_local_midnight, steps
+from climkit_pipeline.simulator.registers import Registers, feed_in, index_columns, quarter_of_local_midnight, steps
+from climkit_pipeline.simulator.served import Served
 from climkit_pipeline.simulator.sites import Meter, Sensor, Site, build_site
 
 __all__ = ["LoadCurve", "Meter", "MonthTruth", "Sensor", "Site", "SiteTruth", "World"]
@@ -113,8 +118,9 @@ class World:
     ``clock`` says what time it is (aware, UTC): nothing later is served or counted. Sites come into being in the
     weeks after ``created``. ``step_minutes`` is the step of heat and water series: 15, 60 or 1440. ``load_curves``
     replaces the simulated load of meters, named by (site position or id, meter position or id); the grid meter and
-    rule meters follow from the others and take none. ``cached_site_days`` bounds what is kept in memory, about 20 kB
-    each: two sites over two years need no day computed twice.
+    rule meters follow from the others and take none. ``data_faults`` are laid over what is served; ``labels`` tells
+    what they change. ``cached_site_days`` bounds what is kept in memory, about 20 kB each: two sites over two years
+    need no day computed twice.
     """
 
     def __init__(
@@ -128,6 +134,7 @@ class World:
         step_minutes: int = 15,
         cached_site_days: int = 2000,
         load_curves: Mapping[tuple[int | str, int | str], Curve | LoadCurve] | None = None,
+        data_faults: Sequence[DataFault] = (),
     ) -> None:
         if sites < 0 or meters < 0:
             raise ValueError("a world has no negative number of sites or meters")
@@ -144,10 +151,15 @@ class World:
         self.sites: list[Site] = [_with_resolutions(site, curves) for site in plain]
         self._by_id = {site.site_id: site for site in self.sites}
         self._weather = {site.site_id: _weather(seed, site) for site in self.sites}
+        self._faults = [place(fault, self.sites, self.interval_ends) for fault in data_faults]
         self._registers = {
             site.site_id: Registers(
                 site,
-                {meter.id: _load(site, meter, curves) for meter in site.meters if _has_own_load(meter)},
+                {
+                    meter.id: self._at_times(_load(site, meter, curves), meter)
+                    for meter in site.meters
+                    if _has_own_load(meter)
+                },
                 self._weather[site.site_id],
                 keep_days=max(1, cached_site_days // sites),
             )
@@ -165,6 +177,42 @@ class World:
     def registers(self, site_id: str) -> Registers:
         """What the meters of a site have counted, whatever the time is."""
         return self._registers[site_id]
+
+    def served(self, site_id: str) -> Served:
+        """What the platform knows of a site now: what was counted, with the faults of the data laid over it."""
+        now = self.now()
+        faults = [fault for fault in self._faults if fault.site_id == site_id and fault.is_there(now)]
+        return Served(self.site(site_id), self._registers[site_id], faults)
+
+    def labels(self) -> list[Label]:
+        """What each data fault changes, and where: first the meter itself, then those that suffer with it."""
+        circumstances = [fault for fault in self._faults if fault.kind in CIRCUMSTANCES]
+        return [
+            label
+            for fault in self._faults
+            for label in labels_of(
+                fault, self.site(fault.site_id), self._registers[fault.site_id], circumstances, self.interval_ends
+            )
+        ]
+
+    def interval_ends(self, site: Site, meter: Meter, first: int, last: int) -> list[int]:
+        """The ends of a meter's intervals that lie in ``first + 1`` to ``last``, whatever the time is."""
+        if meter.type in SPLIT_TYPES or self.step_minutes == 15:
+            return list(range(first + 1, last + 1))
+        return [end for end in self.coarse_bounds(site, first, last) if end > first]
+
+    def coarse_bounds(self, site: Site, first: int, last: int) -> list[int]:
+        """Bounds of heat and water intervals up to ``last``, beginning with one before ``first``."""
+        created = quarter_of_local_midnight(site.created, site)
+        step = self.step_minutes // 15
+        if step == 4:
+            return list(range(created + (first - created) // 4 * 4 - 4, last + 1, 4))
+        day = instant(max(created, first - 2 * QUARTERS_PER_DAY)).astimezone(site.zone).date()
+        bounds = []
+        while (bound := quarter_of(local_midnight_utc(day, site.zone))) <= last:
+            bounds.append(bound)
+            day += timedelta(days=1)
+        return bounds
 
     def first_quarter(self, site_id: str) -> int:
         """The quarter-hour (since 1970-01-01 UTC) with which the site begins."""
@@ -185,22 +233,6 @@ class World:
             readings.extend((start + at, value) for at, value in enumerate(values) if first <= start + at <= last)
         return readings
 
-    def index_columns(self, site: Site, meter: Meter) -> dict[str, str | None]:
-        """The names of a physical meter's registers in raw data, with their columns; None is a register at zero.
-
-        A production meter counts what it produces in ``en_ex``, as seen from the plant, and nothing in ``en_im``. The
-        grid meter counts withdrawal in ``en_im`` and feed-in in ``en_ex``. Other meters export nothing.
-        """
-        if meter.is_rule_meter or meter not in site.meters:
-            raise ValueError(f"{meter.name} has no register of its own")
-        if meter.mode == PRODUCTION:
-            return {"en_im": None, "en_ex": meter.id}
-        if meter.mode == INTRODUCTION:
-            return {"en_im": meter.id, "en_ex": feed_in(meter.id)}
-        if meter.type in SPLIT_TYPES:
-            return {"en_im": meter.id, "en_ex": None}
-        return {"heat_energy_kwh" if meter.type in THERMAL_TYPES else "vol_m3": meter.id}
-
     def month_truth(self, site_id: str, meter_id: str, month: date) -> MonthTruth:
         """What a meter truly counted in the site's local month that holds the day ``month``."""
         return self.truth_between(site_id, meter_id, month_start(month), next_month(month) - timedelta(days=1))
@@ -220,7 +252,7 @@ class World:
         sunny = sum(split[part.id] for part in counted) if meter.has_split else 0
         index_start = index_end = None
         if not meter.is_rule_meter:
-            columns = self.index_columns(site, meter)
+            columns = index_columns(meter)
             index_start = {name: self._index(site_id, column, first) for name, column in columns.items()}
             index_end = {name: self._index(site_id, column, last) for name, column in columns.items()}
         return MonthTruth(
@@ -259,6 +291,11 @@ class World:
                 sum(self._advance(site_id, meter.id, first, last) for meter in site.production_meters)
             ),
         )
+
+    def _at_times(self, load: Load, meter: Meter) -> Load:
+        """The load with nothing while its meter is not there, or nobody lives behind it."""
+        spans = [(f.first, f.last) for f in self._faults if f.meter.id == meter.id and f.kind in CIRCUMSTANCES]
+        return Interrupted(load, spans) if spans else load
 
     def _bounds(self, site: Site, first_day: date, last_day: date) -> tuple[int, int, int]:
         if last_day < first_day:

@@ -1,0 +1,70 @@
+"""``climkit simulate`` with faults in the data: what it says on the way, and what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+from climkit_pipeline.cli.main import simulate
+from climkit_pipeline.simulator import World, parse_data_faults
+from climkit_pipeline.simulator.data_faults import CIRCUMSTANCES, KINDS
+
+COMMAND = [str(Path(sys.executable).with_name("climkit")), "simulate", "--port", "0"]
+FAULTS = "gap@0/0/2026-03-02..2026-03-03,missing_sibling@1/8/2026-03-05,vacant@0/9/2026-03"
+
+
+def test_the_command_says_where_it_put_which_fault(tmp_path: Path) -> None:
+    labels_file = tmp_path / "labels.csv"
+    with subprocess.Popen(
+        [*COMMAND, "--data-faults", FAULTS, "--labels", str(labels_file)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=dict(os.environ),
+    ) as process:  # fmt: skip
+        for line in process.stdout or ():
+            if line.startswith("Ctrl-C"):
+                break
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    plain = World(seed=7)
+    faults = parse_data_faults(FAULTS, plain.sites, seed=7, month=date(2026, 1, 1))
+    labels = World(seed=7, data_faults=faults).labels()
+    told = err.splitlines()
+    causes = [label for label in labels if label.is_cause]
+    assert len(told) == len(causes) == 3
+    for line, label in zip(told, causes, strict=True):
+        assert line.startswith(f"{label.kind} on meter {label.meter_id} of site {label.site_id}, ")
+        assert line.endswith(f": {label.intervals} intervals, {label.readings} readings")
+    with labels_file.open(newline="", encoding="utf-8") as file:
+        written = list(csv.DictReader(file))
+    assert [(row["kind"], row["meter_id"], int(row["intervals"])) for row in written] == [
+        (label.kind, label.meter_id, label.intervals) for label in labels
+    ]
+    assert (written[0]["months"], written[0]["first_utc"]) == ("2026-03", "2026-03-01T23:00:00+00:00")
+    assert len(written) > len(causes)
+
+
+def test_a_fault_that_cannot_be_is_refused_before_anything_is_served(tmp_path: Path) -> None:
+    for option, value, complaint in (
+        ("--data-faults", "night_production@0/0/2026-03", "--data-faults: night_production makes no sense for Flat"),
+        ("--labels", str(tmp_path / "no" / "labels.csv"), "--labels: "),
+    ):
+        done = subprocess.run(
+            [*COMMAND, option, value], capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path
+        )
+        assert (done.returncode, done.stdout) == (2, ""), json.dumps([done.stdout, done.stderr])
+        assert complaint in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_the_help_names_every_kind() -> None:
+    """The list stands in the help as text: a kind added later would be a secret."""
+    _, _, kinds = (simulate.help or "").partition("Kinds:")
+    faults, _, circumstances = kinds.partition("Circumstances, which are no faults:")
+    assert faults.split() == [kind for kind in KINDS if kind not in CIRCUMSTANCES]
+    assert circumstances.split() == [kind for kind in KINDS if kind in CIRCUMSTANCES]

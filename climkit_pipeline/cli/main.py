@@ -108,12 +108,19 @@ def simulate(
 ) -> None:
     r"""Serve the simulated API until interrupted.
 
+    --faults takes kinds with their probabilities, and a seed; the same ones draw the same faults again.
+
+    \b
+    A client gets over: http_408 http_500 http_503 rate_429 truncated broken_off html reset slow short expired
+    It must not repeat: http_400 http_403 http_404 http_413 http_422 redirect oversize
+    It must notice: empty duplicate conflict off_grid outside not_a_number
+
     --data-faults takes a list with commas. KIND alone: on a meter of the seed's choice, in the last full month.
     KIND@SITE/METER/MONTH (YYYY-MM): on days of the seed's choice in that month. KIND@SITE/METER/DAY or DAY..DAY
     (YYYY-MM-DD): exactly then. Sites and meters are positions from 0, or ids. What each changes goes to stderr.
 
     \b
-    Kinds: gap outage missing_sibling no_data duplicate conflict replaced_down replaced_up swapped
+    Kinds of data faults: gap outage missing_sibling no_data duplicate conflict replaced_down replaced_up swapped
     rollover stuck offline spike sentinel late_revision night_production wrong_unit null_split
     Circumstances, which are no faults: vacant appears vanishes
     """

@@ -400,10 +400,8 @@ class Fetcher:
 
 
 def _span(parsed: ParsedAnswer, asked: Period) -> timedelta | None:
-    """How far an answer of intervals reaches from the start of what was asked."""
-    if "interval_end_utc" not in parsed.rows.columns:
-        return None
-    last = parsed.rows["interval_end_utc"].max()
+    """How far an answer reaches from the start of what was asked."""
+    last = parsed.rows["interval_end_utc" if "interval_end_utc" in parsed.rows.columns else "read_at_utc"].max()
     return last - asked.start_utc if isinstance(last, datetime) else None
 
 

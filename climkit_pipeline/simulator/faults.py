@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
 from climkit_pipeline.simulator.profiles import dice
 
-KINDS: dict[str, str] = {
+PASSING: dict[str, str] = {
     "http_500": "status 500",
     "http_503": "status 503 with Retry-After, in seconds or as a date",
     "rate_429": "status 429 although the limit was kept",
@@ -23,10 +24,38 @@ KINDS: dict[str, str] = {
     "slow": "the right answer, a few bytes at a time",
     "short": "valid JSON whose last 5 to 30 % of rows are missing",
     "expired": "401 on a data call, the token gone",
+    "http_408": "status 408",
+}
+"""What a client gets over by asking again."""
+FINAL: dict[str, str] = {
+    "http_400": "status 400: the call is refused",
+    "http_403": "status 403",
+    "http_404": "status 404",
+    "http_413": "status 413: too long",
+    "http_422": "status 422",
+    "redirect": "status 302 to another host",
+    "oversize": "an answer of 65 MB",
+}
+"""What it must not repeat as it is."""
+ODD: dict[str, str] = {
+    "empty": "a series without any row",
+    "duplicate": "a row twice",
+    "conflict": "a row twice, the second with another value",
+    "off_grid": "a row stamped seven minutes late",
+    "outside": "a row of a year before the window",
+    "not_a_number": "a value that is text",
+}
+"""What looks like a good answer."""
+RANDOM_KINDS = (*PASSING, *FINAL, *ODD)
+KINDS = {
+    **PASSING,
+    **FINAL,
+    **ODD,
     "status": "any status, with any body; not for random plans",
     "rewrite": "another payload; not for random plans",
 }
-RANDOM_KINDS = tuple(kind for kind in KINDS if kind not in {"status", "rewrite"})
+STATUS_OF_KIND = {kind: int(kind.removeprefix("http_")) for kind in KINDS if kind.startswith("http_")}
+OVERSIZE_BYTES = 65 * 2**20
 SERIES = frozenset({"site_data", "meter_data", "meter_data_raw", "sensor_data"})
 
 
@@ -78,9 +107,9 @@ class Fault:
 
     def applies_to(self, endpoint: str) -> bool:
         """Whether this fault makes sense there: no expired token at the log-in, no missing rows in a listing."""
-        if self.kind == "short":
+        if self.kind == "short" or self.kind in ODD:
             return endpoint in SERIES
-        return endpoint != "auth" if self.kind == "expired" else True
+        return endpoint != "auth" if self.kind == "expired" or self.kind in FINAL else True
 
 
 @dataclass(frozen=True)
@@ -135,6 +164,28 @@ class FaultPlan:
                 )
                 return fault if fault.applies_to(request.endpoint) else None
         return None
+
+
+def odd_rows(kind: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of a good answer with one of them made odd, as ``ODD`` says."""
+    if kind == "empty" or not rows:
+        return []
+    row = rows[len(rows) // 2]
+    value = next(name for name in row if name != "timestamp")
+    if kind == "duplicate":
+        return [*rows, row]
+    if kind == "conflict":
+        return [*rows, {**row, value: 99.0}]
+    if kind == "outside":
+        return [{**row, "timestamp": _moved(row["timestamp"], -timedelta(days=365))}, *rows]
+    changed = {"timestamp": _moved(row["timestamp"], timedelta(minutes=7))} if kind == "off_grid" else {value: "n/a"}
+    return [{**each, **changed} if each is row else each for each in rows]
+
+
+def _moved(stamp: str | int, by: timedelta) -> str | int:
+    if isinstance(stamp, int):
+        return stamp + int(by.total_seconds())
+    return (datetime.fromisoformat(stamp) + by).isoformat(sep=" ")
 
 
 Interceptor = Callable[[Request], Fault | None]

@@ -40,7 +40,17 @@ from climkit_pipeline.simulator.answers import (
     WindowBounds,
     parse_window,
 )
-from climkit_pipeline.simulator.faults import Fault, FaultPlan, Interceptor, Request
+from climkit_pipeline.simulator.faults import (
+    KINDS,
+    ODD,
+    OVERSIZE_BYTES,
+    STATUS_OF_KIND,
+    Fault,
+    FaultPlan,
+    Interceptor,
+    Request,
+    odd_rows,
+)
 from climkit_pipeline.simulator.world import World
 
 BASE_PATH = "/api/v1"
@@ -382,7 +392,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         fault = simulator.fault_for(request)
         answer = self._broken(request, fault)
-        if answer is None and fault is not None and fault.kind in {"reset", "html", "status"}:
+        if answer is None and fault is not None and fault.kind in {"reset", "html", "status", "oversize"}:
             self._finish(request, _Answer(200, None), fault)
             return
         if answer is None:
@@ -398,10 +408,10 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.retry_after_as_date:
             moment = simulator.clock() + timedelta(seconds=fault.retry_after_seconds)
             retry_after = format_datetime(moment, usegmt=True)
-        if fault.kind == "http_500":
-            return _Answer(500, {"error": "internal server error"})
         if fault.kind == "http_503":
             return _Answer(503, {"error": "service unavailable"}, retry_after)
+        if fault.kind in STATUS_OF_KIND:
+            return _Answer(STATUS_OF_KIND[fault.kind], {"error": KINDS[fault.kind]})
         if fault.kind == "rate_429":
             return _Answer(429, {"error": "too many requests"}, retry_after)
         if fault.kind == "expired" and request.endpoint != "auth":
@@ -463,18 +473,24 @@ class _Handler(BaseHTTPRequestHandler):
         content_type = "application/json"
         if fault and kind == "short" and isinstance(payload, list) and payload:
             payload = payload[: len(payload) - max(1, round(len(payload) * fault.share))]
+        if kind in ODD and isinstance(payload, list) and status == 200:
+            payload = odd_rows(kind, payload)
+        if kind == "redirect":
+            payload, status, headers = None, 302, {"Location": "http://127.0.0.1:9/elsewhere"}
         if fault and kind == "rewrite" and fault.rewrite and status == 200:
             payload = fault.rewrite(payload)
         if fault and kind == "status":
             payload, status, headers = fault.body, fault.status, dict(fault.headers)
         content = _json(payload)
+        if kind == "oversize":
+            content = b"[" + b" " * OVERSIZE_BYTES + b"]"
         if kind == "html":
             content, content_type = WEB_PAGE, "text/html; charset=utf-8"
         announced = None
         if fault and kind in {"truncated", "broken_off"}:
             announced = len(content) if kind == "broken_off" else None
             content = content[: max(1, int(len(content) * (1 - fault.share)))]
-        whole = kind not in {"truncated", "broken_off", "html", "reset"}
+        whole = kind not in {"truncated", "broken_off", "html", "reset", "oversize"}
         self.server.simulator.record(
             Call(
                 arrived=self._arrived,

@@ -14,6 +14,7 @@ from pathlib import Path
 from climkit_pipeline.cli.main import simulate
 from climkit_pipeline.simulator import World, parse_data_faults
 from climkit_pipeline.simulator.data_faults import CIRCUMSTANCES, KINDS
+from climkit_pipeline.simulator.faults import RANDOM_KINDS
 
 COMMAND = [str(Path(sys.executable).with_name("climkit")), "simulate", "--port", "0"]
 FAULTS = "gap@0/0/2026-03-02..2026-03-03,missing_sibling@1/8/2026-03-05,vacant@0/9/2026-03"
@@ -68,3 +69,9 @@ def test_the_help_names_every_kind() -> None:
     faults, _, circumstances = kinds.partition("Circumstances, which are no faults:")
     assert faults.split() == [kind for kind in KINDS if kind not in CIRCUMSTANCES]
     assert circumstances.split() == [kind for kind in KINDS if kind in CIRCUMSTANCES]
+
+
+def test_the_help_names_every_kind_of_fault():
+    """A rehearsal that nobody can find is none."""
+    told = set(str(simulate.help).split())
+    assert {*RANDOM_KINDS, *KINDS, *CIRCUMSTANCES} <= told

@@ -1,0 +1,124 @@
+"""What backfills left on disk, read without the code under test, and how two of them differ.
+
+Compared is everything but when it was fetched or run: that is what two runs may differ in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import polars.selectors as cs
+
+DATASETS = (
+    "sites",
+    "meters",
+    "sensors",
+    "site_intervals",
+    "meter_intervals",
+    "meter_indices",
+    "sensor_readings",
+)
+LAKE_TIMES = ("fetched_at_utc", "first_asked_at_utc", "last_asked_at_utc", "last_changed_at_utc")
+WAREHOUSE_TIMES = re.compile("fetched|asked|listed_at|superseded|changed_at|replaced_at|seen_on|revised_at|as_of")
+"""Names of columns that tell when something was fetched, asked for or replaced."""
+TABLES_OF_RUNS = frozenset({"about", "api_calls", "findings"})
+"""What they hold is about the runs themselves: two histories, one result."""
+HISTORY = "dagster"
+"""Dagster keeps a file per run on purpose."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A data directory after a run: tables by name, and the names of its files."""
+
+    lake: Mapping[str, pl.DataFrame]
+    warehouse: Mapping[str, pl.DataFrame]
+    files: frozenset[str]
+
+
+def outcome_of(data_dir: Path, last_day: date) -> Outcome:
+    """What lies in a data directory; days after ``last_day`` hold the listings of the day of the run, and are left out."""
+    lake = {
+        f"{dataset} {name}": _lake_table(data_dir, dataset, name, last_day)
+        for dataset in DATASETS
+        for name in ("data", "coverage")
+    }
+    return Outcome(lake, _warehouse_tables(data_dir / "warehouse.duckdb"), frozenset(_files(data_dir)))
+
+
+def differences(expected: Mapping[str, pl.DataFrame], found: Mapping[str, pl.DataFrame]) -> list[str]:
+    """One line per table that differs."""
+    lines = [f"{name} is in one of them only" for name in sorted(expected.keys() ^ found.keys())]
+    for name in sorted(expected.keys() & found.keys()):
+        one, other = expected[name], found[name]
+        if not one.equals(other):
+            lines.append(f"{name}: {_first_difference(one, other)}")
+    return lines
+
+
+def leftovers(data_dir: Path, temporary: Path, undisturbed: Outcome) -> list[str]:
+    """Files that an undisturbed run does not leave, and whatever lies in the folder for temporary files."""
+    own = sorted(_files(data_dir) - undisturbed.files)
+    journals = [str(path.relative_to(data_dir)) for path in data_dir.glob(f"{HISTORY}/**/*-journal")]
+    return own + journals + [f"temporary {path.name}" for path in sorted(temporary.iterdir())]
+
+
+def _first_difference(one: pl.DataFrame, other: pl.DataFrame) -> str:
+    if one.schema != other.schema:
+        return f"columns {sorted(set(one.columns) ^ set(other.columns))}"
+    if one.height != other.height:
+        return f"{other.height} rows instead of {one.height}"
+    for expected, found in zip(one.iter_rows(named=True), other.iter_rows(named=True), strict=True):
+        changed = [name for name in one.columns if expected[name] != found[name]]
+        if changed:
+            return ", ".join(f"{name} {found[name]!r} instead of {expected[name]!r}" for name in changed)[:300]
+    return "differs"
+
+
+def _lake_table(data_dir: Path, dataset: str, name: str, last_day: date) -> pl.DataFrame:
+    frames = []
+    for path in sorted((data_dir / "lake" / dataset).glob(f"day=2*/{name}.parquet")):
+        day = date.fromisoformat(path.parent.name.removeprefix("day="))
+        if day <= last_day:
+            frame = pl.read_parquet(path, hive_partitioning=False)
+            frames.append(frame.with_columns(day=pl.lit(day)))
+    if not frames:
+        return pl.DataFrame()
+    rows = pl.concat(frames)
+    if "superseded_at_utc" in rows.columns:
+        rows = rows.with_columns(is_current=pl.col("superseded_at_utc").is_null()).drop("superseded_at_utc")
+    return _sorted(rows.drop(LAKE_TIMES, strict=False))
+
+
+def _warehouse_tables(path: Path) -> dict[str, pl.DataFrame]:
+    if not path.exists():
+        return {}
+    tables = {}
+    with duckdb.connect(str(path), read_only=True) as connection:
+        names = connection.execute("select table_name from information_schema.tables").fetchall()
+        for (name,) in names:
+            if name not in TABLES_OF_RUNS:
+                rows = pl.DataFrame(connection.sql(f'select * from "{name}"').to_arrow_table())
+                tables[name] = _sorted(rows.drop(cs.matches(WAREHOUSE_TIMES.pattern)))
+    return tables
+
+
+def _sorted(rows: pl.DataFrame) -> pl.DataFrame:
+    """In an order of its own, whatever the order of files and of commits."""
+    return rows.sort(~cs.nested())
+
+
+def _files(data_dir: Path) -> set[str]:
+    """Names relative to the data directory; those of listings of the day of the run are the same every day."""
+    names = set()
+    for path in data_dir.rglob("*"):
+        name = path.relative_to(data_dir)
+        if name.parts[0] != HISTORY and (path.is_file() or "landing" in name.parts):
+            names.add(str(name))
+    return names

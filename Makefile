@@ -8,7 +8,7 @@ SYSTEM := $(VENV)/.system
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .DEFAULT_GOAL := install
-.PHONY: install demo dev test system-packages test-system rehearse-data-faults lint format check-definitions clean
+.PHONY: install demo dev test rehearse rehearse-short system-packages test-system rehearse-data-faults lint format check-definitions clean
 
 install: $(INSTALLED) ## the environment in .venv, from pinned versions
 
@@ -30,7 +30,13 @@ dev: $(INSTALLED) ## Dagster's UI; without an account, on the simulator
 	$(BIN)/climkit dev
 
 test: $(INSTALLED) $(PROFILES) ## every test that pip alone can set up
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder --ignore tests/system
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder --ignore tests/system --ignore tests/rehearsals/test_rehearsals.py
+
+rehearse: $(INSTALLED) ## kills, crowds and faults in full (about an hour); writes docs/rehearsals.md; ONLY=NAME, SEED=N
+	$(BIN)/python tests/rehearsals $(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED))
+
+rehearse-short: $(INSTALLED) ## the same in small: asserts, writes nothing
+	$(BIN)/python -m pytest --numprocesses 2 tests/rehearsals/test_rehearsals.py
 
 system-packages: ## Debian's browser, for test-system (as root, or with sudo)
 	$(SUDO) apt-get update -qq

@@ -15,14 +15,15 @@ from datetime import date
 from pathlib import Path
 
 from outcomes import differences, leftovers, outcome_of
-from stage import FAST, LONGEST_RUN_SECONDS, Account, Clean, Figure, Run, Scene, Stage, repeated, series
+from stage import FAST, LONGEST_RUN_SECONDS, SHORT_SCENE, Account, Clean, Figure, Run, Scene, Stage, repeated, series
 
 from climkit_pipeline.simulator import SimulatorServer
 
-SCENE = Scene(sites=1, meters=5, first_day=date(2026, 8, 1), last_day=date(2026, 9, 30))
-SHORT_SCENE = Scene(sites=1, meters=5, first_day=date(2026, 9, 1), last_day=date(2026, 9, 30))
+SCENE = Scene(sites=1, meters=5, first_day=date(2026, 6, 1), last_day=date(2026, 9, 30))
 AIMS = ("calls", "commit", "time", "publish", "calls", "time")
 """One round; a third of it is the commit and the publish."""
+DAYS_OF_A_COMMIT = 120
+"""Folders of days that a month of four series fills: a mark within them is met soon."""
 LOOK_SECONDS = 0.001
 LONGEST_LIFE_SECONDS = 15.0
 """A random point in time lies in here: about as long as a run takes that only has to build the models."""
@@ -86,18 +87,19 @@ def rehearse_crashes(stage: Stage, *, seed: int, is_short: bool = False) -> Cras
     with SimulatorServer(scene.world(), requests_per_second=FAST) as server:
         # A run may end before its mark: then its directory is done, and another one begins.
         while crashes.kills.total() < wanted and crashes.directories < wanted:
-            _kill_in_one_directory(stage, server, scene, clean, dice, crashes)
+            server.forget_calls()
+            _kill_in_one_directory(
+                stage.account(server, "crashes"), server, scene, clean=clean, dice=dice, crashes=crashes
+            )
             stage.tell(f"{crashes.kills.total()} kills, {crashes.directories} directories")
     return crashes
 
 
 def _kill_in_one_directory(
-    stage: Stage, server: SimulatorServer, scene: Scene, clean: Clean, dice: random.Random, crashes: Crashes
+    account: Account, server: SimulatorServer, scene: Scene, *, clean: Clean, dice: random.Random, crashes: Crashes
 ) -> None:
-    server.forget_calls()
-    account = stage.account(server, "crashes")
     killed_after: list[int] = []
-    for aim in AIMS:
+    for aim in AIMS * (1 if crashes.wanted == len(AIMS) else 2):
         mark, longest_delay = _mark(aim, account.data_dir, server, clean, dice)
         began = time.time_ns()
         run = account.start("backfill", *scene.range)
@@ -135,7 +137,7 @@ def _mark(
         call = dice.randint(asked + 1, clean.series_calls)
         return lambda: len(server.calls) >= call and len(series(server.calls)) >= call, 0.05
     if aim == "commit" and days < days_in_the_end:
-        day = dice.randint(days + 1, days_in_the_end)
+        day = dice.randint(days + 1, min(days_in_the_end, days + DAYS_OF_A_COMMIT))
         return lambda: _days(data_dir) >= day, 0.02
     if aim in {"commit", "publish"}:
         publishing, began = data_dir / "build" / "publishing.duckdb", time.time_ns()

@@ -43,7 +43,7 @@ class Outcome:
 
 
 def outcome_of(data_dir: Path, last_day: date) -> Outcome:
-    """What lies in a data directory; days after ``last_day`` hold the listings of the day of the run, and are left out."""
+    """What lies in a data directory, up to ``last_day``: later days hold the listings of the day of the run."""
     lake = {
         f"{dataset} {name}": _lake_table(data_dir, dataset, name, last_day)
         for dataset in DATASETS

@@ -24,7 +24,9 @@ from climkit_pipeline.simulator import Call, Fault, Request, SimulatorServer, Wo
 
 SERIES_ENDPOINTS = frozenset({"meter_data", "meter_data_raw", "site_data", "sensor_data"})
 WORLD_SEED = 7
-LONGEST_RUN_SECONDS = 900
+USERNAME, PASSWORD = "demo", "demo-simulator"
+LONGEST_RUN_SECONDS = 1800
+"""A run that takes longer hangs: the longest here waits ten minutes for its calls."""
 FAST = 200.0
 """Calls a second where the limit is not what is rehearsed: the answers then take longer than the waiting."""
 
@@ -56,6 +58,10 @@ class Scene:
     def range(self) -> tuple[str, str]:
         """FROM and TO."""
         return self.first_day.isoformat(), self.last_day.isoformat()
+
+
+SHORT_SCENE = Scene(sites=1, meters=5, first_day=date(2026, 9, 1), last_day=date(2026, 9, 30))
+"""For short forms, which share its undisturbed run."""
 
 
 @dataclass
@@ -137,8 +143,8 @@ class Account:
             "HOME": str(self.folder),
             "TMPDIR": str(self.temporary),
             "CLIMKIT_BASE_URL": self.base_url,
-            "CLIMKIT_USERNAME": "demo",
-            "CLIMKIT_PASSWORD": "demo-simulator",
+            "CLIMKIT_USERNAME": USERNAME,
+            "CLIMKIT_PASSWORD": PASSWORD,
             "CLIMKIT_DATA_DIR": str(self.data_dir),
             "CLIMKIT_STATE_DIR": str(self.folder / "state"),
             "CLIMKIT_REQUESTS_PER_SECOND": f"{self.requests_per_second:g}",

@@ -14,8 +14,21 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-from outcomes import differences, leftovers, outcome_of
-from stage import FAST, LONGEST_RUN_SECONDS, SHORT_SCENE, Account, Clean, Figure, Run, Scene, Stage, repeated, series
+from outcomes import data_calls_in_ledger, differences, leftovers, outcome_of
+from stage import (
+    FAST,
+    LONGEST_RUN_SECONDS,
+    SERIES_ENDPOINTS,
+    SHORT_SCENE,
+    Account,
+    Clean,
+    Figure,
+    Run,
+    Scene,
+    Stage,
+    repeated,
+    series,
+)
 
 from climkit_pipeline.simulator import SimulatorServer
 
@@ -42,6 +55,8 @@ class Crashes:
     respent: int = 0
     most_respent: int = 0
     """By one killed process."""
+    unnoted: int = 0
+    """Data calls that the server counted and the ledger of calls lacks."""
     wanted: int = 0
 
     @property
@@ -74,6 +89,12 @@ class Crashes:
                 f"{self.most_respent} at most, {self.respent} in all",
                 self.most_respent <= 1 and self.respent <= kills,
             ),
+            Figure(
+                "data calls missing in `api_calls` per killed process: the one in flight",
+                "≤ 1",
+                f"{self.unnoted} of {kills} kills",
+                0 <= self.unnoted <= kills,
+            ),
             Figure("files that an undisturbed run does not leave", "0", str(len(self.left)), not self.left),
         ]
 
@@ -91,7 +112,9 @@ def rehearse_crashes(stage: Stage, *, seed: int, is_short: bool = False) -> Cras
             _kill_in_one_directory(
                 stage.account(server, "crashes"), server, scene, clean=clean, dice=dice, crashes=crashes
             )
-            stage.tell(f"{crashes.kills.total()} kills, {crashes.directories} directories")
+            stage.tell(
+                f"{crashes.kills.total()} kills, {crashes.directories} directories; {crashes.problems or 'equal'}"
+            )
     return crashes
 
 
@@ -117,8 +140,11 @@ def _kill_in_one_directory(
     unequal += differences(clean.outcome.warehouse, outcome.warehouse)
     if unequal:
         crashes.unequal.append(f"{name}: " + "; ".join(unequal))
-    crashes.left += [f"{name}: {file}" for file in leftovers(account.data_dir, account.temporary, clean.outcome)]
+    crashes.left += [
+        f"{name}: {file}" for file in leftovers(account.data_dir, account.temporary, outcome, clean.outcome)
+    ]
     calls = series(server.calls)
+    crashes.unnoted += len(calls) - data_calls_in_ledger(account.data_dir, SERIES_ENDPOINTS)
     # What is asked beyond an undisturbed run is re-spent, whatever its windows.
     crashes.respent += max(repeated(calls), len(calls) - clean.series_calls)
     starts = [0, *killed_after]

@@ -78,5 +78,5 @@ def rehearse_mixed_faults(stage: Stage, *, seed: int, is_short: bool = False) ->
         unequal = differences(clean.outcome.lake, outcome_of(account.data_dir, scene.last_day).lake)
         if unequal:
             result.unequal.append(f"seed {number}: " + "; ".join(unequal))
-        stage.tell(f"seed {number}: {len(calls)} calls, {len(unequal)} differences")
+        stage.tell(f"seed {number}: {len(calls)} calls, {unequal or 'equal'}")
     return result

@@ -6,7 +6,7 @@ Compared is everything but when it was fetched or run: that is what two runs may
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -25,7 +25,9 @@ DATASETS = (
     "sensor_readings",
 )
 LAKE_TIMES = ("fetched_at_utc", "first_asked_at_utc", "last_asked_at_utc", "last_changed_at_utc")
-WAREHOUSE_TIMES = re.compile("fetched|asked|listed_at|superseded|changed_at|replaced_at|seen_on|revised_at|as_of")
+WAREHOUSE_TIMES = re.compile(
+    "fetched|asked|listed_at|superseded|changed_at|replaced_at|seen_on|seen_at|revised_at|as_of"
+)
 """Names of columns that tell when something was fetched, asked for or replaced."""
 TABLES_OF_RUNS = frozenset({"about", "api_calls", "findings"})
 """What they hold is about the runs themselves: two histories, one result."""
@@ -49,7 +51,7 @@ def outcome_of(data_dir: Path, last_day: date) -> Outcome:
         for dataset in DATASETS
         for name in ("data", "coverage")
     }
-    return Outcome(lake, _warehouse_tables(data_dir / "warehouse.duckdb"), frozenset(_files(data_dir)))
+    return Outcome(lake, _warehouse_tables(data_dir / "warehouse.duckdb"), frozenset(_files(data_dir, last_day)))
 
 
 def differences(expected: Mapping[str, pl.DataFrame], found: Mapping[str, pl.DataFrame]) -> list[str]:
@@ -62,11 +64,20 @@ def differences(expected: Mapping[str, pl.DataFrame], found: Mapping[str, pl.Dat
     return lines
 
 
-def leftovers(data_dir: Path, temporary: Path, undisturbed: Outcome) -> list[str]:
+def leftovers(data_dir: Path, temporary: Path, found: Outcome, undisturbed: Outcome) -> list[str]:
     """Files that an undisturbed run does not leave, and whatever lies in the folder for temporary files."""
-    own = sorted(_files(data_dir) - undisturbed.files)
-    journals = [str(path.relative_to(data_dir)) for path in data_dir.glob(f"{HISTORY}/**/*-journal")]
-    return own + journals + [f"temporary {path.name}" for path in sorted(temporary.iterdir())]
+    rollbacks = [str(path.relative_to(data_dir)) for path in data_dir.glob(f"{HISTORY}/**/*-journal")]
+    return (
+        sorted(found.files - undisturbed.files)
+        + sorted(rollbacks)
+        + [f"temporary {path.name}" for path in sorted(temporary.iterdir())]
+    )
+
+
+def data_calls_in_ledger(data_dir: Path, endpoints: Collection[str]) -> int:
+    """How many attempts at calls for data the lake's own ledger holds."""
+    days = sorted((data_dir / "lake" / "api_calls").glob("day=2*/data.parquet"))
+    return sum(pl.read_parquet(day)["endpoint"].is_in(list(endpoints)).sum() for day in days)
 
 
 def _first_difference(one: pl.DataFrame, other: pl.DataFrame) -> str:
@@ -93,7 +104,7 @@ def _lake_table(data_dir: Path, dataset: str, name: str, last_day: date) -> pl.D
     rows = pl.concat(frames)
     if "superseded_at_utc" in rows.columns:
         rows = rows.with_columns(is_current=pl.col("superseded_at_utc").is_null()).drop("superseded_at_utc")
-    return _sorted(rows.drop(LAKE_TIMES, strict=False))
+    return in_order(rows.drop(LAKE_TIMES, strict=False))
 
 
 def _warehouse_tables(path: Path) -> dict[str, pl.DataFrame]:
@@ -105,20 +116,23 @@ def _warehouse_tables(path: Path) -> dict[str, pl.DataFrame]:
         for (name,) in names:
             if name not in TABLES_OF_RUNS:
                 rows = pl.DataFrame(connection.sql(f'select * from "{name}"').to_arrow_table())
-                tables[name] = _sorted(rows.drop(cs.matches(WAREHOUSE_TIMES.pattern)))
+                tables[name] = in_order(rows.drop(cs.matches(WAREHOUSE_TIMES.pattern)))
     return tables
 
 
-def _sorted(rows: pl.DataFrame) -> pl.DataFrame:
+def in_order(rows: pl.DataFrame) -> pl.DataFrame:
     """In an order of its own, whatever the order of files and of commits."""
     return rows.sort(~cs.nested())
 
 
-def _files(data_dir: Path) -> set[str]:
-    """Names relative to the data directory; those of listings of the day of the run are the same every day."""
+def _files(data_dir: Path, last_day: date) -> set[str]:
+    """Names relative to the data directory, without days after ``last_day`` (of runs) and Dagster's history."""
     names = set()
     for path in data_dir.rglob("*"):
         name = path.relative_to(data_dir)
-        if name.parts[0] != HISTORY and (path.is_file() or "landing" in name.parts):
+        days = [part.removeprefix("day=") for part in name.parts if part.startswith("day=2")]
+        is_of_a_run = name.parts[0] == HISTORY or (days and days[0] > last_day.isoformat())
+        # An empty folder under landing/ is a leftover, too.
+        if not is_of_a_run and (path.is_file() or (name.parts[0] == "landing" and len(name.parts) > 1)):
             names.add(str(name))
     return names

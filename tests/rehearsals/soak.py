@@ -28,7 +28,7 @@ SHORT_RANGES = (
 )
 QUARTER = timedelta(minutes=15)
 CONFIRMED_AT_EDGES = frozenset({"meter_indices coverage", "sensor_readings coverage", "coverage_days"})
-"""A window of readings begins a day early, so more ranges confirm more days: the counts of equal answers differ there."""
+"""A window of readings begins a day early: overlapping ranges confirm more days, and count more equal answers."""
 
 
 @dataclass

@@ -26,7 +26,6 @@ from stage import Stage
 def main(*, is_short: bool, only: tuple[str, ...], seed: int) -> None:
     """Run what is asked for, each to its end, whatever the others gave."""
     root = Path(tempfile.mkdtemp(prefix="climkit-rehearsals-"))
-    command = " ".join(["make rehearse", *([f"SEED={seed}"] if seed != 1 else [])])
     stage = Stage(root, lambda line: click.echo(f"  {line}"))
     all_met = True
     for name in only or REHEARSALS:
@@ -42,7 +41,8 @@ def main(*, is_short: bool, only: tuple[str, ...], seed: int) -> None:
         click.echo(f"  {time.monotonic() - began:.0f} s")
         if not is_short:
             when = datetime.now(UTC).date().isoformat()
-            document.write(name, result.figures, when=when, cores=len(os.sched_getaffinity(0)), command=command)
+            command = f"make rehearse ONLY={name}" + (f" SEED={seed}" if seed != 1 else "")
+            document.write(name, result.figures, when=when, cores=os.cpu_count() or 1, command=command)
     if all_met:
         shutil.rmtree(root)
     else:

@@ -64,6 +64,14 @@ def differences(expected: Mapping[str, pl.DataFrame], found: Mapping[str, pl.Dat
     return lines
 
 
+def without_confirmations(tables: Mapping[str, pl.DataFrame], names: Collection[str]) -> dict[str, pl.DataFrame]:
+    """The tables, those in ``names`` without the counts of answers that said the same: how often it was asked."""
+    return {
+        name: in_order(rows.select(~cs.starts_with("equal_"))) if name in names else rows
+        for name, rows in tables.items()
+    }
+
+
 def leftovers(data_dir: Path, temporary: Path, found: Outcome, undisturbed: Outcome) -> list[str]:
     """Files that an undisturbed run does not leave, and whatever lies in the folder for temporary files."""
     rollbacks = [str(path.relative_to(data_dir)) for path in data_dir.glob(f"{HISTORY}/**/*-journal")]

@@ -74,7 +74,7 @@ class Slots:
 
 
 def rehearse_slots(stage: Stage, *, is_short: bool = False) -> Slots:
-    """Measure at 1/s, 90 calls alone and 100 in a crowd; in short a crowd of 24 calls at 2/s, whose shares would be noise."""
+    """Measure at 1/s, 90 calls alone and 100 in a crowd; in short a crowd at 2/s, whose shares would be noise."""
     slots = Slots(2.0 if is_short else 1.0, is_short)
     if not is_short:
         for seconds, in_flight, least_share in LATENCIES:

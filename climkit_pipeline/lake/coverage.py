@@ -164,7 +164,8 @@ def after_answer(
         if known is not None and asked_at <= known.last_asked_at_utc:
             return equal  # counted before a commit was repeated, or older than what was counted
         if has_changed:
-            return int(is_whole_day and asked_at >= since)
+            # An answer about a part leaves the rest as it was last seen: together they are one view of the day.
+            return int(asked_at >= since) if is_whole_day else min(equal, 1)
         return equal + int(is_whole_day and asked_at >= since)
 
     return replace(

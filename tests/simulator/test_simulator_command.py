@@ -63,15 +63,14 @@ def test_a_fault_that_cannot_be_is_refused_before_anything_is_served(tmp_path: P
         assert done.stderr.count("\n") == 1
 
 
-def test_the_help_names_every_kind() -> None:
+def test_the_help_names_every_kind_of_data_fault() -> None:
     """The list stands in the help as text: a kind added later would be a secret."""
-    _, _, kinds = (simulate.help or "").partition("Kinds:")
+    _, _, kinds = (simulate.help or "").partition("Kinds of data faults:")
     faults, _, circumstances = kinds.partition("Circumstances, which are no faults:")
     assert faults.split() == [kind for kind in KINDS if kind not in CIRCUMSTANCES]
     assert circumstances.split() == [kind for kind in KINDS if kind in CIRCUMSTANCES]
 
 
-def test_the_help_names_every_kind_of_fault():
+def test_the_help_names_every_kind_of_fault_of_the_transport() -> None:
     """A rehearsal that nobody can find is none."""
-    told = set(str(simulate.help).split())
-    assert {*RANDOM_KINDS, *KINDS, *CIRCUMSTANCES} <= told
+    assert set(RANDOM_KINDS) <= set(str(simulate.help).split())

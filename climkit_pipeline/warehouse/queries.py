@@ -46,11 +46,16 @@ def run_query(path: Path, sql: str, parameters: Sequence[Any] = ()) -> pl.DataFr
     Raises QueryError with one line if the SQL is wrong (or would write), WarehouseError if there is no data yet.
     """
     with open_warehouse(path) as connection:
-        try:
-            result = connection.sql(sql, params=list(parameters) or None)
-            frame = None if result is None else pl.DataFrame(result.to_arrow_table())
-        except (duckdb.Error, pl.exceptions.PolarsError) as error:
-            raise QueryError(_first_line(error)) from error
+        return frame_of(connection, sql, parameters)
+
+
+def frame_of(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any] = ()) -> pl.DataFrame:
+    """The result of a query on an open connection. Raises QueryError with one line if the SQL is wrong."""
+    try:
+        result = connection.sql(sql, params=list(parameters) or None)
+        frame = None if result is None else pl.DataFrame(result.to_arrow_table())
+    except (duckdb.Error, pl.exceptions.PolarsError) as error:
+        raise QueryError(_first_line(error)) from error
     if frame is None:
         raise QueryError("this SQL has no result")
     return frame

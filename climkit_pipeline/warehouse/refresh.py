@@ -2,18 +2,19 @@
 
 ``refresh`` here and Dagster's assets in ``defs`` take the same steps:
 
-    lock -> scan the lake -> write what changed -> dbt -> remember the scan -> publish
+    lock -> scan the lake, read the inputs -> write what changed -> dbt -> remember the scan -> publish
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from climkit_pipeline.files import file_lock
 from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.warehouse.closed_files import closed_tables, remember_corrections, versions_digest
 from climkit_pipeline.warehouse.dbt_project import (
     DbtReport,
     build_arguments,
@@ -24,17 +25,31 @@ from climkit_pipeline.warehouse.lake_state import (
     LakeChanges,
     LakeScan,
     ModelSettings,
+    PipelineInputs,
     adopt_build_file,
     advance,
     fresh_build_file,
     is_built_with,
+    open_build_file,
     prepare,
     scan_lake,
 )
 from climkit_pipeline.warehouse.publish import PublishReport, is_published, publish
+from climkit_pipeline.warehouse.queries import frame_of
+from climkit_pipeline.warehouse.user_inputs import input_tables, read_user_inputs
 
 WAREHOUSE_LOCK = "warehouse"
-"""Held by whoever builds or publishes."""
+"""Held by whoever builds, publishes or closes."""
+
+CLOSINGS = ("source:pipeline.closed_versions+", "source:pipeline.closed_rows+")
+"""The models that depend on which months are closed, as dbt selects them."""
+
+
+def read_inputs(layout: Layout, settings: ModelSettings) -> PipelineInputs:
+    """What the models read beside the lake. Raises ConfigurationError for mistakes in the user's files."""
+    given = input_tables(read_user_inputs(layout), layout, settings.default_timezone)
+    tables = {"meter_facts": given.meter_facts, "decisions": given.decisions, "tolerances": given.tolerances}
+    return PipelineInputs(tables | closed_tables(layout), f"{given.digest} {versions_digest(layout)}")
 
 
 @dataclass(frozen=True)
@@ -46,6 +61,7 @@ class Refresh:
     build_file: Path
     """What dbt has to write: the build file, or a new one when everything is built anew."""
     scan: LakeScan
+    settings: ModelSettings
     models_version: str
 
     def run_dbt(self, *, select: Sequence[str] = ()) -> DbtReport:
@@ -55,9 +71,21 @@ class Refresh:
 
     def follow(self) -> None:
         """Remember that the models have followed the lake; call it only after all of them succeeded."""
+        with open_build_file(self.build_file) as connection:
+            remember_corrections(self.layout, frame_of(connection, "from main.billing_corrections"))
         advance(self.build_file, self.scan, models_version=self.models_version)
         if self.build_file != self.layout.build_file:
             adopt_build_file(self.layout, self.build_file)
+
+    def follow_closings(self) -> None:
+        """After months were frozen from what the models built: build and remember what depends on them."""
+        inputs = read_inputs(self.layout, self.settings)
+        build_file = self.layout.build_file
+        # The same scan: what changed in the lake meanwhile is for the next refresh.
+        prepare(build_file, self.scan, self.settings, inputs, models_version=self.models_version)
+        arguments = build_arguments(select=CLOSINGS)
+        run_dbt(self.layout, arguments, build_file=build_file)
+        replace(self, build_file=build_file).follow()
 
     def publish(self, publish_months: int | None) -> PublishReport | None:
         """Publish what the models built; None if that is what is published already."""
@@ -77,8 +105,8 @@ def open_refresh(layout: Layout, settings: ModelSettings, *, full: bool = False)
         anew = full or not is_built_with(layout.build_file, version)
         build_file = fresh_build_file(layout) if anew else layout.build_file
         scan = scan_lake(layout)
-        changes = prepare(build_file, scan, settings, models_version=version)
-        yield Refresh(layout, changes, build_file, scan, version)
+        changes = prepare(build_file, scan, settings, read_inputs(layout, settings), models_version=version)
+        yield Refresh(layout, changes, build_file, scan, settings, version)
 
 
 @dataclass(frozen=True)

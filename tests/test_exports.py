@@ -24,6 +24,19 @@ def warehouse(tmp_path: Path) -> Path:
                 date '2026-10-01' as billing_month, 12.5::decimal(18, 6) as total, 'ready' as grade,
                 []::varchar[] as reasons, timestamptz '2026-10-31 23:00:00+00' as period_end_utc
         """)
+        connection.execute("""
+            create table billing_closings (
+                site_id varchar, billing_month date, version integer, closed_at_utc timestamptz, closed_by varchar,
+                is_closed boolean
+            )
+        """)
+        connection.execute("""
+            create table billing_closed as
+            select *, 1 as closed_version, '' as closed_kind, now() as closed_at_utc, '' as closed_by,
+                now() as valid_from_utc, false as was_excluded, '' as inputs_hash
+            from billing_monthly
+            where false
+        """)
     return path
 
 

@@ -58,6 +58,9 @@ ROWS_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "billing_month": pl.Date,
     "version": pl.Int32,
     "meter_id": pl.String,
+    "total": pl.Decimal(18, 6),
+    "solar": pl.Decimal(18, 6),
+    "grid": pl.Decimal(18, 6),
     "inputs_hash": pl.String,
     "was_excluded": pl.Boolean,
 }
@@ -169,9 +172,12 @@ def read_rows(layout: Layout, version: Version) -> pl.DataFrame:
     return rows
 
 
-def closed_tables(layout: Layout) -> dict[str, pl.DataFrame]:
-    """``closed_versions``, ``closed_rows`` and ``corrections_seen`` as the models read them."""
-    versions = read_versions(layout)
+def closed_tables(layout: Layout, *, without: tuple[str, date] | None = None) -> dict[str, pl.DataFrame]:
+    """``closed_versions``, ``closed_rows`` and ``corrections_seen`` as the models read them.
+
+    ``without`` names a site and month to leave out, as if it had never been closed.
+    """
+    versions = [version for version in read_versions(layout) if (version.site_id, version.billing_month) != without]
     frozen = [
         read_rows(layout, version).with_columns(
             site_id=pl.lit(version.site_id),

@@ -19,7 +19,8 @@ from datetime import UTC, date, datetime
 import duckdb
 import polars as pl
 
-from climkit_pipeline.errors import ConfigurationError, WarehouseError
+from climkit_pipeline.errors import ClimkitError, ConfigurationError, WarehouseError
+from climkit_pipeline.lake.day_files import write_empty_files
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.warehouse.closed_files import (
     Kind,
@@ -57,6 +58,15 @@ class NotReadyError(WarehouseError):
 
 
 @dataclass(frozen=True)
+class _Act:
+    """What is done to a month, by whom, and why (if it needs a reason)."""
+
+    kind: Kind
+    by: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
 class Closings:
     """What can be done with months while the warehouse stands still."""
 
@@ -71,11 +81,12 @@ class Closings:
                 f"{_named(site_id, month)} was closed on {latest.closed_at_utc:%Y-%m-%d} by {latest.closed_by} "
                 f"(version {latest.version}); `climkit settle` freezes corrections, `--reopen --why` opens it again"
             )
-        return self._freeze("close", site_id, month, by, None, latest)
+        return self._freeze(_Act("close", by), site_id, month, latest)
 
     def settle(self, site_id: str, month: date, by: str) -> Version:
-        """Freeze the present corrections of a closed month as its next version. Raises NotReadyError as closing does,
-        and if nothing differs.
+        """Freeze the present corrections of a closed month as its next version.
+
+        Raises NotReadyError as closing does, and if nothing differs.
         """
         latest = self._latest(site_id, month)
         if latest is None or not latest.is_closed:
@@ -90,75 +101,60 @@ class Closings:
             raise NotReadyError(
                 f"{_named(site_id, month)} has no corrections: nothing differs from version {latest.version}"
             )
-        return self._freeze("settle", site_id, month, by, None, latest)
+        return self._freeze(_Act("settle", by), site_id, month, latest)
 
     def reopen(self, site_id: str, month: date, by: str, reason: str) -> Version:
         """Open a closed month again; what was closed stays on record. Raises NotReadyError if it is not closed."""
         latest = self._latest(site_id, month)
         if latest is None or not latest.is_closed:
             raise NotReadyError(f"{_named(site_id, month)} is not closed, so it cannot be opened again")
-        return self._write("reopen", site_id, month, by, reason, latest, None)
+        return self._write(
+            _Act("reopen", by, reason), site_id, month, latest, pl.DataFrame(schema={"meter_id": pl.String})
+        )
 
-    def closable(self) -> list[tuple[str, date]]:
-        """The sites and months that a person could close and nobody ever did, by site."""
-        with self._build_file() as connection:
-            found = frame_of(
-                connection,
-                f"""
-                select site_id, billing_month
-                from ({_MONTHS})
-                anti join pipeline.closed_versions using (site_id, billing_month)
-                group by site_id, billing_month
-                having bool_or(must_be_ready)
-                    and bool_and(not must_be_ready or grade in ('ready', 'ready_with_estimates'))
-                order by site_id, billing_month
-                """,  # noqa: S608 - made of constants
-            )
-        return list(found.iter_rows())
+    def _freeze(self, act: _Act, site_id: str, month: date, latest: Version | None) -> Version:
+        if latest is None:
+            return self._write(act, site_id, month, latest, self._rows(site_id, month))
+        # That it differs from what was closed is itself a failed check: the rows are taken as if it never had been.
+        self.refresh.follow_closings(without=(site_id, month))
+        try:
+            return self._write(act, site_id, month, latest, self._rows(site_id, month))
+        except ClimkitError:
+            self.refresh.follow_closings()
+            raise
 
-    def _freeze(
-        self, kind: Kind, site_id: str, month: date, by: str, reason: str | None, latest: Version | None
-    ) -> Version:
+    def _rows(self, site_id: str, month: date) -> pl.DataFrame:
+        """The rows to freeze, by meter. Raises NotReadyError unless every billed meter is ready."""
         with self._build_file() as connection:
             rows = frame_of(
                 connection,
-                f"from ({_MONTHS}) where site_id = ? and billing_month = ? order by meter_id",  # noqa: S608 - the same
+                f"from ({_MONTHS}) where site_id = ? and billing_month = ? order by meter_id",
                 [site_id, month],
             )
             _check_rows(connection, rows, site_id, month)
-        return self._write(kind, site_id, month, by, reason, latest, rows.drop("must_be_ready"))
+        return rows.drop("must_be_ready")
 
-    def _write(
-        self,
-        kind: Kind,
-        site_id: str,
-        month: date,
-        by: str,
-        reason: str | None,
-        latest: Version | None,
-        rows: pl.DataFrame | None,
-    ) -> Version:
+    def _write(self, act: _Act, site_id: str, month: date, latest: Version | None, rows: pl.DataFrame) -> Version:
         with self._build_file() as connection:
             ((as_of,),) = frame_of(connection, "select as_of_utc from main.billing_settings").iter_rows()
-        frozen = pl.DataFrame(schema={"meter_id": pl.String}) if rows is None else rows
         version = Version(
             site_id=site_id,
             billing_month=month,
             version=1 if latest is None else latest.version + 1,
-            kind=kind,
+            kind=act.kind,
             closed_at_utc=self.now().astimezone(UTC),
-            closed_by=by,
-            reason=reason,
-            meters=frozen.height,
-            content_hash=content_hash(frozen),
+            closed_by=act.by,
+            reason=act.reason,
+            meters=rows.height,
+            content_hash=content_hash(rows),
             lake_as_of_utc=as_of,
             lake_state=_lake_digest(self.refresh.scan),
             inputs_digest=read_inputs(self.refresh.layout, self.refresh.settings).digest,
             pipeline_version=self.refresh.settings.pipeline_version,
             models_version=self.refresh.models_version,
-            frozen_columns=tuple(name for name in frozen.columns if name not in {"inputs_hash", "was_excluded"}),
+            frozen_columns=tuple(name for name in rows.columns if name not in {"inputs_hash", "was_excluded"}),
         )
-        write_version(self.refresh.layout, version, frozen)
+        write_version(self.refresh.layout, version, rows)
         return version
 
     def _latest(self, site_id: str, month: date) -> Version | None:
@@ -181,6 +177,7 @@ def open_closings(
     """
     if not layout.build_file.exists():
         raise WarehouseError(NO_DATA_YET.format(path=layout.warehouse))
+    write_empty_files(layout)
     with open_refresh(layout, settings) as refresh:
         if not refresh.changes.is_empty:
             refresh.run_dbt().check()
@@ -194,10 +191,28 @@ def open_closings(
             refresh.publish(publish_months)
 
 
+def closable_months(layout: Layout) -> list[tuple[str, date]]:
+    """The sites and months that could be closed and never were, by site; the caller holds the warehouse's lock."""
+    with open_build_file(layout.build_file) as connection:
+        found = frame_of(
+            connection,
+            f"""
+            select site_id, billing_month
+            from ({_MONTHS})
+            anti join pipeline.closed_versions using (site_id, billing_month)
+            group by site_id, billing_month
+            having bool_or(must_be_ready)
+                and bool_and(not must_be_ready or grade in ('ready', 'ready_with_estimates'))
+            order by site_id, billing_month
+            """,  # noqa: S608 - made of constants
+        )
+    return list(found.iter_rows())
+
+
 def close_what_is_ready(refresh: Refresh, *, now: Clock | None = None) -> list[Version]:
     """Close every month that can be closed, in a refresh that has followed the lake."""
     closings = Closings(refresh, now or (lambda: datetime.now(UTC)))
-    closed = [closings.close(site_id, month, AUTOMATIC) for site_id, month in closings.closable()]
+    closed = [closings.close(site_id, month, AUTOMATIC) for site_id, month in closable_months(refresh.layout)]
     if closed:
         refresh.follow_closings()
     return closed

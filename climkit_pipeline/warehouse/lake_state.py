@@ -205,7 +205,7 @@ def prepare(
     build_file: Path,
     scan: LakeScan,
     settings: ModelSettings,
-    inputs: PipelineInputs = PipelineInputs(),  # noqa: B008 - frozen
+    inputs: PipelineInputs = PipelineInputs(),
     *,
     models_version: str,
     full: bool = False,

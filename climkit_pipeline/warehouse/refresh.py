@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 
 from climkit_pipeline.files import file_lock
 from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.settings import Settings
 from climkit_pipeline.warehouse.closed_files import closed_tables, remember_corrections, versions_digest
 from climkit_pipeline.warehouse.dbt_project import (
     DbtReport,
@@ -45,11 +48,24 @@ CLOSINGS = ("source:pipeline.closed_versions+", "source:pipeline.closed_rows+")
 """The models that depend on which months are closed, as dbt selects them."""
 
 
-def read_inputs(layout: Layout, settings: ModelSettings) -> PipelineInputs:
-    """What the models read beside the lake. Raises ConfigurationError for mistakes in the user's files."""
+def model_settings(settings: Settings) -> ModelSettings:
+    """What the models need to know beside the lake."""
+    return ModelSettings(
+        close_after_days=settings.close_after_days,
+        default_timezone=settings.timezone,
+        pipeline_version=version("climkit-pipeline"),
+    )
+
+
+def read_inputs(layout: Layout, settings: ModelSettings, *, without: tuple[str, date] | None = None) -> PipelineInputs:
+    """What the models read beside the lake; ``without`` leaves out what was closed of one site's month.
+
+    Raises ConfigurationError for mistakes in the user's files, LakeError for a closed month that is damaged.
+    """
     given = input_tables(read_user_inputs(layout), layout, settings.default_timezone)
     tables = {"meter_facts": given.meter_facts, "decisions": given.decisions, "tolerances": given.tolerances}
-    return PipelineInputs(tables | closed_tables(layout), f"{given.digest} {versions_digest(layout)}")
+    digest = f"{given.digest} {versions_digest(layout)}" + (f" without {without}" if without else "")
+    return PipelineInputs(tables | closed_tables(layout, without=without), digest)
 
 
 @dataclass(frozen=True)
@@ -77,9 +93,12 @@ class Refresh:
         if self.build_file != self.layout.build_file:
             adopt_build_file(self.layout, self.build_file)
 
-    def follow_closings(self) -> None:
-        """After months were frozen from what the models built: build and remember what depends on them."""
-        inputs = read_inputs(self.layout, self.settings)
+    def follow_closings(self, *, without: tuple[str, date] | None = None) -> None:
+        """After months were frozen from what the models built: build and remember what depends on them.
+
+        ``without`` leaves one site's month out, as if it had never been closed; call this again to take it in.
+        """
+        inputs = read_inputs(self.layout, self.settings, without=without)
         build_file = self.layout.build_file
         # The same scan: what changed in the lake meanwhile is for the next refresh.
         prepare(build_file, self.scan, self.settings, inputs, models_version=self.models_version)
@@ -101,12 +120,12 @@ def open_refresh(layout: Layout, settings: ModelSettings, *, full: bool = False)
     Everything is built in a new file with ``full``, or when the models themselves changed.
     """
     with file_lock(layout.lock(WAREHOUSE_LOCK)):
-        version = models_version()
-        anew = full or not is_built_with(layout.build_file, version)
+        models = models_version()
+        anew = full or not is_built_with(layout.build_file, models)
         build_file = fresh_build_file(layout) if anew else layout.build_file
         scan = scan_lake(layout)
-        changes = prepare(build_file, scan, settings, read_inputs(layout, settings), models_version=version)
-        yield Refresh(layout, changes, build_file, scan, settings, version)
+        changes = prepare(build_file, scan, settings, read_inputs(layout, settings), models_version=models)
+        yield Refresh(layout, changes, build_file, scan, settings, models)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -328,10 +328,11 @@ def unknown_ids(inputs: UserInputs, warehouse: Path) -> list[str]:
     return found
 
 
-def decision(**values: object) -> Decision:
-    """A decision by its fields. Raises ConfigurationError with one line per mistake."""
+def decision(cells: Mapping[str, str | None]) -> Decision:
+    """A decision, by the columns of its file. Raises ConfigurationError with one line per mistake."""
     problems: list[str] = []
-    checked = _validated(Decision, {name: value for name, value in values.items() if value is not None}, problems, "")
+    given = {name: cell.strip() for name, cell in cells.items() if cell is not None and cell.strip()}
+    checked = _validated(Decision, given, problems, "")
     checks = known_checks()
     if checked is not None and checks is not None and checked.check_name not in checks:
         problems.append(_unknown_check(checked.check_name, checks))
@@ -440,9 +441,7 @@ def _header_problems(names: Sequence[str], kind: type[_Line]) -> Iterator[str]:
         yield f"column {', '.join(missing)} is missing; {accepted}"
 
 
-def _validated(
-    kind: type[AnyLine], cells: dict[str, Any], problems: list[str], where: str
-) -> AnyLine | None:
+def _validated(kind: type[AnyLine], cells: dict[str, Any], problems: list[str], where: str) -> AnyLine | None:
     try:
         return kind(**cells)
     except ValidationError as error:
@@ -465,7 +464,7 @@ def _validated(
 
 def _overlaps(facts: Sequence[Entry[MeterFact]]) -> Iterator[str]:
     """Two lines about one meter must not hold at the same time."""
-    in_order = sorted(facts, key=lambda entry: _subject(entry) + (entry.content.valid_from,))
+    in_order = sorted(facts, key=lambda entry: (*_subject(entry), entry.content.valid_from))
     for earlier, later in pairwise(in_order):
         if _subject(earlier) == _subject(later) and later.content.valid_from <= earlier.content.valid_until:
             yield (
@@ -499,5 +498,3 @@ def _repeated_tolerances(tolerances: Sequence[Entry[Tolerance]]) -> Iterator[str
         known = first.setdefault(entry.content.check_name, entry.line)
         if known != entry.line:
             yield f"tolerances.csv, line {entry.line}: the tolerance of {entry.content.check_name} is in line {known}"
-
-

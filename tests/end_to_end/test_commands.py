@@ -94,6 +94,7 @@ def test_check_says_ok_or_what_to_do_line_by_line(account: Account) -> None:
         "configuration",
         "write access",
         "free disk",
+        "your own files",
         "log-in and list",
         "estimate",
     ]

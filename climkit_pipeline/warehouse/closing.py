@@ -113,26 +113,33 @@ class Closings:
         )
 
     def _freeze(self, act: _Act, site_id: str, month: date, latest: Version | None) -> Version:
-        if latest is None:
-            return self._write(act, site_id, month, latest, self._rows(site_id, month))
-        # That it differs from what was closed is itself a failed check: the rows are taken as if it never had been.
-        self.refresh.follow_closings(without=(site_id, month))
+        rows = self._rows(site_id, month)
+        if latest is not None and not _waiting(rows).is_empty():
+            # That it differs from what was closed may be all that blocks it: look as if it never had been closed.
+            self.refresh.follow_closings(without=(site_id, month))
+            rows = self._rows(site_id, month)
         try:
-            return self._write(act, site_id, month, latest, self._rows(site_id, month))
+            _check_ready(rows, site_id, month)
+            return self._write(act, site_id, month, latest, rows.drop("must_be_ready"))
         except ClimkitError:
-            self.refresh.follow_closings()
+            if latest is not None:
+                self.refresh.follow_closings()
             raise
 
     def _rows(self, site_id: str, month: date) -> pl.DataFrame:
-        """The rows to freeze, by meter. Raises NotReadyError unless every billed meter is ready."""
+        """The rows to freeze, by meter. Raises NotReadyError if there are none, ConfigurationError without the site."""
         with self._build_file() as connection:
             rows = frame_of(
                 connection,
                 f"from ({_MONTHS}) where site_id = ? and billing_month = ? order by meter_id",
                 [site_id, month],
             )
-            _check_rows(connection, rows, site_id, month)
-        return rows.drop("must_be_ready")
+            sites = frame_of(connection, "select site_id from main.sites order by site_id")["site_id"].to_list()
+        if site_id not in sites:
+            raise ConfigurationError(f"there is no site {site_id!r}; accepted: {', '.join(sites) or 'none yet'}")
+        if rows.is_empty():
+            raise NotReadyError(f"{_named(site_id, month)} has no rows: no meter was listed or asked for in that month")
+        return rows
 
     def _write(self, act: _Act, site_id: str, month: date, latest: Version | None, rows: pl.DataFrame) -> Version:
         with self._build_file() as connection:
@@ -218,13 +225,13 @@ def close_what_is_ready(refresh: Refresh, *, now: Clock | None = None) -> list[V
     return closed
 
 
-def _check_rows(connection: duckdb.DuckDBPyConnection, rows: pl.DataFrame, site_id: str, month: date) -> None:
-    if rows.is_empty():
-        sites = frame_of(connection, "select site_id from main.sites order by site_id")["site_id"].to_list()
-        if site_id not in sites:
-            raise ConfigurationError(f"there is no site {site_id!r}; accepted: {', '.join(sites) or 'none yet'}")
-        raise NotReadyError(f"{_named(site_id, month)} has no rows: no meter was listed or asked for in that month")
-    waiting = rows.filter(pl.col("must_be_ready") & ~pl.col("grade").is_in(["ready", "ready_with_estimates"]))
+def _waiting(rows: pl.DataFrame) -> pl.DataFrame:
+    """The billed meters that are not ready."""
+    return rows.filter(pl.col("must_be_ready") & ~pl.col("grade").is_in(["ready", "ready_with_estimates"]))
+
+
+def _check_ready(rows: pl.DataFrame, site_id: str, month: date) -> None:
+    waiting = _waiting(rows)
     if waiting.is_empty():
         return
     lines = [

@@ -121,7 +121,7 @@
         select * from open_months
     );
     comment on macro table main.billing_as_of is
-        'billing_monthly as known at an instant: months that were closed then exactly as frozen, the version valid then (from the instant up to which its data reach); of months open then the sums and counts of the interval values known then, grade null, all else null. Call it in this database (use).';
+        'billing_monthly as known at an instant: months that were closed then exactly as frozen, the version in force then (the first one from the instant on up to which its data reach, see billing_closings); of months open then the sums and counts of the interval values known then, grade null, all else null. Call it in this database (use).';
 {%- endmacro %}
 
 {# The interval values that were current at an instant. #}

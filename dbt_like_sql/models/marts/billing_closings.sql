@@ -4,19 +4,13 @@ versions as (
     select * from {{ source('pipeline', 'closed_versions') }}
 ),
 
--- What a version says was known when the last call was made that it stands on, and nothing that an earlier version
--- did not know was known before that one was made.
+-- The first version says what was known since the last call that it stands on; each later one, what is in force since
+-- it was made.
 dated as (
     select
         *,
-        case
-            when kind = 'reopen' then closed_at_utc
-            when version = 1 then lake_as_of_utc
-            when lake_as_of_utc > lag(closed_at_utc) over versions_in_order then lake_as_of_utc
-            else closed_at_utc
-        end as valid_from_utc
+        case when version = 1 then lake_as_of_utc else closed_at_utc end as valid_from_utc
     from versions
-    window versions_in_order as (partition by site_id, billing_month order by version)
 ),
 
 final as (

@@ -21,6 +21,7 @@ from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.status import lake_status
 from climkit_pipeline.settings import Settings, load_settings
 from climkit_pipeline.warehouse import queries
+from climkit_pipeline.warehouse.closed_files import check_closed
 from climkit_pipeline.warehouse.user_inputs import read_user_inputs, unknown_ids
 
 ENOUGH_FREE_BYTES = 2 * 2**30
@@ -94,6 +95,7 @@ def run_check(settings_error: ClimkitError | None) -> bool:
         _line("write access", write_access),
         _line("free disk", free_disk),
         _line("your own files", own_inputs),
+        _line("closed months", lambda: check_closed(layout)),
     ]
     if not all(local):
         return False

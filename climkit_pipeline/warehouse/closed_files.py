@@ -173,7 +173,7 @@ def read_rows(layout: Layout, version: Version) -> pl.DataFrame:
 
 
 def closed_tables(layout: Layout, *, without: tuple[str, date] | None = None) -> dict[str, pl.DataFrame]:
-    """``closed_versions``, ``closed_rows`` and ``corrections_seen`` as the models read them.
+    """``closed_versions`` and ``closed_rows`` as the models read them.
 
     ``without`` names a site and month to leave out, as if it had never been closed.
     """
@@ -190,8 +190,16 @@ def closed_tables(layout: Layout, *, without: tuple[str, date] | None = None) ->
     return {
         "closed_versions": pl.DataFrame([asdict(version) for version in versions], schema=VERSIONS_SCHEMA),
         "closed_rows": pl.concat([pl.DataFrame(schema=ROWS_SCHEMA), *frozen], how="diagonal_relaxed"),
-        "corrections_seen": read_corrections_seen(layout),
     }
+
+
+def check_closed(layout: Layout) -> str:
+    """How many months and versions there are. Raises LakeError for the first file that is not what was frozen."""
+    versions = read_versions(layout)
+    for version in versions:
+        read_rows(layout, version)
+    closed = [version for version in latest_by_month(versions).values() if version.is_closed]
+    return f"{len(closed)} closed, {len(versions)} versions" if versions else "none yet"
 
 
 def versions_digest(layout: Layout) -> str:

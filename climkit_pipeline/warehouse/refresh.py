@@ -17,7 +17,12 @@ from pathlib import Path
 from climkit_pipeline.files import file_lock
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.settings import Settings
-from climkit_pipeline.warehouse.closed_files import closed_tables, remember_corrections, versions_digest
+from climkit_pipeline.warehouse.closed_files import (
+    closed_tables,
+    read_corrections_seen,
+    remember_corrections,
+    versions_digest,
+)
 from climkit_pipeline.warehouse.dbt_project import (
     DbtReport,
     build_arguments,
@@ -63,9 +68,16 @@ def read_inputs(layout: Layout, settings: ModelSettings, *, without: tuple[str, 
     Raises ConfigurationError for mistakes in the user's files, LakeError for a closed month that is damaged.
     """
     given = input_tables(read_user_inputs(layout), layout, settings.default_timezone)
-    tables = {"meter_facts": given.meter_facts, "decisions": given.decisions, "tolerances": given.tolerances}
-    digest = f"{given.digest} {versions_digest(layout)}" + (f" without {without}" if without else "")
-    return PipelineInputs(tables | closed_tables(layout, without=without), digest)
+    return PipelineInputs(
+        tables={
+            "meter_facts": given.meter_facts,
+            "decisions": given.decisions,
+            "tolerances": given.tolerances,
+            "corrections_seen": read_corrections_seen(layout),
+        },
+        read_closed=lambda: closed_tables(layout, without=without),
+        digest=f"{given.digest} {versions_digest(layout)}" + (f" without {without}" if without else ""),
+    )
 
 
 @dataclass(frozen=True)

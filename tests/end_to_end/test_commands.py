@@ -95,6 +95,7 @@ def test_check_says_ok_or_what_to_do_line_by_line(account: Account) -> None:
         "write access",
         "free disk",
         "your own files",
+        "closed months",
         "log-in and list",
         "estimate",
     ]

@@ -45,11 +45,20 @@ class ApiUnavailableError(ApiError):
 
     can_retry = True
 
-    def __init__(self, message: str, *, retry_after_seconds: float | None = None, was_reached: bool = True) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after_seconds: float | None = None,
+        was_reached: bool = True,
+        kind: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
         self.was_reached = was_reached
         """False if not even a connection came about: then it is not about this call."""
+        self.kind = kind
+        """One word for the ledger of calls, where the class says too little."""
 
 
 class RateLimitedError(ApiError):

@@ -24,7 +24,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol, TypeVar
@@ -57,6 +57,7 @@ SIMULATOR_HEADER = "X-Climkit-Simulator"
 DOCUMENTED_TOKEN_LIFETIME = timedelta(minutes=15)
 LONGEST_TOKEN_LIFETIME = timedelta(days=1)
 MAX_LOG_INS_PER_CALL = 5
+OK = "ok"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +99,26 @@ class Attempt:
     number: int
     started_at_utc: datetime
     duration_seconds: float
-    outcome: str
-    """The HTTP status, or the class of the error where there was none."""
-    size_bytes: int
+    outcome: str = OK
+    """``ok``, or the class of what went wrong."""
+    status: int | None = None
+    """The HTTP status; None if none came."""
+    size_bytes: int = 0
+    rows: int | None = None
+    """Elements of the answer; None unless it is a whole list."""
+    sha256: str | None = None
+    """Of the answer's bytes; None unless they are a whole answer, and for log-ins: theirs hold a token."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Received:
+    """A whole JSON answer to one try."""
+
+    started_at_utc: datetime
+    duration_seconds: float
+    status: int
+    body: bytes
+    payload: Any
 
 
 class Waits(Protocol):
@@ -240,7 +258,8 @@ class ClimkitClient:
                 log_ins += 1
                 self._discard(token)
                 if log_ins > MAX_LOG_INS_PER_CALL:
-                    raise AuthenticationError(f"{call}: refused (401) after {log_ins - 1} new log-ins") from None
+                    # The log-in itself works, so this is about the call: another one may well be answered.
+                    raise RejectedError(f"{call}: refused (401) after {log_ins - 1} new log-ins", status=401) from None
                 raise
 
         return self._retrying(attempt)
@@ -267,58 +286,71 @@ class ClimkitClient:
             self._on_retry(text)
 
     def _send(self, call: Call, number: int, token: answers.Token) -> Answer:
-        started, started_at, status, body = self._exchange(
-            call, number, {"Authorization": f"Bearer {token.text}"}, call.body
-        )
-        payload = _parsed(body, call)
+        received = self._exchange(call, number, {"Authorization": f"Bearer {token.text}"}, call.body)
         return Answer(
             call=call,
-            status=status,
-            body=body,
-            payload=payload,
-            started_at_utc=started_at,
+            status=received.status,
+            body=received.body,
+            payload=received.payload,
+            started_at_utc=received.started_at_utc,
             received_at_utc=self._now(),
-            duration_seconds=self._monotonic() - started,
+            duration_seconds=received.duration_seconds,
             attempts=number,
-            sha256=hashlib.sha256(body).hexdigest(),
+            sha256=hashlib.sha256(received.body).hexdigest(),
         )
 
-    def _exchange(
-        self, call: Call, number: int, headers: dict[str, str], body: Mapping[str, Any] | None
-    ) -> tuple[float, datetime, int, bytes]:
-        """Send once, paced, and sort what comes back; returns when it started, and the status and body of a 2xx."""
-        was_reached = True
+    def _exchange(self, call: Call, number: int, headers: dict[str, str], body: Mapping[str, Any] | None) -> _Received:
+        """The whole JSON text that one try brought, paced; whatever comes of it is told to the ledger."""
         self._pacer.wait()
-        started, started_at = self._monotonic(), self._now()
+        started = self._monotonic()
+        attempt = Attempt(call, number, self._now(), 0.0, outcome="Interrupted")
         if self._first_attempt_at is None:
             self._first_attempt_at = started
-        outcome, received, failure = "no answer", b"", ""
+        try:
+            response, body_received = self._receive(call, headers, body, started)
+            attempt = replace(attempt, status=response.status_code, size_bytes=len(body_received))
+            _raise_for_status(response, call, self._now())
+            payload = _parsed(body_received, call)
+            self._note_server(response)
+            attempt = replace(
+                attempt,
+                outcome=OK,
+                rows=len(payload) if isinstance(payload, list) else None,
+                # The answer to a log-in holds a token: not even its hash is kept.
+                sha256=None if call.endpoint == calls.AUTH else hashlib.sha256(body_received).hexdigest(),
+            )
+            duration = self._monotonic() - started
+            return _Received(attempt.started_at_utc, duration, response.status_code, body_received, payload)
+        except ApiError as error:
+            attempt = replace(attempt, outcome=_kind_of(error))
+            raise
+        finally:
+            if self._on_attempt:
+                self._on_attempt(replace(attempt, duration_seconds=self._monotonic() - started))
+
+    def _receive(
+        self, call: Call, headers: dict[str, str], body: Mapping[str, Any] | None, started: float
+    ) -> tuple[httpx.Response, bytes]:
+        """The response and all of its bytes, whatever its status; raises ApiUnavailableError if they do not come."""
+        was_reached = True
         try:
             request = self._http.build_request(
                 call.method, self.base_url + call.path, params=call.params or None, json=body, headers=headers
             )
             response = self._http.send(request, stream=True)
             try:
-                outcome = str(response.status_code)
-                received = self._read(response, call, started)
+                return response, self._read(response, call, started)
             finally:
                 response.close()
-            _raise_for_status(response, call, self._now())
-            self._note_server(response)
-            return started, started_at, response.status_code, received
         except httpx.TransportError as error:
-            outcome = type(error).__name__
+            kind = type(error).__name__
             was_reached = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
-            failure = f"{self._host} does not answer ({outcome})"
+            failure = f"{self._host} does not answer ({kind})"
         except httpx.HTTPError as error:
-            outcome = type(error).__name__
-            failure = f"unreadable answer ({outcome})"
-        finally:
-            if self._on_attempt:
-                duration = self._monotonic() - started
-                self._on_attempt(Attempt(call, number, started_at, duration, outcome, len(received)))
+            kind = type(error).__name__
+            failure = f"unreadable answer ({kind})"
         # Outside the handlers, so that nothing is chained: the original's request holds the token or the password.
-        raise ApiUnavailableError(f"{call}: {failure}", was_reached=was_reached)
+        raise ApiUnavailableError(f"{call}: {failure}", was_reached=was_reached, kind=kind)
 
     @property
     def _host(self) -> str:
@@ -327,7 +359,8 @@ class ClimkitClient:
     def _read(self, response: httpx.Response, call: Call, started: float) -> bytes:
         def check_deadline() -> None:
             if self._monotonic() - started > self._policy.answer_deadline:
-                raise ApiUnavailableError(f"{call}: the answer took over {self._policy.answer_deadline:.0f} s")
+                reason = f"the answer took over {self._policy.answer_deadline:.0f} s"
+                raise ApiUnavailableError(f"{call}: {reason}", kind="AnswerDeadline")
 
         chunks, size = [], 0
         response.stream = _Watched(response.stream, check_deadline)
@@ -365,7 +398,7 @@ class ClimkitClient:
         credentials = {"username": self.username, "password": self._password}
         sent_at = self._monotonic()
         try:
-            _, _, _, body = self._exchange(call, 1, {}, credentials)
+            received = self._exchange(call, 1, {}, credentials)
         except (TokenRejectedError, NotFoundError, RejectedError) as error:
             status = getattr(error, "status", None)
             if isinstance(error, NotFoundError) or status in {301, 302, 303, 307, 308, 405}:
@@ -377,7 +410,7 @@ class ClimkitClient:
                 f"{self._host} refused the log-in of user {self.username!r}: "
                 "check CLIMKIT_USERNAME and CLIMKIT_PASSWORD"
             ) from error
-        token = answers.parse_token(_parsed(body, call))
+        token = answers.parse_token(received.payload)
         # The lifetime counts from the request, on this machine's clock: the two clocks need not agree.
         lifetime = token.valid_until_utc - self._now()
         if not timedelta(0) < lifetime <= LONGEST_TOKEN_LIFETIME:
@@ -448,12 +481,17 @@ def _error_of(state: tenacity.RetryCallState) -> BaseException | None:
     return state.outcome.exception() if state.outcome else None
 
 
+def _kind_of(error: ApiError) -> str:
+    """What the ledger calls an error: ``RateLimited``, ``ReadTimeout``, ``NotJson``."""
+    return getattr(error, "kind", None) or type(error).__name__.removesuffix("Error")
+
+
 def _parsed(body: bytes, call: Call) -> Any:  # noqa: ANN401 - JSON
     with suppress(ValueError, RecursionError):
         return json.loads(body)
     # Cut on the way, or a page of some server in between: either way another try may bring the answer. Outside the
     # handler, so that nothing is chained: the parser's error holds the whole text, which may hold a token.
-    raise ApiUnavailableError(f"{call}: the answer is no whole JSON text ({len(body)} bytes)")
+    raise ApiUnavailableError(f"{call}: the answer is no whole JSON text ({len(body)} bytes)", kind="NotJson")
 
 
 def _raise_for_status(response: httpx.Response, call: Call, now: datetime) -> None:

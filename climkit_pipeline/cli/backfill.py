@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from climkit_pipeline.cli.progress import CallProgress, call_progress
 from climkit_pipeline.cli.tables import print_frame
 from climkit_pipeline.errors import ConfigurationError, WarehouseError
 from climkit_pipeline.ingest.ingestion import Ingestion
+from climkit_pipeline.ingest.ledger import CallCounts
 from climkit_pipeline.ingest.planner import months_newest_first
 from climkit_pipeline.ingest.reports import IngestReport, IngestRequest
 from climkit_pipeline.lake.schemas import DATASETS
@@ -50,21 +52,52 @@ class BackfillRequest:
 
 @dataclass
 class Summary:
-    """What a backfill did."""
+    """What a backfill did; field names are the keys of ``--json``."""
 
-    calls: int = 0
-    rows_new: int = 0
-    rows_revised: int = 0
+    attempts: int = 0
+    """Every try of every call, log-ins and listings included."""
+    series_calls: int = 0
+    retries: int = 0
+    share_of_slots: float | None = None
+    """Of the starts that the rate allowed between the first and the last series call, those that this process used."""
+    rows: int = 0
+    """Rows of the answers that were committed."""
+    new: int = 0
+    """Values that were not known before."""
+    revised: int = 0
+    """Values that replaced others, or were withdrawn."""
+    short: int = 0
+    """Answers that lacked rows; each stretch was asked for once more."""
     findings: int = 0
-    failures: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    news: list[str] = field(default_factory=list)
+    """Sites that left the account's listing, or came back."""
+    is_complete: bool = False
 
     def add(self, report: IngestReport) -> None:
         """Count one run in."""
-        self.calls += report.calls.total()
-        self.rows_new += report.committed.rows_new
-        self.rows_revised += report.committed.rows_revised
+        self.series_calls += report.calls.total()
+        self.rows += report.committed.rows
+        self.new += report.committed.rows_new
+        self.revised += report.committed.rows_revised
+        self.short += report.short_answers
         self.findings += len(report.committed.findings)
-        self.failures += [str(failure) for failure in report.failures]
+        self.failed += [str(failure) for failure in report.failures]
+        self.news += [str(finding) for finding in report.news]
+
+    def count_calls(self, counts: CallCounts, requests_per_second: float) -> None:
+        """Take over what the ledger of this process counted."""
+        self.attempts, self.retries = counts.attempts, counts.retries
+        share = counts.share_of_slots(requests_per_second)
+        self.share_of_slots = None if share is None else round(share, 3)
+
+    def __str__(self) -> str:
+        used = "" if self.share_of_slots is None else f" ({self.share_of_slots:.0%} of the slots)"
+        return (
+            f"{self.series_calls:,} series calls{used}, {self.retries:,} retries, {self.rows:,} rows, "
+            f"{self.new:,} new, {self.revised:,} revised, {self.short:,} short answers, {self.findings:,} findings, "
+            f"{len(self.failed):,} failed parts"
+        )
 
 
 def check_sites(ingestion: Ingestion, wanted: Sequence[str]) -> None:
@@ -76,7 +109,7 @@ def check_sites(ingestion: Ingestion, wanted: Sequence[str]) -> None:
         raise ConfigurationError(f"--site {unknown[0]!r} is not a site of this account; accepted: {known}")
 
 
-def run_backfill(settings: Settings, request: BackfillRequest) -> bool:
+def run_backfill(settings: Settings, request: BackfillRequest, *, as_json: bool = False) -> bool:
     """Backfill through Dagster runs; whether everything is good. Failures are named on stderr."""
     # Importing Dagster takes seconds; what needs it comes after everything that can be refused.
     from climkit_pipeline.defs.resources import SharedIngestion, open_ingestion
@@ -88,19 +121,21 @@ def run_backfill(settings: Settings, request: BackfillRequest) -> bool:
     ):
         check_sites(ingestion, request.site_ids)
         try:
-            is_good = _run_months(settings, request, SharedIngestion(ingestion, summary.add), ingestion, progress)
+            shared = SharedIngestion(ingestion, summary.add)
+            summary.is_complete = _run_months(settings, request, shared, ingestion, progress)
         finally:
-            _name_failures(summary)
-    click.echo(
-        f"{summary.calls:,} series calls, {summary.rows_new:,} new row versions, {summary.rows_revised:,} revised, "
-        f"{summary.findings:,} findings, {len(summary.failures):,} failed parts",
-        err=True,
-    )
-    return is_good
+            summary.count_calls(ingestion.ledger.counts, settings.requests_per_second)
+            _name_what_matters(summary)
+    if as_json:
+        click.echo(json.dumps(asdict(summary), indent=2))
+    click.echo(str(summary), err=True)
+    return summary.is_complete
 
 
-def _name_failures(summary: Summary) -> None:
-    for failure in summary.failures:
+def _name_what_matters(summary: Summary) -> None:
+    for line in summary.news:
+        click.echo(line, err=True)
+    for failure in summary.failed:
         click.echo(f"failed: {failure}", err=True)
 
 

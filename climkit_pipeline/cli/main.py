@@ -118,6 +118,7 @@ def dev(*, port: int, simulator_port: int) -> int:
 @click.option("--refetch", is_flag=True, help="Ask again for what is complete, too.")
 @click.option("--plan", "only_plan", is_flag=True, help="Print calls, hours and disk; ask for no series.")
 @click.option("--no-models", is_flag=True, help="Leave the warehouse as it is.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
 def backfill(
     *,
     first: str,
@@ -127,6 +128,7 @@ def backfill(
     refetch: bool,
     only_plan: bool,
     no_models: bool,
+    as_json: bool,
 ) -> int:
     """Bring the days FROM to TO (local dates, both included) up to date, newest month first."""
     from climkit_pipeline.cli.backfill import BackfillRequest, print_plan, run_backfill
@@ -138,7 +140,7 @@ def backfill(
         print_plan(settings, request)
         return 0
     warn_of_unknown_ids(Layout(settings.data_dir))
-    return 0 if run_backfill(settings, request) else 1
+    return 0 if run_backfill(settings, request, as_json=as_json) else 1
 
 
 @main.command()

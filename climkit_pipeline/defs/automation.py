@@ -1,11 +1,12 @@
 """When things run by themselves: the daily look-back, and the models after every ingestion."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import dagster as dg
 
 from climkit_pipeline.defs.lake_assets import KEY_PREFIX, LAKE_GROUP
 from climkit_pipeline.defs.warehouse_assets import WAREHOUSE_GROUP
+from climkit_pipeline.domain.periods import ONE_DAY, month_start
 from climkit_pipeline.settings import Settings
 
 RANGE_START_TAG = "dagster/asset_partition_range_start"
@@ -27,6 +28,24 @@ MODELS_JOB = dg.define_asset_job(
 )
 
 
+LATE_DATA_DAYS = 2
+"""When gateways have delivered what they still held at a month's end."""
+
+
+def look_back_from(today: date, settings: Settings) -> date:
+    """The first local day that the schedule asks for again on ``today``.
+
+    Twice per month it reaches back to the first day of the month before: a month is confirmed by two equal answers
+    after its end, the second after the closing delay. That costs two more calls per meter and month.
+    """
+    first = today - timedelta(days=settings.lookback_days)
+    for delay in (LATE_DATA_DAYS, settings.close_after_days):
+        after_month = today - timedelta(days=delay)
+        if after_month.day == 1:
+            first = min(first, month_start(after_month - ONE_DAY))
+    return max(settings.start_date, first)
+
+
 def build_schedule(settings: Settings) -> dg.ScheduleDefinition:
     """Every morning at 06:30 local time: ask again for the days of the look-back, late data and revisions included."""
 
@@ -35,11 +54,14 @@ def build_schedule(settings: Settings) -> dg.ScheduleDefinition:
         job=INGEST_JOB,
         cron_schedule="30 6 * * *",
         execution_timezone=settings.timezone,
-        description=f"Asks again for the last {settings.lookback_days} days, in one run.",
+        description=(
+            f"Asks again for the last {settings.lookback_days} days, in one run; {LATE_DATA_DAYS} and "
+            f"{settings.close_after_days} days after a month's end for that whole month, which confirms it."
+        ),
     )
     def daily_look_back(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         today = context.scheduled_execution_time.astimezone(settings.zone).date()
-        first = max(settings.start_date, today - timedelta(days=settings.lookback_days))
+        first = look_back_from(today, settings)
         return dg.RunRequest(
             run_key=today.isoformat(),
             run_config={"ops": {"ingest": {"config": {"refetch": True}}}},

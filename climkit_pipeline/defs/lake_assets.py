@@ -94,9 +94,12 @@ def _report_days(context: dg.AssetExecutionContext, report: IngestReport, days: 
                     metadata=_day_metadata(report.states[dataset][day]),
                 )
             )
+    for finding in report.news:
+        context.log.warning(str(finding))
     context.log.info(
-        f"calls: {dict(report.calls)}; new versions: {report.committed.rows_new}; "
-        f"revised: {report.committed.rows_revised}; findings: {len(report.committed.findings)}"
+        f"calls: {dict(report.calls)}; rows: {report.committed.rows}; new: {report.committed.rows_new}; "
+        f"revised: {report.committed.rows_revised}; short answers: {report.short_answers}; "
+        f"findings: {len(report.committed.findings)}"
     )
 
 

@@ -4,6 +4,7 @@ The client's credentials are read from the environment when a run begins, never 
 configuration: nothing of them reaches Dagster's storage.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -12,15 +13,22 @@ import dagster as dg
 
 from climkit_pipeline.api.client import ClimkitClient, RetryPolicy
 from climkit_pipeline.api.pacer import Pacer, pacer_path
+from climkit_pipeline.errors import LakeError
 from climkit_pipeline.ingest.ingestion import Ingestion
+from climkit_pipeline.ingest.ledger import CallLedger
 from climkit_pipeline.ingest.reports import IngestReport, IngestRequest, Progress
 from climkit_pipeline.lake.account import check_format, check_writable
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.settings import Settings, load_settings
 
+logger = logging.getLogger(__name__)
+
 
 def open_client(
-    settings: Settings, on_retry: Callable[[str], None] | None = None, policy: RetryPolicy | None = None
+    settings: Settings,
+    on_retry: Callable[[str], None] | None = None,
+    policy: RetryPolicy | None = None,
+    ledger: CallLedger | None = None,
 ) -> ClimkitClient:
     """A client for the account in ``settings``, paced together with every other process of this user."""
     settings.require_credentials()
@@ -31,6 +39,7 @@ def open_client(
         password=settings.password.get_secret_value(),
         pacer=Pacer(path, settings.requests_per_second),
         policy=policy,
+        on_attempt=ledger.note if ledger else None,
         on_retry=on_retry,
     )
 
@@ -43,8 +52,16 @@ def open_ingestion(
     layout = Layout(settings.data_dir)
     check_writable(layout)
     check_format(layout)
-    with open_client(settings, progress.waiting if progress else None, policy) as client:
-        yield Ingestion(settings=settings, client=client, progress=progress)
+    ledger = CallLedger()
+    with open_client(settings, progress.waiting if progress else None, policy, ledger) as client:
+        ingestion = Ingestion(settings=settings, client=client, progress=progress, ledger=ledger)
+        try:
+            yield ingestion
+        finally:
+            try:
+                ingestion.keep_calls()
+            except LakeError as error:  # whatever stopped the command matters more than the ledger's last lines
+                logger.warning("the ledger of calls is incomplete: %s", error)
 
 
 class Ingests(Protocol):

@@ -9,24 +9,36 @@ from __future__ import annotations
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from climkit_pipeline.domain.periods import ONE_DAY, QUARTER_HOUR, Period, dates_between, local_day, local_days
+from climkit_pipeline.domain.periods import (
+    ONE_DAY,
+    QUARTER_HOUR,
+    Period,
+    dates_between,
+    local_day,
+    local_days,
+    local_midnight_utc,
+    next_month,
+)
 from climkit_pipeline.errors import UnexpectedPayloadError
 from climkit_pipeline.files import file_lock
 from climkit_pipeline.ingest import intervals, readings, snapshots
 from climkit_pipeline.ingest.frames import Finding, ParsedAnswer
 from climkit_pipeline.ingest.landing import Landed, LandingFolder
 from climkit_pipeline.lake import coverage as law
+from climkit_pipeline.lake import journals
 from climkit_pipeline.lake.coverage import DayCoverage
 from climkit_pipeline.lake.day_files import (
     current_rows,
     merge_versions,
+    overtaken_rows,
     read_coverage,
     read_coverage_day,
     read_day,
@@ -34,9 +46,22 @@ from climkit_pipeline.lake.day_files import (
     write_day,
 )
 from climkit_pipeline.lake.layout import Layout
-from climkit_pipeline.lake.schemas import DATASETS, Dataset
+from climkit_pipeline.lake.schemas import API_CALLS, DATASETS, FINDINGS, Dataset
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundIn:
+    """Something odd, and the answer that it was found in."""
+
+    landed: Landed
+    finding: Finding
+
+    def as_row(self) -> dict[str, Any]:
+        """The row of the journal."""
+        days = {"first_day": self.landed.first_day, "last_day": self.landed.last_day}
+        return self.finding.as_row(self.landed.received_at_utc) | days
 
 
 @dataclass
@@ -44,14 +69,26 @@ class CommitReport:
     """What a commit did."""
 
     answers: int = 0
+    rows: int = 0
+    """Rows of the answers, as far as they belong to the days wanted."""
     rows_new: int = 0
+    """Intervals and readings that were not known before."""
     rows_revised: int = 0
+    """Values that another replaced, or that were withdrawn."""
     days_written: set[tuple[str, date]] = field(default_factory=set)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[FoundIn] = field(default_factory=list)
+
+    def count_changes(self, dataset: Dataset, before: pl.DataFrame, after: pl.DataFrame) -> None:
+        """Count what changed in the versions of one day."""
+        key = list(dataset.key)
+        self.rows_new += after.select(key).n_unique() - before.select(key).n_unique()
+        closed_after, closed_before = (versions["superseded_at_utc"].count() for versions in (after, before))
+        self.rows_revised += closed_after - closed_before
 
     def add(self, other: CommitReport) -> None:
         """Count another commit in."""
         self.answers += other.answers
+        self.rows += other.rows
         self.rows_new += other.rows_new
         self.rows_revised += other.rows_revised
         self.days_written |= other.days_written
@@ -76,9 +113,16 @@ class _Asked:
 
 def commit_folder(layout: Layout, folder: LandingFolder) -> CommitReport:
     """Commit everything in ``folder`` and empty it."""
+    calls = folder.read_calls()
     report = commit(layout, folder.read())
+    journals.append(layout, API_CALLS, [_call_row(folder.path.name, call) for call in calls])
     folder.clear()
     return report
+
+
+def _call_row(run_id: str, call: Mapping[str, Any]) -> dict[str, Any]:
+    instants = {name: call[name] and datetime.fromisoformat(call[name]) for name in call if name.endswith("_utc")}
+    return {"run_id": run_id, **call, **instants}
 
 
 def commit(layout: Layout, landed: Sequence[Landed]) -> CommitReport:
@@ -89,14 +133,14 @@ def commit(layout: Layout, landed: Sequence[Landed]) -> CommitReport:
         by_dataset[answer.dataset].append(answer)
     for name, dataset in DATASETS.items():
         if by_dataset[name]:
-            with file_lock(layout.lock(f"commit-{name}")):
+            with file_lock(layout.commit_lock(name)):
                 if dataset.kind == "snapshot":
                     _commit_snapshots(layout, dataset, by_dataset[name], report)
                 else:
                     _commit_series(layout, dataset, by_dataset[name], report)
-    for finding in report.findings:
-        logger.warning("%s %s %s: %s x %d, e.g. %s", finding.dataset, finding.site_id, finding.subject_id,
-                       finding.code, finding.count, ", ".join(finding.samples))  # fmt: skip
+    journals.append(layout, FINDINGS, [found.as_row() for found in report.findings])
+    for found in report.findings:
+        logger.warning("%s", found.finding)
     return report
 
 
@@ -117,7 +161,8 @@ def _commit_series(layout: Layout, dataset: Dataset, landed: Sequence[Landed], r
         if answer.kind != "failure":
             parsed = parse_landed(dataset, answer, steps.get(subject))
             frames.append(parsed.rows)
-            report.findings += parsed.findings
+            report.rows += parsed.rows.height
+            report.findings += [FoundIn(answer, finding) for finding in parsed.findings]
             for day in parsed.rows["local_date"].unique():
                 earlier[subject] = min(earlier.get(subject, day), day)
             if answer.kind == "plan" and not parsed.rows.is_empty():
@@ -217,19 +262,15 @@ def _commit_day(
 ) -> None:
     coverage = law.from_frame(read_coverage_day(layout, dataset, day))
     versions = read_day(layout, dataset, day)
+    before = versions
     if answered is not None and not answered.is_empty():
-        merged = merge_versions(dataset, versions, answered, last_asked=_last_asked(dataset, coverage))
-        if not merged.equals(versions):
-            report.rows_new += merged.height - versions.height
-            report.rows_revised += merged.height - current_rows(merged).height
-            report.rows_revised -= versions.height - current_rows(versions).height
-            write_day(layout, dataset, day, merged)
-            report.days_written.add((dataset.name, day))
-            versions = merged
-    withdrawn = _withdrawn(dataset, versions, answered, asked, coverage)
-    if withdrawn is not None:
-        report.rows_revised += withdrawn.height
-        versions = merge_versions(dataset, versions, _nothing_answered(dataset), withdrawn=withdrawn)
+        versions = merge_versions(dataset, versions, answered, last_asked=_last_asked(dataset, coverage))
+    overtaken = overtaken_rows(dataset, versions, {entry.subject for entry in asked})
+    for withdrawn in (_withdrawn(dataset, versions, answered, asked, coverage), overtaken):
+        if withdrawn is not None:
+            versions = merge_versions(dataset, versions, _nothing_answered(dataset), withdrawn=withdrawn)
+    if not versions.equals(before):
+        report.count_changes(dataset, before, versions)
         write_day(layout, dataset, day, versions)
         report.days_written.add((dataset.name, day))
     changed_at = _changed_at(dataset, versions, asked)
@@ -346,6 +387,7 @@ def _after(
         subject_id=subject_id,
         asked_at=asked_at,
         day_end=entry.day.end_utc,
+        month_end=local_midnight_utc(next_month(day), ZoneInfo(entry.landed.timezone)),
         has_changed=(site_id, subject_id, asked_at) in changed_at,
         is_whole_day=entry.is_whole_day,
         minutes=minutes,
@@ -413,7 +455,6 @@ def _commit_snapshots(layout: Layout, dataset: Dataset, landed: Sequence[Landed]
                 state=law.COMPLETE,
             )
         if not versions.equals(before):
-            report.rows_new += versions.height - before.height
             write_day(layout, dataset, day, versions)
             report.days_written.add((dataset.name, day))
         if coverage != known_before:

@@ -26,7 +26,7 @@ from climkit_pipeline.ingest.tasks import Plan, Task
 from climkit_pipeline.lake import coverage as law
 from climkit_pipeline.lake.day_files import read_coverage_day
 from climkit_pipeline.lake.layout import Layout
-from climkit_pipeline.lake.schemas import SENSOR_READINGS, Dataset
+from climkit_pipeline.lake.schemas import SENSOR_READINGS
 from climkit_pipeline.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -38,6 +38,9 @@ SUBJECTS_LEFT_BEFORE_A_SITE_IS = 3
 SITES_LEFT_BEFORE_A_RUN_STOPS = 3
 """In a row, with no answer in between: then it is the API that is gone, not a site."""
 MOST_STRETCHES_ASKED = 3
+SILENT_HALVINGS_TO_REMEMBER = 2
+REFUSED_DAYS_TO_STOP_HALVING = 2
+UNAUTHORIZED = 401
 WINDOW_TOO_LONG_STATUSES = frozenset({400, 413})
 NOT_AVAILABLE = "not available: the API does not go back that far"
 
@@ -74,6 +77,54 @@ class _Trouble:
         return len(self._silent) >= SITES_LEFT_BEFORE_A_RUN_STOPS
 
 
+class _WindowSizes:
+    """Which window sizes the API takes, by dataset, and which subjects refuse every size; for one process.
+
+    A refusal (400, 413) is about length if both halves are answered: one bad day, or one broken meter, must not cost
+    31 times as many calls ever after. Silence is about length only if that happens twice in a row: one bad quarter of
+    an hour must not either.
+    """
+
+    def __init__(self, longest: int) -> None:
+        self._longest_allowed = longest
+        self._longest: dict[str, int] = {}
+        self._half_answered: set[tuple[str, str, Window]] = set()
+        self._silent_in_a_row: Counter[str] = Counter()
+        self._refused_days: Counter[tuple[str, str]] = Counter()
+
+    def longest(self, dataset: str) -> int:
+        """The longest window that is known to work, in days."""
+        return min(self._longest_allowed, self._longest.get(dataset, self._longest_allowed))
+
+    def shorten(self, dataset: str, days: int) -> None:
+        """Remember that ``days`` is as long as a window may be."""
+        self._longest[dataset] = min(days, self.longest(dataset))
+
+    def answered(self, task: Task) -> None:
+        dataset, whole = task.dataset.name, task.half_of
+        self._refused_days.pop((dataset, task.subject_id), None)
+        if whole is None:
+            self._silent_in_a_row.pop(dataset, None)
+            return
+        cut = (dataset, task.subject_id, whole.window)
+        if cut not in self._half_answered:
+            self._half_answered.add(cut)
+            return
+        self._half_answered.remove(cut)
+        if whole.reason == "refused" or self._silent_in_a_row[dataset] >= SILENT_HALVINGS_TO_REMEMBER:
+            self.shorten(dataset, task.window.days)
+
+    def was_silent(self, task: Task) -> None:
+        self._silent_in_a_row[task.dataset.name] += 1
+
+    def refused_a_day(self, task: Task) -> None:
+        self._refused_days[task.dataset.name, task.subject_id] += 1
+
+    def refuses_everything(self, task: Task) -> bool:
+        """Whether shorter windows have been tried in vain: then a refusal is not about length."""
+        return self._refused_days[task.dataset.name, task.subject_id] >= REFUSED_DAYS_TO_STOP_HALVING
+
+
 class Fetcher:
     """Makes calls and lands their answers; remembers for the process which window sizes the API takes."""
 
@@ -85,13 +136,12 @@ class Fetcher:
         self._progress = progress
         self._now = now
         self._max_in_flight = settings.max_in_flight
-        self._longest_allowed = settings.window_days
-        self._longest: dict[str, int] = {}
+        self._sizes = _WindowSizes(settings.window_days)
         self._unavailable_until: dict[str, date] = {}
 
     def window_days(self, dataset: str) -> int:
         """The longest window that is known to work for a dataset, in days."""
-        return min(self._longest_allowed, self._longest.get(dataset, self._longest_allowed))
+        return self._sizes.longest(dataset)
 
     def fetch(self, folder: LandingFolder, plan: Plan, report: IngestReport) -> None:
         """Ask for every task, landing each answer; results are taken in the plan's order, whatever is in flight."""
@@ -137,7 +187,7 @@ class Fetcher:
         if task.window.days <= longest:
             return [task]
         days = dates_between(task.window.first_day, task.window.last_day)
-        return [replace(task, window=window, is_half=False) for window in plan_windows(days, longest)]
+        return [replace(task, window=window, half_of=None) for window in plan_windows(days, longest)]
 
     def _why_not(self, task: Task, trouble: _Trouble) -> str | None:
         """Why a task needs no call: its site does not answer, or the API does not go back that far."""
@@ -158,8 +208,8 @@ class Fetcher:
             parsed, missing = self._missing_stretches(task, entry)
             folder.add(entry)
             trouble.answered(task)
-            if task.is_half:
-                self._remember_longest(task.dataset, task.window.days)
+            self._sizes.answered(task)
+            report.short_answers += bool(missing)
             for stretch in missing:
                 uncut = self._ask_again(folder, task, stretch, parsed, report)
                 if uncut is not None:
@@ -167,6 +217,8 @@ class Fetcher:
         except AuthenticationError:
             raise
         except RejectedError as error:
+            if error.status == UNAUTHORIZED:
+                trouble.failed(task)
             return self._after_rejection(folder, task, error, report)
         except ApiUnavailableError as error:
             if not error.was_reached:
@@ -174,7 +226,8 @@ class Fetcher:
                 raise
             trouble.failed(task)
             if task.window.days > 1 and not trouble.is_subject_left(task):
-                return [replace(task, window=half) for half in task.window.halves()]
+                self._sizes.was_silent(task)
+                return list(task.halves("silent"))
             self._give_up(folder, task, str(error), report)
             if trouble.is_everywhere():
                 raise
@@ -186,21 +239,21 @@ class Fetcher:
         self, folder: LandingFolder, task: Task, error: RejectedError, report: IngestReport
     ) -> list[Task]:
         is_about_length = error.status in WINDOW_TOO_LONG_STATUSES
-        if is_about_length and task.window.days > 1:
-            older, newer = task.window.halves()
-            if task.dataset is SENSOR_READINGS:
+        is_sensor = task.dataset is SENSOR_READINGS
+        if is_about_length and task.window.days > 1 and not self._sizes.refuses_everything(task):
+            if is_sensor:
                 # Here a refusal may mean "too long ago": the newer half tells where that begins.
-                return [replace(task, window=newer), replace(task, window=older)]
-            return [replace(task, window=half, is_half=True) for half in (older, newer)]
-        if is_about_length and task.dataset is SENSOR_READINGS:
+                older, newer = (replace(task, window=half, half_of=None) for half in task.window.halves())
+                return [newer, older]
+            return list(task.halves("refused"))
+        if is_about_length and is_sensor:
             self._unavailable_until[task.subject_id] = task.window.last_day
             self._give_up(folder, task, NOT_AVAILABLE, report)
-        else:
-            self._give_up(folder, task, str(error), report)
+            return []
+        if is_about_length and task.window.days == 1:
+            self._sizes.refused_a_day(task)
+        self._give_up(folder, task, str(error), report)
         return []
-
-    def _remember_longest(self, dataset: Dataset, days: int) -> None:
-        self._longest[dataset.name] = min(days, self.window_days(dataset.name))
 
     def _missing_stretches(self, task: Task, entry: Landed) -> tuple[ParsedAnswer, list[Period]]:
         """What an answer holds, and where it is shorter than what exists, apart from gaps that are known already."""
@@ -271,7 +324,7 @@ class Fetcher:
                 uncut_until = asked.start_utc + span
                 folder.add(replace(entry, kind="plan", asked_until_utc=uncut_until))
                 self._progress.called("asking short answers again")
-                self._remember_longest(task.dataset, span // ONE_DAY)
+                self._sizes.shorten(task.dataset.name, span // ONE_DAY)
                 return Window(uncut_until.astimezone(task.listing.zone).date(), task.window.last_day)
             folder.add(entry)
         self._progress.called("asking short answers again")

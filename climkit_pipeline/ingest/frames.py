@@ -25,6 +25,19 @@ class Finding:
     count: int
     samples: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        about = " ".join(dict.fromkeys((self.dataset, self.site_id, self.subject_id)))
+        return f"{about}: {self.code} x {self.count}, e.g. {', '.join(self.samples)}"
+
+    def as_row(self, found_at: datetime) -> dict[str, Any]:
+        """The row of the journal ``findings``; the days that it is about are the caller's to add."""
+        return {
+            "found_at_utc": found_at,
+            **{name: getattr(self, name) for name in ("code", "dataset", "site_id", "subject_id")},
+            "occurrences": self.count,
+            "samples": list(self.samples),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class ParsedAnswer:

@@ -23,9 +23,12 @@ from climkit_pipeline.api.client import ClimkitClient
 from climkit_pipeline.domain.periods import local_day
 from climkit_pipeline.errors import ConfigurationError
 from climkit_pipeline.files import LockBusyError, file_lock
+from climkit_pipeline.ingest.absences import news_of_sites
 from climkit_pipeline.ingest.commit import CommitReport, commit_folder, first_days_with_rows
 from climkit_pipeline.ingest.fetching import Fetcher
+from climkit_pipeline.ingest.frames import Finding
 from climkit_pipeline.ingest.landing import Landed, LandingFolder, abandoned_folders, open_landing
+from climkit_pipeline.ingest.ledger import CallLedger
 from climkit_pipeline.ingest.listings import Listings, SiteListing, fetch_listings, list_site_ids
 from climkit_pipeline.ingest.planner import is_missing, plan_windows
 from climkit_pipeline.ingest.reports import Failure, IngestReport, IngestRequest, Progress, Silent
@@ -52,14 +55,17 @@ class Ingestion:
         settings: Settings,
         client: ClimkitClient,
         progress: Progress | None = None,
+        ledger: CallLedger | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.settings = settings
         self.layout = Layout(settings.data_dir)
         self.client = client
+        self.ledger = ledger or CallLedger()
         self._progress = progress or Silent()
         self._now = now
         self._account: tuple[datetime, list[str]] | None = None
+        self._news_at: datetime | None = None
         self._listings: tuple[datetime, tuple[str, ...], Listings] | None = None
         self._fetcher = Fetcher(settings, client, self._progress, now)
 
@@ -111,6 +117,16 @@ class Ingestion:
     def _wanted_sites(self, request: IngestRequest) -> list[str]:
         return [site for site in self.open_account() if request.site_ids is None or site in request.site_ids]
 
+    def _news_of_sites(self) -> list[Finding]:
+        """Sites that left or came back, looked for once per listing of the account."""
+        if self._account is None or self._account[0] == self._news_at:
+            return []
+        self._news_at, listed = self._account
+        news = news_of_sites(self.layout, listed, self._now())
+        for finding in news:
+            logger.warning("%s", finding)
+        return news
+
     # --- planning -----------------------------------------------------------------------------------------------
 
     def plan(self, request: IngestRequest, sites: Sequence[SiteListing]) -> Plan:
@@ -143,6 +159,14 @@ class Ingestion:
             and (request.refetch or is_missing(coverage[day].get(key), day, firsts.get(key)))
         ]
 
+    def keep_calls(self) -> None:
+        """Put the calls that belong to no run (a plan, a check) into the lake; for the end of a process."""
+        if self._account is not None and self.ledger.has_waiting:
+            with open_landing(self.layout.landing, uuid.uuid4().hex) as folder:
+                with self.ledger.kept_in(folder):
+                    pass
+                commit_folder(self.layout, folder)
+
     # --- running ------------------------------------------------------------------------------------------------
 
     def recover(self) -> CommitReport:
@@ -163,8 +187,9 @@ class Ingestion:
         report = IngestReport(request)
         site_ids = self._wanted_sites(request)
         report.committed.add(self.recover())
+        report.news = self._news_of_sites()
         listings = self.listings(site_ids)
-        with open_landing(self.layout.landing, run_id or uuid.uuid4().hex) as folder:
+        with open_landing(self.layout.landing, run_id or uuid.uuid4().hex) as folder, self.ledger.kept_in(folder):
             self._land_listings(folder, request, listings, report)
             report.committed.add(commit_folder(self.layout, folder))
             waiting = list(listings.sites)

@@ -48,7 +48,8 @@ def call_for(dataset: Dataset, site_id: str, subject_id: str, asked: Period) -> 
 def step_minutes(stamps: Sequence[datetime], known: int | None = None, zone: ZoneInfo | None = None) -> int:
     """The step of a series in minutes: the most common distance of its stamps, else ``known``, else 15.
 
-    Stamps that are all midnights in ``zone`` are daily ones: several always, a lone one if no step is known.
+    Stamps that are all midnights in ``zone`` are daily ones: several always, a lone one if no step is known. A step
+    longer than the known one needs a whole day of it: rows that are hours apart may also be what an outage left.
     """
     ordered = sorted(set(stamps))
     is_telling = len(ordered) > 1 or (ordered and known is None)
@@ -56,12 +57,12 @@ def step_minutes(stamps: Sequence[datetime], known: int | None = None, zone: Zon
         return DAILY_MINUTES
     distances = Counter(later - earlier for earlier, later in pairwise(ordered))
     if distances:
-        commonest = distances.most_common(1)[0][0]
-        for minutes in STEPS_MINUTES:
-            if commonest == timedelta(minutes=minutes):
-                return minutes
+        commonest, times = distances.most_common(1)[0]
+        found = next((minutes for minutes in STEPS_MINUTES if commonest == timedelta(minutes=minutes)), None)
         if timedelta(hours=23) <= commonest <= timedelta(hours=25):
-            return DAILY_MINUTES
+            found = DAILY_MINUTES
+        if found and (known is None or found <= known or (times + 1) * found >= DAILY_MINUTES):
+            return found
     return known or QUARTER_HOUR_MINUTES
 
 

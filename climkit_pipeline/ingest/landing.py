@@ -1,8 +1,8 @@
 """Landing: the write-ahead log of answers. What was received is on disk before the next call is made.
 
 One folder per process, locked while that process lives; one file per answer, a gzip of a header line (JSON: what was
-asked, when, the SHA-256 of the answer) and the answer's bytes as received. A folder whose lock is free belongs to
-whoever comes next. Neither credentials nor tokens are part of a request's header here.
+asked, when, the SHA-256 of the answer) and the answer's bytes as received. Beside them, one line per attempt at a
+call. A folder whose lock is free belongs to whoever comes next. Neither credentials nor tokens are part of it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import gzip
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
@@ -25,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 SUFFIX = ".answer.gz"
 LOCK_NAME = ".lock"
+CALLS = "calls.jsonl"
+CALLS_READ = "calls-*.jsonl"
 Kind = Literal["plan", "repeat", "failure"]
 
 
@@ -62,6 +66,7 @@ class LandingFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._next = 1 + max((int(file.name.split(".")[0]) for file in _answer_files(path)), default=0)
+        self._calls_lock = threading.Lock()
 
     def add(self, landed: Landed) -> None:
         """Put one answer on disk, for good, before returning. Raises LakeError if that fails."""
@@ -82,9 +87,30 @@ class LandingFolder:
         """Every answer in the folder, in order; damaged files are set aside under another name."""
         return [landed for file in _answer_files(self.path) if (landed := _read(file)) is not None]
 
+    def add_call(self, row: Mapping[str, Any]) -> None:
+        """Note one attempt at a call; it outlives this process, but not a power cut. Raises LakeError."""
+        line = json.dumps(row, default=_as_text) + "\n"
+        try:
+            with self._calls_lock, (self.path / CALLS).open("a") as file:
+                file.write(line)
+        except OSError as error:
+            raise LakeError(f"{self.path / CALLS} cannot be written: {error.strerror or error}") from error
+
+    def read_calls(self) -> list[dict[str, Any]]:
+        """The attempts noted so far; later ones go to another file, so that ``clear`` deletes what was read alone."""
+        with self._calls_lock:
+            if (self.path / CALLS).exists():
+                (self.path / CALLS).rename(self.path / CALLS_READ.replace("*", f"{time.time_ns()}"))
+        rows = []
+        for file in sorted(self.path.glob(CALLS_READ)):
+            for line in file.read_text(errors="replace").splitlines():
+                with suppress(ValueError):  # the last line of a process that was killed while writing it
+                    rows.append(json.loads(line))
+        return rows
+
     def clear(self) -> None:
-        """Delete the answers, after they have been committed."""
-        for file in _answer_files(self.path):
+        """Delete what was read, after it has been committed."""
+        for file in (*_answer_files(self.path), *self.path.glob(CALLS_READ)):
             file.unlink()
         sync_directory(self.path)
 
@@ -117,7 +143,7 @@ def abandoned_folders(root: Path) -> Iterator[list[LandingFolder]]:
 
 
 def _remove_if_empty(path: Path) -> None:
-    if _answer_files(path):
+    if _answer_files(path) or any(path.glob("calls*.jsonl")):
         return
     for leftover in path.glob(".*.tmp"):
         leftover.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from climkit_pipeline.domain.periods import dates_between
 from climkit_pipeline.ingest.commit import CommitReport
+from climkit_pipeline.ingest.frames import Finding
 from climkit_pipeline.ingest.landing import Landed
 from climkit_pipeline.lake.coverage import FAILED
 from climkit_pipeline.lake.schemas import (
@@ -118,6 +119,10 @@ class IngestReport:
     calls: Counter[str] = field(default_factory=Counter)
     """Series calls by dataset (log-ins and listings apart)."""
     committed: CommitReport = field(default_factory=CommitReport)
+    short_answers: int = 0
+    """Answers that lacked rows which the day must have; each stretch was asked for again."""
+    news: list[Finding] = field(default_factory=list)
+    """Sites that left the account's listing, or came back."""
     failures: list[Failure] = field(default_factory=list)
     states: dict[str, dict[date, Counter[str]]] = field(default_factory=dict)
     """Subjects by coverage state, per dataset and day, after the run."""

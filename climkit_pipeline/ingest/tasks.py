@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from climkit_pipeline.api.calls import Call
 from climkit_pipeline.api.client import Answer
@@ -16,6 +17,14 @@ from climkit_pipeline.lake.schemas import Dataset
 
 
 @dataclass(frozen=True, slots=True)
+class Halved:
+    """A window that was cut in two, and why: refused, or no answer whatever was tried."""
+
+    window: Window
+    reason: Literal["refused", "silent"]
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """One window of one subject, to be asked for."""
 
@@ -23,8 +32,8 @@ class Task:
     listing: SiteListing = field(repr=False)
     subject_id: str
     window: Window
-    is_half: bool = False
-    """Of a window that was refused as too long: once answered, its size is known to work."""
+    half_of: Halved | None = None
+    """The window that this one was cut from because it brought no answer."""
 
     @property
     def site_id(self) -> str:
@@ -46,6 +55,12 @@ class Task:
         days = self.wanted_days
         wanted = local_days(days.first_day, days.last_day, self.listing.zone)
         return intervals.asked_period(wanted)
+
+    def halves(self, reason: Literal["refused", "silent"]) -> tuple[Task, Task]:
+        """The task cut in the middle, older half first; needs at least two days."""
+        older, newer = self.window.halves()
+        whole = Halved(self.window, reason)
+        return replace(self, window=older, half_of=whole), replace(self, window=newer, half_of=whole)
 
     def call(self, asked: Period) -> Call:
         """The call that asks for ``asked``."""

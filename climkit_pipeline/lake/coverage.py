@@ -44,6 +44,7 @@ class DayCoverage:
     state: str = PENDING
     gaps: tuple[Period, ...] = ()
     equal_answers: int = 0
+    equal_after_month: int = 0
     detail: str | None = None
 
 
@@ -124,19 +125,26 @@ def after_answer(
     subject_id: str,
     asked_at: datetime,
     day_end: datetime,
+    month_end: datetime,
     has_changed: bool,
     is_whole_day: bool,
     minutes: int | None,
     detail: str | None = None,
 ) -> DayCoverage:
-    """The row after an answer. ``equal_answers`` counts whole-day answers since the day ended that said the same."""
+    """The row after an answer.
+
+    ``equal_answers`` counts whole-day answers since the day ended that said the same, ``equal_after_month`` those
+    since the local month ended.
+    """
     row = known or DayCoverage(site_id, subject_id, asked_at, asked_at)
-    if known is not None and asked_at <= known.last_asked_at_utc:
-        equal = known.equal_answers  # counted before a commit was repeated, or older than what was counted
-    elif not is_whole_day or asked_at < day_end:
-        equal = 0 if has_changed else row.equal_answers
-    else:
-        equal = 1 if has_changed else row.equal_answers + 1
+
+    def counted(equal: int, since: datetime) -> int:
+        if known is not None and asked_at <= known.last_asked_at_utc:
+            return equal  # counted before a commit was repeated, or older than what was counted
+        if has_changed:
+            return int(is_whole_day and asked_at >= since)
+        return equal + int(is_whole_day and asked_at >= since)
+
     return replace(
         row,
         first_asked_at_utc=min(row.first_asked_at_utc, asked_at),
@@ -149,7 +157,8 @@ def after_answer(
         received=assessment.received,
         state=assessment.state,
         gaps=assessment.gaps,
-        equal_answers=equal,
+        equal_answers=counted(row.equal_answers, day_end),
+        equal_after_month=counted(row.equal_after_month, month_end),
         detail=detail,
     )
 

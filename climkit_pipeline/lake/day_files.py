@@ -9,18 +9,14 @@ value writes nothing. The rows are therefore a function of what was answered whe
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import date
-from pathlib import Path
 
 import polars as pl
 
-from climkit_pipeline.errors import LakeError
-from climkit_pipeline.files import atomic_file
 from climkit_pipeline.lake.layout import EMPTY_PARTITION, Layout
-from climkit_pipeline.lake.schemas import COVERAGE_SCHEMA, DATASETS, Dataset
-
-COMPRESSION_LEVEL = 3
+from climkit_pipeline.lake.parquet import read_parquet, write_parquet
+from climkit_pipeline.lake.schemas import COVERAGE_SCHEMA, DATASETS, JOURNALS, Dataset
 
 
 def merge_versions(
@@ -116,33 +112,64 @@ def current_rows(versions: pl.DataFrame) -> pl.DataFrame:
     return versions.filter(pl.col("superseded_at_utc").is_null())
 
 
+def overtaken_rows(
+    dataset: Dataset, versions: pl.DataFrame, subjects: Collection[tuple[str, str]]
+) -> pl.DataFrame | None:
+    """Keys of current intervals that overlap one of the same subject seen later, with that one's ``fetched_at_utc``.
+
+    A series whose step changes (15 to 60 minutes) answers the same time under other keys: without this its energy
+    would count twice. None if nothing overlaps, or if the dataset holds no intervals.
+    """
+    if dataset.kind != "interval":
+        return None
+    start, end = "interval_start_utc", "interval_end_utc"
+    subject = ["site_id", dataset.subject]
+    current = current_rows(versions).sort(*subject, start)
+    is_same = pl.all_horizontal([pl.col(column) == pl.col(column).shift(1) for column in subject])
+    suspects = current.filter(is_same & (pl.col(start) < pl.col(end).shift(1))).select(subject).unique()
+    rows = current.join(suspects, on=subject).select(*subject, start, end, "fetched_at_utc")
+    pairs = rows.join(rows, on=subject, suffix="_later").filter(
+        (pl.col("fetched_at_utc") < pl.col("fetched_at_utc_later"))
+        & (pl.col(start) < pl.col(f"{end}_later"))
+        & (pl.col(f"{start}_later") < pl.col(end))
+    )
+    overtaken = pairs.group_by([*subject, start]).agg(pl.col("fetched_at_utc_later").min().alias("fetched_at_utc"))
+    asked = pl.DataFrame(list(subjects), schema=dict.fromkeys(subject, pl.String), orient="row")
+    overtaken = overtaken.join(asked, on=subject, how="semi").select(*dataset.key, "fetched_at_utc")
+    return None if overtaken.is_empty() else overtaken
+
+
 def read_day(layout: Layout, dataset: Dataset, day: date) -> pl.DataFrame:
     """Every version of the day's rows; no row if the day has no file. Raises LakeError for an unreadable file."""
-    return _read(layout.data_file(dataset.name, day), dataset.schema)
+    return read_parquet(layout.data_file(dataset.name, day), dataset.schema)
 
 
 def write_day(layout: Layout, dataset: Dataset, day: date, versions: pl.DataFrame) -> None:
     """Replace the day's file in one step."""
-    _write(layout.data_file(dataset.name, day), versions)
+    write_parquet(layout.data_file(dataset.name, day), versions)
 
 
 def read_coverage_day(layout: Layout, dataset: Dataset, day: date) -> pl.DataFrame:
     """The day's coverage, columns as in COVERAGE_SCHEMA; no row if nothing was ever asked."""
-    return _read(layout.coverage_file(dataset.name, day), COVERAGE_SCHEMA)
+    return read_parquet(layout.coverage_file(dataset.name, day), COVERAGE_SCHEMA)
 
 
 def write_coverage_day(layout: Layout, dataset: Dataset, day: date, coverage: pl.DataFrame) -> None:
     """Replace the day's coverage in one step."""
-    _write(layout.coverage_file(dataset.name, day), coverage.sort("site_id", "subject_id"))
+    write_parquet(layout.coverage_file(dataset.name, day), coverage.sort("site_id", "subject_id"))
 
 
 def write_empty_files(layout: Layout) -> None:
-    """Give every dataset its files without rows, which readers rely on; keeps those that are there."""
-    for dataset in DATASETS.values():
-        partition = layout.dataset(dataset.name) / EMPTY_PARTITION
-        for name, schema in (("data.parquet", dataset.schema), ("coverage.parquet", COVERAGE_SCHEMA)):
-            if not (partition / name).exists():
-                _write(partition / name, pl.DataFrame(schema=schema))
+    """Give every dataset and journal its files without rows, which readers rely on; keeps those that are there."""
+    files = {
+        **{(dataset.name, "data.parquet"): dataset.schema for dataset in DATASETS.values()},
+        **{(dataset.name, "coverage.parquet"): COVERAGE_SCHEMA for dataset in DATASETS.values()},
+        **{(journal.name, "data.parquet"): journal.columns for journal in JOURNALS},
+    }
+    for (folder, name), schema in files.items():
+        path = layout.dataset(folder) / EMPTY_PARTITION / name
+        if not path.exists():
+            write_parquet(path, pl.DataFrame(schema=schema))
 
 
 def days_on_disk(layout: Layout, dataset: Dataset) -> list[date]:
@@ -164,24 +191,3 @@ def read_coverage(layout: Layout, dataset: Dataset, days: Iterable[date] | None 
     ]
     empty = pl.DataFrame(schema={"local_date": pl.Date, **COVERAGE_SCHEMA})
     return pl.concat([empty, *frames])
-
-
-def _read(path: Path, schema: dict[str, pl.DataType | type[pl.DataType]]) -> pl.DataFrame:
-    try:
-        # The hive folder holds the day; the file itself must hold exactly the dataset's columns. A user's directory
-        # may hold brackets, which are no pattern here.
-        return pl.read_parquet(path, glob=False, hive_partitioning=False, columns=list(schema))
-    except FileNotFoundError:
-        return pl.DataFrame(schema=schema)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise LakeError(
-            f"{path} cannot be read ({type(error).__name__}): restore it from a backup, or remove it"
-        ) from error
-
-
-def _write(path: Path, frame: pl.DataFrame) -> None:
-    try:
-        with atomic_file(path) as temporary:
-            frame.write_parquet(temporary, compression="zstd", compression_level=COMPRESSION_LEVEL, statistics=True)
-    except OSError as error:
-        raise LakeError(f"{path} cannot be written: {error.strerror or error}") from error

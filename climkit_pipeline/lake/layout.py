@@ -12,7 +12,7 @@ from pathlib import Path
 EMPTY_PARTITION = "day=__HIVE_DEFAULT_PARTITION__"
 """Hive's name for null: holds files without rows, so that no reader ever meets a pattern without files."""
 
-FORMAT_VERSION = "1"
+FORMAT_VERSION = "2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class Layout:
         return self.root / "dagster"
 
     def dataset(self, dataset: str) -> Path:
-        """All days of a dataset."""
+        """All days of a dataset, or of a journal."""
         return self.lake / dataset
 
     def day(self, dataset: str, day: date) -> Path:
@@ -100,3 +100,7 @@ class Layout:
     def lock(self, name: str) -> Path:
         """The lock file called ``name``."""
         return self.locks / f"{name}.lock"
+
+    def commit_lock(self, dataset: str) -> Path:
+        """Held by whoever changes files of a dataset or journal."""
+        return self.lock(f"commit-{dataset}")

@@ -202,6 +202,67 @@ COVERAGE_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "gaps": pl.List(pl.Struct({"gap_start_utc": INSTANT, "gap_end_utc": INSTANT})),
     # Answers in a row, asked after the day had ended, that said the same.
     "equal_answers": pl.Int32,
+    # Those of them that were asked after the site's local month had ended, too: two of them confirm a month.
+    "equal_after_month": pl.Int32,
     "detail": pl.String,
 }
 """One row per site and subject in every ``coverage.parquet``."""
+
+
+@dataclass(frozen=True)
+class Journal:
+    """What happened, one row per event, one file per UTC day of the event; rows never change."""
+
+    name: str
+    time: str
+    """The column whose UTC date names the partition."""
+    key: tuple[str, ...]
+    columns: dict[str, pl.DataType | type[pl.DataType]]
+
+
+API_CALLS = Journal(
+    name="api_calls",
+    time="started_at_utc",
+    key=("run_id", "sequence", "started_at_utc"),
+    columns={
+        "run_id": pl.String,
+        # Of the attempt inside its process.
+        "sequence": pl.Int64,
+        "endpoint": pl.String,
+        "site_id": pl.String,
+        # The meter, the sensor or the meter type that the call is about.
+        "subject_id": pl.String,
+        "window_start_utc": INSTANT,
+        "window_end_utc": INSTANT,
+        "attempt": pl.Int32,
+        "started_at_utc": INSTANT,
+        "duration_seconds": pl.Float64,
+        # The HTTP status, null if none came; and one word for what came of it.
+        "status": pl.Int32,
+        "outcome": pl.String,
+        "rows": pl.Int64,
+        "bytes": pl.Int64,
+        "sha256": pl.String,
+    },
+)
+"""The ledger of calls: one row per attempt, log-ins included."""
+
+FINDINGS = Journal(
+    name="findings",
+    time="found_at_utc",
+    key=("found_at_utc", "code", "dataset", "site_id", "subject_id"),
+    columns={
+        "found_at_utc": INSTANT,
+        "code": pl.String,
+        "dataset": pl.String,
+        "site_id": pl.String,
+        "subject_id": pl.String,
+        "first_day": pl.Date,
+        "last_day": pl.Date,
+        "occurrences": pl.Int64,
+        "samples": pl.List(pl.String),
+    },
+)
+"""What was odd in answers: one row per answer and kind."""
+
+JOURNALS = (API_CALLS, FINDINGS)

@@ -185,7 +185,10 @@ def open_closings(
     if not layout.build_file.exists():
         raise WarehouseError(NO_DATA_YET.format(path=layout.warehouse))
     write_empty_files(layout)
-    with open_refresh(layout, settings) as refresh:
+    # Nobody commits meanwhile: else the rows could hold values that came after the instant that the version names.
+    with open_refresh(layout, settings) as refresh, refresh.lake_at_rest() as is_scanned:
+        if not is_scanned:
+            refresh.look_again()
         if not refresh.changes.is_empty:
             refresh.run_dbt().check()
             refresh.follow()
@@ -217,12 +220,18 @@ def closable_months(layout: Layout) -> list[tuple[str, date]]:
 
 
 def close_what_is_ready(refresh: Refresh, *, now: Clock | None = None) -> list[Version]:
-    """Close every month that can be closed, in a refresh that has followed the lake."""
+    """Close every month that can be closed, in a refresh that has followed the lake.
+
+    Closes none if somebody committed to the lake meanwhile: the next refresh will.
+    """
     closings = Closings(refresh, now or (lambda: datetime.now(UTC)))
-    closed = [closings.close(site_id, month, AUTOMATIC) for site_id, month in closable_months(refresh.layout)]
-    if closed:
-        refresh.follow_closings()
-    return closed
+    with refresh.lake_at_rest() as is_followed:
+        if not is_followed:
+            return []
+        closed = [closings.close(site_id, month, AUTOMATIC) for site_id, month in closable_months(refresh.layout)]
+        if closed:
+            refresh.follow_closings()
+        return closed
 
 
 def _waiting(rows: pl.DataFrame) -> pl.DataFrame:

@@ -128,9 +128,14 @@ class DbtReport:
 
 
 def run_dbt(
-    layout: Layout, arguments: Sequence[str], *, build_file: Path | None = None, check: bool = True
+    layout: Layout,
+    arguments: Sequence[str],
+    *,
+    build_file: Path | None = None,
+    check: bool = True,
+    keep_open: Sequence[int] = (),
 ) -> DbtReport:
-    """Run dbt in a process of its own, so that the build file is free when it ends.
+    """Run dbt in a process of its own, so that the build file is free when it ends; it inherits ``keep_open``.
 
     Raises WarehouseError if anything failed, unless ``check`` is false: the report then says so.
     """
@@ -142,7 +147,13 @@ def run_dbt(
     environment |= dbt_environment(layout, build_file)
     command = [sys.executable, "-m", "dbt.cli.main", "--no-use-colors", "--log-format", "text", *arguments]
     finished = subprocess.run(  # noqa: S603 - our own command, no shell
-        command, cwd=PROJECT_DIR, env=environment, capture_output=True, text=True, check=False
+        command,
+        cwd=PROJECT_DIR,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        pass_fds=tuple(keep_open),
     )
     entries = json.loads(results.read_text())["results"] if results.exists() else []
     nodes = [_node(entry) for entry in entries]

@@ -27,7 +27,7 @@ import polars as pl
 from climkit_pipeline.errors import WarehouseError
 from climkit_pipeline.files import replace_file
 from climkit_pipeline.lake.layout import Layout
-from climkit_pipeline.lake.schemas import DATASETS
+from climkit_pipeline.lake.schemas import DATASETS, JOURNALS
 
 WRITE_OPTIONS = {
     # Oldest format that holds what we write, for tools that bundle an older DuckDB.
@@ -39,6 +39,7 @@ WRITE_OPTIONS = {
 """How every file is written; the dbt profile states the same (a test compares)."""
 
 LAKE_FILES = ("data.parquet", "coverage.parquet")
+LAKE_FOLDERS = (*DATASETS, *(journal.name for journal in JOURNALS))
 
 _STATE_SCHEMA = {
     "dataset": pl.String,
@@ -93,6 +94,10 @@ class LakeScan:
 
     files: pl.DataFrame
     """One row per file: dataset, local_date, file_name, size_bytes, modified_ns."""
+
+    def is_same(self, other: LakeScan) -> bool:
+        """Whether no file differs."""
+        return self.files.sort(pl.all()).equals(other.files.sort(pl.all()))
 
 
 @dataclass(frozen=True)
@@ -157,8 +162,8 @@ def open_build_file(build_file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def scan_lake(layout: Layout) -> LakeScan:
-    """Every data and coverage file of every dataset and day, without opening any."""
-    rows = [row for dataset in DATASETS for row in _scan_dataset(dataset, layout.dataset(dataset))]
+    """Every data and coverage file of every dataset, journal and day, without opening any."""
+    rows = [row for folder in LAKE_FOLDERS for row in _scan_dataset(folder, layout.dataset(folder))]
     return LakeScan(pl.DataFrame(rows, schema=_STATE_SCHEMA, orient="row"))
 
 
@@ -245,7 +250,7 @@ def prepare(
         ).fetchall()
     by_dataset = dict(changed)
     return LakeChanges(
-        days={dataset: by_dataset[dataset] for dataset in DATASETS if dataset in by_dataset},
+        days={dataset: by_dataset[dataset] for dataset in LAKE_FOLDERS if dataset in by_dataset},
         full_refresh=full_refresh,
         settings_changed=[row[1:] for row in built_with] != [new_settings],
     )

@@ -8,8 +8,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -30,6 +30,7 @@ from climkit_pipeline.warehouse.dbt_project import (
     run_dbt,
 )
 from climkit_pipeline.warehouse.lake_state import (
+    LAKE_FOLDERS,
     LakeChanges,
     LakeScan,
     ModelSettings,
@@ -80,22 +81,55 @@ def read_inputs(layout: Layout, settings: ModelSettings, *, without: tuple[str, 
     )
 
 
-@dataclass(frozen=True)
+@dataclass
 class Refresh:
     """A refresh under way; its holder has the warehouse to itself."""
 
     layout: Layout
-    changes: LakeChanges
+    settings: ModelSettings
     build_file: Path
     """What dbt has to write: the build file, or a new one when everything is built anew."""
-    scan: LakeScan
-    settings: ModelSettings
     models_version: str
+    lock: int
+    """The open lock file: dbt inherits it, so that a dbt which outlives a killed run still keeps others out."""
+    scan: LakeScan
+    inputs: PipelineInputs
+    changes: LakeChanges
 
     def run_dbt(self, *, select: Sequence[str] = ()) -> DbtReport:
-        """Build and test the models (all of them unless ``select`` names some); failures are in the report."""
+        """Build and test the models (all of them unless ``select`` names some); failures are in the report.
+
+        What fails while others commit to the lake is built once more while nobody does: models that read the lake
+        at different moments rightly fail the tests that compare them.
+        """
+        report = self._run_dbt(select)
+        if report.problem is not None and not scan_lake(self.layout).is_same(self.scan):
+            with self.lake_at_rest():
+                self.look_again()
+                report = self._run_dbt(select)
+        return report
+
+    @contextmanager
+    def lake_at_rest(self) -> Iterator[bool]:
+        """Nobody commits to the lake inside the block; yields whether nobody did since it was scanned, either."""
+        with ExitStack() as held:
+            for folder in LAKE_FOLDERS:
+                held.enter_context(file_lock(self.layout.commit_lock(folder)))
+            yield scan_lake(self.layout).is_same(self.scan)
+
+    def look_again(self) -> None:
+        """Scan the lake anew, and tell the models what changed."""
+        self.scan = scan_lake(self.layout)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        self.changes = prepare(
+            self.build_file, self.scan, self.settings, self.inputs, models_version=self.models_version
+        )
+
+    def _run_dbt(self, select: Sequence[str]) -> DbtReport:
         arguments = build_arguments(full_refresh=self.changes.full_refresh, select=select)
-        return run_dbt(self.layout, arguments, build_file=self.build_file, check=False)
+        return run_dbt(self.layout, arguments, build_file=self.build_file, check=False, keep_open=(self.lock,))
 
     def follow(self) -> None:
         """Remember that the models have followed the lake; call it only after all of them succeeded."""
@@ -110,13 +144,12 @@ class Refresh:
 
         ``without`` leaves one site's month out, as if it had never been closed; call this again to take it in.
         """
-        inputs = read_inputs(self.layout, self.settings, without=without)
-        build_file = self.layout.build_file
+        self.inputs = read_inputs(self.layout, self.settings, without=without)
+        self.build_file = self.layout.build_file
         # The same scan: what changed in the lake meanwhile is for the next refresh.
-        prepare(build_file, self.scan, self.settings, inputs, models_version=self.models_version)
-        arguments = build_arguments(select=CLOSINGS)
-        run_dbt(self.layout, arguments, build_file=build_file)
-        replace(self, build_file=build_file).follow()
+        self._prepare()
+        self._run_dbt(CLOSINGS).check()
+        self.follow()
 
     def publish(self, publish_months: int | None) -> PublishReport | None:
         """Publish what the models built; None if that is what is published already."""
@@ -131,13 +164,14 @@ def open_refresh(layout: Layout, settings: ModelSettings, *, full: bool = False)
 
     Everything is built in a new file with ``full``, or when the models themselves changed.
     """
-    with file_lock(layout.lock(WAREHOUSE_LOCK)):
+    with file_lock(layout.lock(WAREHOUSE_LOCK)) as lock:
         models = models_version()
         anew = full or not is_built_with(layout.build_file, models)
         build_file = fresh_build_file(layout) if anew else layout.build_file
         scan = scan_lake(layout)
-        changes = prepare(build_file, scan, settings, read_inputs(layout, settings), models_version=models)
-        yield Refresh(layout, changes, build_file, scan, settings, models)
+        inputs = read_inputs(layout, settings)
+        changes = prepare(build_file, scan, settings, inputs, models_version=models)
+        yield Refresh(layout, settings, build_file, models, lock, scan, inputs, changes)
 
 
 @dataclass(frozen=True)

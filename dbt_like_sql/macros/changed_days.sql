@@ -55,8 +55,8 @@
 {%- endmacro %}
 
 {# For a pre-hook: removes what the model will compute again, so that a day which became empty is emptied. #}
-{% macro delete_days_to_build(datasets, file='data', attributes=[]) -%}
+{% macro delete_days_to_build(datasets, file='data', attributes=[], column='local_date') -%}
     {%- if is_incremental() -%}
-        delete from {{ this }} where {{ days_to_build(datasets, file, attributes) }}
+        delete from {{ this }} where {{ days_to_build(datasets, file, attributes, column) }}
     {%- endif -%}
 {%- endmacro %}

@@ -139,12 +139,16 @@ def test_every_try_is_told_to_the_ledger(simulate, connect):
     server = simulate(interceptor=first_times(Fault("reset")))
     connect(server.base_url, on_attempt=told.append).installations()
     assert [(attempt.call.endpoint, attempt.outcome) for attempt in told] == [
-        ("auth", "200"),
+        ("auth", "ok"),
         ("all_installations", "RemoteProtocolError"),
-        ("all_installations", "200"),
+        ("all_installations", "ok"),
     ]
     assert [attempt.number for attempt in told[1:]] == [1, 2]
+    assert [attempt.status for attempt in told] == [200, None, 200]
+    assert [attempt.rows for attempt in told] == [None, None, len(server.world.sites)]
     assert told[-1].size_bytes > 0
+    assert told[0].sha256 is None, "the answer to a log-in holds a token"
+    assert len(told[-1].sha256) == 64
 
 
 # --- the token --------------------------------------------------------------------------------------------------
@@ -221,10 +225,12 @@ def test_threads_that_lose_one_token_log_in_once(simulate, connect):
     assert endpoints(server).count("auth") == 1
 
 
-def test_a_token_that_is_never_accepted_ends_after_five_new_log_ins(simulate, connect):
+def test_a_token_that_is_never_accepted_ends_the_call_after_five_new_log_ins(simulate, connect):
+    """The credentials are good, so it is no AuthenticationError: that would end the whole run for one meter."""
     server = simulate(interceptor=first_times(Fault("expired"), times=100))
-    with pytest.raises(AuthenticationError, match="after 5 new log-ins"):
+    with pytest.raises(RejectedError, match="after 5 new log-ins") as refused:
         connect(server.base_url).installations()
+    assert refused.value.status == 401
     assert endpoints(server) == ["auth", "all_installations"] * 6
 
 
@@ -465,7 +471,7 @@ def test_a_dripping_answer_is_cut_off_and_asked_again(script, connect, clock, co
     finally:
         done.set()
     assert [attempt.duration_seconds > policy.answer_deadline for attempt in told] == [False, True, False]
-    assert told[1].outcome == "200", "another time-out ended it, not the deadline of one answer"
+    assert told[1].outcome == "AnswerDeadline", "another time-out ended it, not the deadline of one answer"
     assert len(clock.slept) == 1
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from climkit_pipeline.defs.automation import INGEST_JOB, MODELS_BY_CALLER_TAG, MODELS_JOB
+from climkit_pipeline.defs.automation import INGEST_JOB, MODELS_BY_CALLER_TAG, MODELS_JOB, look_back_from
 from climkit_pipeline.defs.factory import build_definitions
 from climkit_pipeline.defs.lake_assets import asset_key
 from climkit_pipeline.defs.launch import Launcher, open_instance
@@ -98,6 +98,23 @@ def test_the_schedule_asks_again_for_the_look_back_in_one_run(definitions: dg.De
     assert request.tags["dagster/asset_partition_range_start"] == "2026-10-12"
     assert request.tags["dagster/asset_partition_range_end"] == "2026-10-25"
     assert request.run_config == {"ops": {"ingest": {"config": {"refetch": True}}}}
+
+
+@pytest.mark.parametrize(
+    ("today", "first"),
+    [
+        (date(2026, 11, 2), date(2026, 10, 19)),
+        (date(2026, 11, 3), date(2026, 10, 1)),
+        (date(2026, 11, 4), date(2026, 10, 21)),
+        (date(2026, 11, 10), date(2026, 10, 27)),
+        (date(2026, 11, 11), date(2026, 10, 1)),
+        (date(2026, 1, 3), date(2025, 12, 1)),
+        (date(2024, 1, 11), date(2024, 1, 1)),
+    ],
+)
+def test_two_mornings_a_month_ask_for_the_whole_month_before(today: date, first: date) -> None:
+    """A look-back of 14 days never saw the first half of a month again after its end: no month was ever confirmed."""
+    assert look_back_from(today, load_settings()) == first
 
 
 def test_a_run_marks_exactly_the_good_days_green_and_names_what_failed(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from climkit_pipeline.api.client import ClimkitClient
 from climkit_pipeline.api.pacer import Pacer
 from climkit_pipeline.domain.periods import local_midnight_utc
 from climkit_pipeline.ingest.ingestion import Ingestion
+from climkit_pipeline.ingest.ledger import CallLedger
 from climkit_pipeline.ingest.reports import IngestReport, IngestRequest
 from climkit_pipeline.settings import load_settings
 from climkit_pipeline.simulator import Call, Fault, Request, SimulatorServer, World
@@ -91,6 +92,7 @@ class Bench:
             **self.settings,
         )
         patience = Patience()
+        ledger = CallLedger()
         client = ClimkitClient(
             base_url=settings.base_url,
             **CREDENTIALS,
@@ -98,14 +100,19 @@ class Bench:
             now=self.clock.now,
             monotonic=patience.monotonic,
             sleep=patience.sleep,
+            on_attempt=ledger.note,
         )
         self.stack.callback(client.close)
-        return Ingestion(settings=settings, client=client, now=self.clock.now)
+        return Ingestion(settings=settings, client=client, ledger=ledger, now=self.clock.now)
 
     def run(self, first: date, last: date | None = None, **request: object) -> IngestReport:
         """One run in a process of its own, as far as memory goes."""
         self.ingestion = self.new_ingestion()
-        return self.ingestion.run(IngestRequest(first, last or first, **request))
+        return self.run_with(self.ingestion, first, last, **request)
+
+    def run_with(self, ingestion: Ingestion, first: date, last: date | None = None, **request: object) -> IngestReport:
+        """One more run in a process that is there already."""
+        return ingestion.run(IngestRequest(first, last or first, **request))
 
     def run_counted(self, first: date, last: date | None = None, **request: object) -> tuple[IngestReport, list[Call]]:
         """A run and the series calls that it made."""

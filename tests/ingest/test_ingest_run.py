@@ -125,9 +125,8 @@ def test_refetch_asks_for_everything_and_adds_no_row(bench):
     windows = {(call.endpoint, call.subject, call.t_s, call.t_e) for call in first}
     assert {(call.endpoint, call.subject, call.t_s, call.t_e) for call in again} == windows
     assert len(again) == len(first) == len(windows)
-    assert report.committed.rows_new == len(
-        [row for name in ("sites", "meters", "sensors") for row in one.meaning()[name]]
-    ) - len([row for name in ("sites", "meters", "sensors") for row in before[name]])
+    assert (report.committed.rows_new, report.committed.rows_revised) == (0, 0)
+    assert report.committed.rows > 0
     assert one.meaning(coverage=False) == before
     assert set(one.coverage("meter_intervals")["equal_answers"]) == {2}
 

@@ -99,7 +99,7 @@ def test_claiming_completes_the_layout(layout):
     """The models read every dataset, whatever the account has."""
     claim(layout, OWNER)
     assert {folder.name for folder in layout.lake.iterdir()} >= set(DATASETS)
-    assert layout.format.read_text().strip() == "1"
+    assert layout.format.read_text().strip() == "2"
 
 
 def test_a_directory_is_checked_without_leaving_anything(layout):

@@ -148,7 +148,7 @@ def test_young_readings_are_pending_until_the_one_that_closes_the_day_is_there()
 COMPLETE = Assessment(96, 96, "complete")
 
 
-def answered(known, at, *, changed, whole=True, assessment=COMPLETE):
+def answered(known, at, *, changed, whole=True, assessment=COMPLETE, month_end=DAY.end_utc + timedelta(days=20)):
     return after_answer(
         known,
         assessment,
@@ -156,6 +156,7 @@ def answered(known, at, *, changed, whole=True, assessment=COMPLETE):
         subject_id="m",
         asked_at=at,
         day_end=DAY.end_utc,
+        month_end=month_end,
         has_changed=changed,
         is_whole_day=whole,
         minutes=15,
@@ -184,6 +185,25 @@ def test_equal_answers_count_whole_answers_after_the_day_that_said_the_same():
     assert row.last_changed_at_utc == DAY.end_utc + timedelta(hours=7)
     assert row.first_asked_at_utc == DAY.end_utc - timedelta(hours=2)
     assert row.last_asked_at_utc == DAY.end_utc + timedelta(hours=8)
+
+
+def test_answers_after_the_month_confirm_it_and_a_change_begins_the_count_anew():
+    """A day of early in the month has many equal answers long before the month is over."""
+    month_end = DAY.end_utc + timedelta(days=20)
+    row, counts = None, []
+    for days, changed, whole in (
+        (1, True, True),
+        (19, False, True),
+        (20, False, True),
+        (25, False, False),
+        (31, False, True),
+        (32, True, True),
+        (33, True, False),
+        (34, False, True),
+    ):
+        row = answered(row, DAY.end_utc + timedelta(days=days), changed=changed, whole=whole, month_end=month_end)
+        counts.append(row.equal_after_month)
+    assert counts == [0, 0, 1, 1, 2, 1, 0, 1]
 
 
 def test_an_answer_that_was_counted_is_not_counted_again():
@@ -227,8 +247,8 @@ def test_stretches_join_what_touches_in_any_order(numbers):
 def test_coverage_rows_survive_their_frame():
     """A gap bound or a null lost on the way to Parquet changes what is asked next."""
     rows = [
-        DayCoverage("s", "a", LATE, LATE, LATE, 15, 96, 3, "gap", (DAY, Period(LATE, LATE + QUARTER)), 2, "why"),
-        DayCoverage("s", "b", LATE, LATE, None, None, None, 0, "empty", (), 0, None),
+        DayCoverage("s", "a", LATE, LATE, LATE, 15, 96, 3, "gap", (DAY, Period(LATE, LATE + QUARTER)), 2, 1, "why"),
+        DayCoverage("s", "b", LATE, LATE, None, None, None, 0, "empty", (), 0, 0, None),
     ]
     assert from_frame(to_frame(rows)) == {("s", "a"): rows[0], ("s", "b"): rows[1]}
     assert from_frame(to_frame([])) == {}

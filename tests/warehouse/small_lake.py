@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from climkit_pipeline.lake.layout import EMPTY_PARTITION, Layout
-from climkit_pipeline.lake.schemas import COVERAGE_SCHEMA, DATASETS
+from climkit_pipeline.lake.schemas import COVERAGE_SCHEMA, DATASETS, JOURNALS
 
 ZURICH = ZoneInfo("Europe/Zurich")
 KATHMANDU = ZoneInfo("Asia/Kathmandu")
@@ -103,6 +103,10 @@ class SmallLake:
             empty.mkdir(parents=True, exist_ok=True)
             pl.DataFrame(schema=dataset.schema).write_parquet(empty / "data.parquet")
             pl.DataFrame(schema=COVERAGE_SCHEMA).write_parquet(empty / "coverage.parquet")
+        for journal in JOURNALS:
+            empty = layout.dataset(journal.name) / EMPTY_PARTITION
+            empty.mkdir(parents=True, exist_ok=True)
+            pl.DataFrame(schema=journal.columns).write_parquet(empty / "data.parquet")
         wanted = {*self.rows, *self.coverage} if only is None else set(only)
         for name, day in wanted:
             layout.day(name, day).mkdir(parents=True, exist_ok=True)

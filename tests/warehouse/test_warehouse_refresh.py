@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from time import monotonic, sleep
 
 import duckdb
 import pytest
 from built_warehouse import SETTINGS, Built
-from small_lake import GAP_DAY, ZURICH, SmallLake, starts
+from small_lake import GAP_DAY, SECOND_FETCH, ZURICH, SmallLake, starts
 
 from climkit_pipeline.errors import WarehouseError
+from climkit_pipeline.files import file_lock
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.warehouse import lake_state
 from climkit_pipeline.warehouse.dbt_project import dbt_environment, models_version, run_dbt
@@ -188,3 +191,33 @@ def test_a_meter_is_too_young_by_its_own_last_call(copy):
     )
     assert (grade, billable) == ("provisional", None)
     assert reasons == ["too_young: 1 day was last asked for within 10 days of ending"]
+
+
+def test_a_lake_that_moves_while_the_models_run_is_built_again(copy):
+    """Another backfill's commit made the row counts differ, and a good backfill ended with status 1."""
+    first, *_, last = [row for row in copy.lake.rows["meter_intervals", REVISED_DAY] if row["meter_id"] == "flat"]
+    copy.lake.revise("meter_intervals", REVISED_DAY, first, total=first["total"] + 1)
+    copy.lake.write(copy.layout, only=[("meter_intervals", REVISED_DAY)])
+    log = copy.layout.dbt_target / "logs" / "dbt.log"
+    log.unlink()
+
+    def commit_behind_the_models() -> None:
+        deadline = monotonic() + 120
+        while monotonic() < deadline:
+            if log.exists() and "created sql incremental model main.meter_intervals" in log.read_text(errors="replace"):
+                last["superseded_at_utc"] = SECOND_FETCH
+                with file_lock(copy.layout.commit_lock("meter_intervals")):
+                    copy.lake.write(copy.layout, only=[("meter_intervals", REVISED_DAY)])
+                return
+            sleep(0.02)
+
+    committer = threading.Thread(target=commit_behind_the_models)
+    committer.start()
+    try:
+        report = copy.refresh()
+    finally:
+        committer.join()
+    assert report.models.problem is None
+    found = "select count(*) from meter_intervals where meter_id = 'flat' and local_date = ?"
+    assert copy.rows(found, [REVISED_DAY]) == [(95,)]
+    assert copy.refresh().models is None, "what was built last is what the lake holds"

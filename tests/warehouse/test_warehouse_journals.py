@@ -1,0 +1,98 @@
+"""What happened, as analysts see it: revisions, calls, findings."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from small_lake import FIRST_FETCH, GAP_DAY, SECOND_FETCH
+
+from climkit_pipeline.lake import journals
+from climkit_pipeline.lake.schemas import API_CALLS, FINDINGS
+
+THIRD_FETCH = SECOND_FETCH + timedelta(days=1)
+
+
+def flat_rows(built):
+    rows = [row for row in built.lake.rows["meter_intervals", GAP_DAY] if row["meter_id"] == "flat"]
+    return [row for row in rows if row["superseded_at_utc"] is None]
+
+
+def test_a_new_value_is_a_revision_and_new_unknown_fields_are_none(built):
+    """The lake keeps both as versions; only one of them changes a bill."""
+    [row] = built.rows("select * exclude (old_value) from revisions")
+    [old] = built.rows("select old_value from revisions")[0]
+    [was] = [row for row in built.lake.rows["meter_intervals", GAP_DAY] if row["superseded_at_utc"] and not row["extra"]
+             and row["meter_id"] == "flat" and row["total"] == old]  # fmt: skip
+    start = was["interval_start_utc"]
+    assert row == (
+        "meter_intervals", "z1", "flat", start, start + timedelta(minutes=15), "total", 7.5, "changed", FIRST_FETCH,
+        SECOND_FETCH, GAP_DAY,
+    )  # fmt: skip
+
+
+def test_nulled_filled_and_withdrawn_values_are_told_apart(copy):
+    """A value that is gone looks like one that was never there."""
+    lake = copy.lake
+    nulled, withdrawn, back, *_ = flat_rows(copy)[20:]
+    values = {name: nulled[name] for name in ("total", "solar", "grid")}
+    empty = lake.revise("meter_intervals", GAP_DAY, nulled, at=SECOND_FETCH, total=None, solar=None, grid=None)
+    lake.revise("meter_intervals", GAP_DAY, empty, at=THIRD_FETCH, **values)
+    withdrawn["superseded_at_utc"] = back["superseded_at_utc"] = SECOND_FETCH
+    lake.add("meter_intervals", GAP_DAY, **{**back, "fetched_at_utc": THIRD_FETCH, "superseded_at_utc": None})
+    lake.write(copy.layout, only=[("meter_intervals", GAP_DAY)])
+    copy.refresh()
+
+    def told(row):
+        return copy.rows(
+            """select kind, old_value, new_value, revised_at_utc from revisions
+            where quantity = 'total' and interval_start_utc = ? and subject_id = 'flat' order by revised_at_utc""",
+            [row["interval_start_utc"]],
+        )
+
+    total = values["total"]
+    assert told(nulled) == [("nulled", total, None, SECOND_FETCH), ("filled", None, total, THIRD_FETCH)]
+    assert told(withdrawn) == [("withdrawn", withdrawn["total"], None, SECOND_FETCH)]
+    assert told(back) == [("withdrawn", back["total"], None, SECOND_FETCH)], "its return is a first value again"
+    assert copy.rows("select distinct local_date from revisions") == [(GAP_DAY,)]
+
+
+def test_registers_and_site_series_have_revisions_too(copy):
+    lake = copy.lake
+    (dataset, day), rows = next((key, rows) for key, rows in lake.rows.items() if key[0] == "site_intervals")
+    lake.revise(dataset, day, rows[3], consumption=1.0, production=rows[3]["production"])
+    readings = lake.rows["meter_indices", GAP_DAY]
+    lake.revise("meter_indices", GAP_DAY, readings[0], index_import_kwh=5.0)
+    lake.write(copy.layout, only=[(dataset, day), ("meter_indices", GAP_DAY)])
+    copy.refresh()
+    found = copy.rows("select dataset, subject_id, quantity, new_value from revisions order by dataset")
+    assert found[0] == ("meter_indices", readings[0]["meter_id"], "index_import_kwh", 5.0)
+    assert found[2] == ("site_intervals", "electricity", "consumption", 1.0)
+    assert len(found) == 3
+
+
+def call(sequence: int, at: datetime, **values: object) -> dict[str, object]:
+    row = dict.fromkeys(API_CALLS.columns) | {"run_id": "r1", "sequence": sequence, "started_at_utc": at}
+    return row | {"endpoint": "meter_data", "attempt": 1, "outcome": "ok", **values}
+
+
+def test_calls_and_findings_follow_the_lake(copy):
+    """A day of calls grows with every commit; what was there must not be doubled."""
+    late = datetime(2026, 11, 20, 23, 59, tzinfo=UTC)
+    journals.append(copy.layout, API_CALLS, [call(1, late, rows=2976, bytes=300_000, status=200)])
+    finding = {"found_at_utc": late, "code": "duplicate_rows", "dataset": "meter_intervals", "site_id": "z1",
+               "subject_id": "flat", "first_day": GAP_DAY, "last_day": GAP_DAY, "occurrences": 2,
+               "samples": ["a", "b"]}  # fmt: skip
+    journals.append(copy.layout, FINDINGS, [finding])
+    copy.refresh()
+    assert copy.rows("select sequence, rows_received, bytes_received, status, utc_date from api_calls") == [
+        (1, 2976, 300_000, 200, late.date())
+    ]
+    assert copy.rows("select * exclude (utc_date) from findings") == [tuple(finding.values())]
+    next_day = late + timedelta(minutes=2)
+    journals.append(copy.layout, API_CALLS, [call(1, late), call(2, late), call(3, next_day, outcome="ReadTimeout")])
+    copy.refresh()
+    assert copy.rows("select sequence, outcome, utc_date from api_calls order by sequence") == [
+        (1, "ok", late.date()),
+        (2, "ok", late.date()),
+        (3, "ReadTimeout", next_day.date()),
+    ]

@@ -38,7 +38,8 @@
 {% macro create_billing_as_of() -%}
     {%- set kept = [
         'site_id', 'site_name', 'meter_id', 'meter_name', 'meter_type', 'meter_mode', 'is_rule_meter', 'unit',
-        'billing_month', 'period_start_utc', 'period_end_utc', 'index_register', 'interval_minutes', 'meter_role'
+        'billing_month', 'period_start_utc', 'period_end_utc', 'period_first_day', 'period_last_day', 'index_register',
+        'interval_minutes', 'meter_role', 'billing_point', 'is_billed'
     ] -%}
     {%- set counted = [
         'total', 'solar', 'grid', 'intervals_present', 'intervals_null', 'intervals_negative'

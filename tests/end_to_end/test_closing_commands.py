@@ -127,7 +127,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         told.fetch(refetch=True)
         told.look("revised")
         told.command("export closed", "export", "billing", "2026-02")
-        told.command("export current", "export", "billing", "2026-02", "--current", "--grade", "ready")
+        told.command("export current", "export", "billing", "2026-02", "--current", "--site", site)
         refresh(told.layout, model_settings(settings), full=True)
         told.look("rebuilt")
 

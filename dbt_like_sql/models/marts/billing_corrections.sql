@@ -3,7 +3,7 @@
 #}
 {% set quantities = [
     'total', 'solar', 'grid', 'index_start', 'index_end', 'index_advance', 'export_index_start', 'export_index_end',
-    'export_index_advance', 'grid_import', 'grid_export', 'storage_charge', 'storage_discharge'
+    'export_index_advance', 'grid_import', 'grid_export', 'storage_charge', 'storage_discharge', 'peak_kw'
 ] %}
 {% set names = names_in(ref('billing_monthly')) %}
 
@@ -179,7 +179,7 @@ final as (
         explained.meter_name,
         explained.billing_month,
         explained.quantity,
-        explained.unit,
+        case when explained.quantity = 'peak_kw' then 'kW' else explained.unit end as unit,
         explained.closed_value::decimal(18, 6) as closed_value,
         explained.current_value::decimal(18, 6) as current_value,
         (coalesce(explained.current_value, 0) - coalesce(explained.closed_value, 0))::decimal(18, 6) as delta,

@@ -19,7 +19,7 @@ from datetime import UTC, date, datetime
 import duckdb
 import polars as pl
 
-from climkit_pipeline.errors import ClimkitError, ConfigurationError, WarehouseError
+from climkit_pipeline.errors import ConfigurationError, WarehouseError
 from climkit_pipeline.lake.day_files import write_empty_files
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.warehouse.closed_files import (
@@ -28,12 +28,11 @@ from climkit_pipeline.warehouse.closed_files import (
     content_hash,
     latest_by_month,
     read_versions,
-    versions_digest,
     write_version,
 )
 from climkit_pipeline.warehouse.lake_state import LakeScan, ModelSettings, open_build_file
 from climkit_pipeline.warehouse.queries import NO_DATA_YET, frame_of
-from climkit_pipeline.warehouse.refresh import Refresh, open_refresh, read_inputs
+from climkit_pipeline.warehouse.refresh import Refresh, open_refresh, with_closings
 
 AUTOMATIC = "automatic (CLIMKIT_CLOSE_AUTOMATICALLY)"
 """Who closed, where no person did."""
@@ -113,18 +112,12 @@ class Closings:
         )
 
     def _freeze(self, act: _Act, site_id: str, month: date, latest: Version | None) -> Version:
-        rows = self._rows(site_id, month)
-        if latest is not None and not _waiting(rows).is_empty():
-            # That it differs from what was closed may be all that blocks it: look as if it never had been closed.
+        if latest is not None and latest.is_closed:
+            # That it differs from what was closed is itself a failed check: look as if it never had been.
             self.refresh.follow_closings(without=(site_id, month))
-            rows = self._rows(site_id, month)
-        try:
-            _check_ready(rows, site_id, month)
-            return self._write(act, site_id, month, latest, rows.drop("must_be_ready"))
-        except ClimkitError:
-            if latest is not None:
-                self.refresh.follow_closings()
-            raise
+        rows = self._rows(site_id, month)
+        _check_ready(rows, site_id, month)
+        return self._write(act, site_id, month, latest, rows.drop("must_be_ready"))
 
     def _rows(self, site_id: str, month: date) -> pl.DataFrame:
         """The rows to freeze, by meter. Raises NotReadyError if there are none, ConfigurationError without the site."""
@@ -156,7 +149,7 @@ class Closings:
             content_hash=content_hash(rows),
             lake_as_of_utc=as_of,
             lake_state=_lake_digest(self.refresh.scan),
-            inputs_digest=read_inputs(self.refresh.layout, self.refresh.settings).digest,
+            inputs_digest=self.refresh.inputs.user_digest,
             pipeline_version=self.refresh.settings.pipeline_version,
             models_version=self.refresh.models_version,
             frozen_columns=tuple(name for name in rows.columns if name not in {"inputs_hash", "was_excluded"}),
@@ -192,11 +185,10 @@ def open_closings(
         if not refresh.changes.is_empty:
             refresh.run_dbt().check()
             refresh.follow()
-        before = versions_digest(layout)
         try:
             yield Closings(refresh, now or (lambda: datetime.now(UTC)))
         finally:
-            if versions_digest(layout) != before:
+            if with_closings(refresh.inputs, layout).closed_digest != refresh.inputs.closed_digest:
                 refresh.follow_closings()
             refresh.publish(publish_months)
 

@@ -117,8 +117,15 @@ class PipelineInputs:
     """By the name that a table has in schema ``pipeline``."""
     read_closed: Callable[[], dict[str, pl.DataFrame]] = dict
     """More tables, which cost seconds once years are closed: read only if ``digest`` is a new one."""
-    digest: str = ""
-    """A hash of all that the models' results depend on."""
+    user_digest: str = ""
+    """A hash of what the user's files say."""
+    closed_digest: str = ""
+    """A hash of which versions of closed months there are."""
+
+    @property
+    def digest(self) -> str:
+        """What tells these inputs from others."""
+        return f"{self.user_digest} {self.closed_digest}"
 
 
 @dataclass(frozen=True)

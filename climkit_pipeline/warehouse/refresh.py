@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -63,21 +63,23 @@ def model_settings(settings: Settings) -> ModelSettings:
     )
 
 
-def read_inputs(layout: Layout, settings: ModelSettings, *, without: tuple[str, date] | None = None) -> PipelineInputs:
-    """What the models read beside the lake; ``without`` leaves out what was closed of one site's month.
+def read_inputs(layout: Layout, settings: ModelSettings) -> PipelineInputs:
+    """What the models read beside the lake.
 
     Raises ConfigurationError for mistakes in the user's files, LakeError for a closed month that is damaged.
     """
     given = input_tables(read_user_inputs(layout), layout, settings.default_timezone)
-    return PipelineInputs(
-        tables={
-            "meter_facts": given.meter_facts,
-            "decisions": given.decisions,
-            "tolerances": given.tolerances,
-            "corrections_seen": read_corrections_seen(layout),
-        },
+    tables = {"meter_facts": given.meter_facts, "decisions": given.decisions, "tolerances": given.tolerances}
+    return with_closings(PipelineInputs(tables, user_digest=given.digest), layout)
+
+
+def with_closings(inputs: PipelineInputs, layout: Layout, *, without: tuple[str, date] | None = None) -> PipelineInputs:
+    """The same of the user's files with the months that are closed now; ``without`` leaves out one site's month."""
+    return replace(
+        inputs,
+        tables=inputs.tables | {"corrections_seen": read_corrections_seen(layout)},
         read_closed=lambda: closed_tables(layout, without=without),
-        digest=f"{given.digest} {versions_digest(layout)}" + (f" without {without}" if without else ""),
+        closed_digest=versions_digest(layout) + (f" without {without}" if without else ""),
     )
 
 
@@ -144,9 +146,9 @@ class Refresh:
 
         ``without`` leaves one site's month out, as if it had never been closed; call this again to take it in.
         """
-        self.inputs = read_inputs(self.layout, self.settings, without=without)
+        self.inputs = with_closings(self.inputs, self.layout, without=without)
         self.build_file = self.layout.build_file
-        # The same scan: what changed in the lake meanwhile is for the next refresh.
+        # The same scan and the same decisions: what changed in them meanwhile is for the next refresh.
         self._prepare()
         self._run_dbt(CLOSINGS).check()
         self.follow()

@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     lookback_days: int = Field(14, ge=1, le=366, description="a whole number from 1 to 366")
     window_days: int = Field(31, ge=1, le=366, description="a whole number from 1 to 366")
     close_after_days: int = Field(10, ge=0, le=366, description="a whole number from 0 to 366")
+    close_automatically: bool = Field(False, description="true or false")
     sites: IdList = Field((), description="site ids separated by commas, or nothing for all")
     sites_exclude: IdList = Field((), description="site ids separated by commas, or nothing")
     publish_months: int | None = Field(None, ge=1, description="a whole number of months, or nothing for all")

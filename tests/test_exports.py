@@ -8,10 +8,11 @@ from decimal import Decimal
 from pathlib import Path
 
 import duckdb
+import polars as pl
 import pytest
 
 from climkit_pipeline.cli.results import export_billing
-from climkit_pipeline.errors import WarehouseError
+from climkit_pipeline.errors import ConfigurationError, WarehouseError
 
 
 @pytest.fixture
@@ -19,10 +20,26 @@ def warehouse(tmp_path: Path) -> Path:
     path = tmp_path / "warehouse.duckdb"
     with duckdb.connect(str(path)) as connection:
         connection.execute("""
+            create table sites as select unnest(['r', 's']) as site_id
+        """)
+        connection.execute("""
             create table billing_monthly as
             select 's' as site_id, 'House' as site_name, 'm' as meter_id, '=1+1' as meter_name,
                 date '2026-10-01' as billing_month, 12.5::decimal(18, 6) as total, 'ready' as grade,
                 []::varchar[] as reasons, timestamptz '2026-10-31 23:00:00+00' as period_end_utc
+        """)
+        connection.execute("""
+            create table billing_closings (
+                site_id varchar, billing_month date, version integer, closed_at_utc timestamptz, closed_by varchar,
+                is_closed boolean
+            )
+        """)
+        connection.execute("""
+            create table billing_closed as
+            select *, 1 as closed_version, '' as closed_kind, now() as closed_at_utc, '' as closed_by,
+                now() as valid_from_utc, false as was_excluded, '' as inputs_hash
+            from billing_monthly
+            where false
         """)
     return path
 
@@ -43,3 +60,70 @@ def test_a_month_without_rows_is_no_data_and_leaves_no_file(warehouse: Path, tmp
     with pytest.raises(WarehouseError, match="no data for 2026-12"):
         export_billing(warehouse, date(2026, 12, 1), "csv", tmp_path / "bill.csv")
     assert not (tmp_path / "bill.csv").exists()
+
+
+def closed_as(warehouse: Path, total: str) -> None:
+    """Close October of the site with another total than it has now."""
+    with duckdb.connect(str(warehouse)) as connection:
+        connection.execute("""
+            insert into billing_closings
+            values ('s', '2026-10-01', 3, '2026-11-12 09:00:00+00', 'A. Clerk', true)
+        """)
+        connection.execute("""
+            insert into billing_closed
+            select * replace (?::decimal(18, 6) as total), 3, 'settle', now(), 'A. Clerk', now(), false, ''
+            from billing_monthly
+        """, [total])  # fmt: skip
+
+
+def exported(path: Path) -> list[tuple[object, ...]]:
+    return pl.read_parquet(path).select("meter_id", "total", "closed_version").rows()
+
+
+def test_a_closed_month_is_exported_as_it_was_frozen(warehouse: Path, tmp_path: Path, capsys) -> None:
+    closed_as(warehouse, "11")
+    export_billing(warehouse, date(2026, 10, 1), "parquet", tmp_path / "bill.parquet")
+    assert exported(tmp_path / "bill.parquet") == [("m", Decimal(11), 3)]
+    assert capsys.readouterr().err.splitlines() == [
+        "2026-10 of site s: version 3, closed on 2026-11-12 by A. Clerk (--current writes the values as they are now)",
+        "2026-10: ready: 1",
+    ]
+    export_billing(warehouse, date(2026, 10, 1), "parquet", tmp_path / "bill.parquet", current=True)
+    assert pl.read_parquet(tmp_path / "bill.parquet")["total"].to_list() == [Decimal("12.5")]
+    assert capsys.readouterr().err.startswith("the values as they are now")
+
+
+def test_an_open_month_says_so(warehouse: Path, tmp_path: Path, capsys) -> None:
+    export_billing(warehouse, date(2026, 10, 1), "parquet", tmp_path / "bill.parquet")
+    assert exported(tmp_path / "bill.parquet") == [("m", Decimal("12.5"), None)]
+    assert "2026-10 is not closed at 1 site: values as they are now" in capsys.readouterr().err
+
+
+def test_a_filter_by_grade_still_counts_what_it_leaves_out(warehouse: Path, tmp_path: Path, capsys) -> None:
+    """A bill of the ready meters alone looked as if there were no others."""
+    export_billing(warehouse, date(2026, 10, 1), "parquet", tmp_path / "bill.parquet", grades=["blocked"])
+    assert exported(tmp_path / "bill.parquet") == []
+    assert "2026-10: ready: 1; written: 0 of blocked" in capsys.readouterr().err
+
+
+def test_a_site_is_named_rightly_or_refused(warehouse: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no site 't'; accepted: r, s"):
+        export_billing(warehouse, date(2026, 10, 1), "csv", tmp_path / "bill.csv", sites=["t"])
+    with pytest.raises(WarehouseError, match="no data for 2026-10"):
+        export_billing(warehouse, date(2026, 10, 1), "csv", tmp_path / "bill.csv", sites=["r"])
+    assert not (tmp_path / "bill.csv").exists()
+
+
+def test_any_local_days_come_from_billing_between(warehouse: Path, tmp_path: Path) -> None:
+    days = (date(2026, 9, 15), date(2026, 10, 14))
+    with pytest.raises(WarehouseError, match="no billing_between"):
+        export_billing(warehouse, days, "parquet", tmp_path / "bill.parquet")
+    with duckdb.connect(str(warehouse)) as connection:
+        connection.execute("""
+            create macro billing_between(first_day, last_day) as table (
+                select *, first_day::date as period_first_day, last_day::date as period_last_day from billing_monthly
+            )
+        """)
+    export_billing(warehouse, days, "parquet", tmp_path / "bill.parquet")
+    found = pl.read_parquet(tmp_path / "bill.parquet")
+    assert found.select("meter_id", "period_first_day", "period_last_day").rows() == [("m", *days)]

@@ -78,6 +78,7 @@ WRONG = {
     "LOOKBACK_DAYS": ["", "0", "-1", "367", "1.5"],
     "WINDOW_DAYS": ["", "0", "-1", "367", "1.5"],
     "CLOSE_AFTER_DAYS": ["", "-1", "367", "1.5"],
+    "CLOSE_AUTOMATICALLY": ["", "maybe", "2"],
     "PUBLISH_MONTHS": ["0", "-1", "all", "1.5"],
 }
 ANYTHING_GOES = {"SITES", "SITES_EXCLUDE"}

@@ -15,13 +15,15 @@ from typing import Any
 
 import click
 
-from climkit_pipeline.cli.ranges import check_range, parse_month
+from climkit_pipeline.cli.closing import accept, close, settle, warn_of_unknown_ids
+from climkit_pipeline.cli.ranges import billing_period, check_range
 from climkit_pipeline.errors import ClimkitError, ConfigurationError
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import DATASETS
 from climkit_pipeline.settings import load_settings, unknown_settings
 
 INTERRUPTED = 130
+GRADES = ("ready", "ready_with_estimates", "provisional", "blocked")
 
 
 class _Commands(click.Group):
@@ -49,7 +51,8 @@ class _Commands(click.Group):
 
 
 def _tell(message: str) -> None:
-    click.echo(f"climkit: {message}", err=True)
+    for line in message.splitlines():
+        click.echo(f"climkit: {line}", err=True)
     if logging.getLogger("climkit_pipeline").isEnabledFor(logging.DEBUG):
         traceback.print_exc()
 
@@ -179,6 +182,7 @@ def backfill(
     if only_plan:
         print_plan(settings, request)
         return 0
+    warn_of_unknown_ids(Layout(settings.data_dir))
     return 0 if run_backfill(settings, request, as_json=as_json) else 1
 
 
@@ -193,6 +197,7 @@ def refresh(*, full: bool) -> None:
     layout = Layout(settings.data_dir)
     check_writable(layout)
     check_format(layout)
+    warn_of_unknown_ids(layout)
     with open_instance(layout) as instance:
         Launcher(settings, instance, None).refresh_models(full=full)
     click.echo(f"published {layout.warehouse}", err=True)
@@ -225,14 +230,35 @@ def export() -> None:
 
 
 @export.command()
-@click.argument("month", metavar="MONTH")
+@click.argument("month", metavar="[MONTH]", required=False)
+@click.option("--from", "first", metavar="DATE", help="Instead of MONTH: any first local day …")
+@click.option("--to", "last", metavar="DATE", help="… and the last one, included.")
+@click.option("--site", "sites", multiple=True, metavar="ID", help="Only this site (repeatable).")
+@click.option("--grade", "grades", multiple=True, type=click.Choice(GRADES), help="Only this grade (repeatable).")
+@click.option("--current", is_flag=True, help="What the values are now, even where the month is closed.")
 @click.option("--format", "output_format", type=click.Choice(["csv", "xlsx", "parquet"]), default="csv")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Default: stdout.")
-def billing(*, month: str, output_format: str, output: Path | None) -> None:
-    """billing_monthly of one month (YYYY-MM); counts per grade go to stderr."""
+def billing(
+    *,
+    month: str | None,
+    first: str | None,
+    last: str | None,
+    sites: tuple[str, ...],
+    grades: tuple[str, ...],
+    current: bool,
+    output_format: str,
+    output: Path | None,
+) -> None:
+    """billing_monthly of one MONTH (YYYY-MM), as closed if it is; or of any local days. Counts go to stderr."""
     from climkit_pipeline.cli.results import export_billing
 
-    export_billing(Layout(load_settings().data_dir).warehouse, parse_month(month), output_format, output)
+    warehouse = Layout(load_settings().data_dir).warehouse
+    period = billing_period(month, first, last)
+    export_billing(warehouse, period, output_format, output, sites=sites, grades=grades, current=current)
+
+
+for _command in (accept, close, settle):
+    main.add_command(_command)
 
 
 @main.command()

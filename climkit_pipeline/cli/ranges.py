@@ -44,3 +44,15 @@ def check_range(settings: Settings, first_text: str, last_text: str, now: dateti
     if last > latest:
         raise ConfigurationError(f"TO {last} has not ended yet; {allowed}")
     return first, last
+
+
+def billing_period(month: str | None, first: str | None, last: str | None) -> date | tuple[date, date]:
+    """A month (its first day), or the first and last local day. Raises ConfigurationError unless it is one of them."""
+    if month is not None and first is None and last is None:
+        return parse_month(month)
+    if month is None and first is not None and last is not None:
+        first_day, last_day = parse_date(first), parse_date(last)
+        if first_day > last_day:
+            raise ConfigurationError(f"--from {first_day} is after --to {last_day}: give the earlier date first")
+        return first_day, last_day
+    raise ConfigurationError("name the period: MONTH (YYYY-MM), or --from DATE and --to DATE")

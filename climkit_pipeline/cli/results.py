@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import cast
@@ -11,9 +12,18 @@ import polars as pl
 import xlsxwriter
 
 from climkit_pipeline.cli.tables import print_frame
-from climkit_pipeline.errors import QueryError, WarehouseError
+from climkit_pipeline.errors import ConfigurationError, QueryError, WarehouseError
 from climkit_pipeline.files import atomic_file
-from climkit_pipeline.warehouse.queries import ResultFormat, billing_table, write_result
+from climkit_pipeline.warehouse.queries import (
+    ResultFormat,
+    as_json,
+    billing_table,
+    billing_table_as_closed,
+    billing_table_between,
+    closings_of,
+    run_query,
+    write_result,
+)
 
 XLSX_OPTIONS = {
     "remove_timezone": True,
@@ -37,24 +47,73 @@ def show_result(frame: pl.DataFrame, output_format: str, output: Path | None) ->
         click.echo(text, nl=False)
 
 
-def export_billing(warehouse: Path, month: date, output_format: str, output: Path | None) -> None:
-    """Write one month of ``billing_monthly``; counts per grade on stderr."""
-    table = billing_table(warehouse, month)
-    if table.is_empty():
-        raise WarehouseError(f"no data for {month:%Y-%m}: no meter was listed or asked for in that month")
-    if output_format == "xlsx":
-        if output is None:
-            raise QueryError("xlsx is no text: name a file with --output")
-        with (
-            atomic_file(output.absolute()) as temporary,
-            xlsxwriter.Workbook(temporary, XLSX_OPTIONS) as workbook,
-        ):
-            # Lists have no place in a cell; one reason per line does.
-            table.with_columns(pl.col("reasons").list.join("\n")).write_excel(
-                workbook, "billing_monthly", autofit=True, freeze_panes=(1, 4)
-            )
+def export_billing(
+    warehouse: Path,
+    period: date | tuple[date, date],
+    output_format: str,
+    output: Path | None,
+    *,
+    sites: Sequence[str] = (),
+    grades: Sequence[str] = (),
+    current: bool = False,
+) -> None:
+    """Write ``billing_monthly`` of a month (given by its first day), or of the local days from a first to a last one.
+
+    A month that is closed is written as it was frozen, unless ``current``; stderr says which it is, and how many
+    meters have which grade (before only ``grades`` are taken).
+    """
+    if isinstance(period, date):
+        named = f"{period:%Y-%m}"
+        table = billing_table(warehouse, period) if current else billing_table_as_closed(warehouse, period)
     else:
-        show_result(table, output_format, output)
+        named = f"{period[0]} to {period[1]}"
+        table = billing_table_between(warehouse, *period)
+    if sites:
+        known = run_query(warehouse, "select site_id from sites order by site_id")["site_id"].to_list()
+        if unknown := [site for site in sites if site not in known]:
+            raise ConfigurationError(f"there is no site {unknown[0]!r}; accepted: {', '.join(known) or 'none yet'}")
+        table = table.filter(pl.col("site_id").is_in(sites))
+    if table.is_empty():
+        raise WarehouseError(f"no data for {named}: no meter was listed or asked for in that time")
     counts = table.group_by("grade").len().sort("grade")
     summary = ", ".join(f"{grade}: {meters}" for grade, meters in counts.iter_rows())
-    click.echo(f"{month:%Y-%m}: {summary}", err=True)
+    sources = list(_sources(warehouse, table, period, current=current))
+    if grades:
+        table = table.filter(pl.col("grade").is_in(grades))
+        summary += f"; written: {table.height} of {' and '.join(grades)}"
+    if output_format == "xlsx":
+        _write_workbook(table, output)
+    else:
+        show_result(table, output_format, output)
+    for line in (*sources, f"{named}: {summary}"):
+        click.echo(line, err=True)
+
+
+def _sources(warehouse: Path, table: pl.DataFrame, period: date | tuple[date, date], *, current: bool) -> Iterator[str]:
+    """What the rows are: one line per site that is closed, and one for all that are not."""
+    if not isinstance(period, date) or current:
+        yield "the values as they are now, whether closed or not"
+        return
+    closed = closings_of(warehouse, period).filter(pl.col("site_id").is_in(table["site_id"].unique().to_list()))
+    for site_id, version, closed_at, closed_by in closed.iter_rows():
+        yield (
+            f"{period:%Y-%m} of site {site_id}: version {version}, closed on {closed_at:%Y-%m-%d} by {closed_by} "
+            "(--current writes the values as they are now)"
+        )
+    open_sites = table["site_id"].n_unique() - closed.height
+    if open_sites:
+        sites = "1 site" if open_sites == 1 else f"{open_sites} sites"
+        yield f"{period:%Y-%m} is not closed at {sites}: values as they are now"
+
+
+def _write_workbook(table: pl.DataFrame, output: Path | None) -> None:
+    if output is None:
+        raise QueryError("xlsx is no text: name a file with --output")
+    # Lists have no place in a cell; one reason per line does. Structures do not either.
+    table = table.with_columns(pl.col("reasons").list.join("\n"))
+    nested = [name for name, kind in table.schema.items() if kind.is_nested()]
+    with (
+        atomic_file(output.absolute()) as temporary,
+        xlsxwriter.Workbook(temporary, XLSX_OPTIONS) as workbook,
+    ):
+        table.with_columns(as_json(nested)).write_excel(workbook, "billing_monthly", autofit=True, freeze_panes=(1, 4))

@@ -21,6 +21,8 @@ from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.status import lake_status
 from climkit_pipeline.settings import Settings, load_settings
 from climkit_pipeline.warehouse import queries
+from climkit_pipeline.warehouse.closed_files import check_closed
+from climkit_pipeline.warehouse.user_inputs import read_user_inputs, unknown_ids
 
 ENOUGH_FREE_BYTES = 2 * 2**30
 """Room for the swap of a warehouse of a year with a hundred meters."""
@@ -84,7 +86,17 @@ def run_check(settings_error: ClimkitError | None) -> bool:
             raise ConfigurationError(f"only {free / 1e9:.1f} GB free in {folder}: make room")
         return f"{free / 1e9:.0f} GB"
 
-    local = [_line("configuration", configuration), _line("write access", write_access), _line("free disk", free_disk)]
+    def own_inputs() -> str:
+        inputs = read_user_inputs(layout)
+        return "; ".join([str(inputs), *unknown_ids(inputs, layout.warehouse)])
+
+    local = [
+        _line("configuration", configuration),
+        _line("write access", write_access),
+        _line("free disk", free_disk),
+        _line("your own files", own_inputs),
+        _line("closed months", lambda: check_closed(layout)),
+    ]
     if not all(local):
         return False
     return _check_account(settings)
@@ -112,6 +124,7 @@ def _line(name: str, check: Callable[[], str]) -> bool:
     try:
         click.echo(f"{name:<16} ok    {check()}")
     except ClimkitError as error:
-        click.echo(f"{name:<16} wrong {error}")
+        for line in str(error).splitlines():
+            click.echo(f"{name:<16} wrong {line}")
         return False
     return True

@@ -4,7 +4,6 @@ One step follows the lake's changes, runs dbt and publishes, under one lock: two
 """
 
 from collections.abc import Iterator, Mapping
-from importlib.metadata import version
 from typing import Any
 
 import dagster as dg
@@ -15,9 +14,9 @@ from climkit_pipeline.lake.account import create_data_dir
 from climkit_pipeline.lake.day_files import write_empty_files
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.settings import Settings
+from climkit_pipeline.warehouse.closing import closable_months, close_what_is_ready
 from climkit_pipeline.warehouse.dbt_project import DbtReport, ensure_manifest
-from climkit_pipeline.warehouse.lake_state import ModelSettings
-from climkit_pipeline.warehouse.refresh import open_refresh
+from climkit_pipeline.warehouse.refresh import Refresh, model_settings, open_refresh
 
 WAREHOUSE_GROUP = "warehouse"
 KEY_PREFIX = "warehouse"
@@ -49,15 +48,6 @@ class _Translator(DagsterDbtTranslator):
         return WAREHOUSE_GROUP
 
 
-def model_settings(settings: Settings) -> ModelSettings:
-    """What the models need to know beside the lake."""
-    return ModelSettings(
-        close_after_days=settings.close_after_days,
-        default_timezone=settings.timezone,
-        pipeline_version=version("climkit-pipeline"),
-    )
-
-
 def build_warehouse_assets(settings: Settings) -> dg.AssetsDefinition:
     """The assets of the dbt project; its manifest is made first if it is missing or stale."""
     create_data_dir(Layout(settings.data_dir))
@@ -83,9 +73,20 @@ def build_warehouse_assets(settings: Settings) -> dg.AssetsDefinition:
                 return
             if not refresh.changes.is_empty:
                 refresh.follow()
+            _tell_closable(context, refresh, close_them=settings.close_automatically)
             context.log.info(f"published: {refresh.publish(settings.publish_months) or 'it is up to date'}")
 
     return models
+
+
+def _tell_closable(context: dg.AssetExecutionContext, refresh: Refresh, *, close_them: bool) -> None:
+    """Name the months that a person can close now; close them only if the settings say so."""
+    if close_them:
+        for closed in close_what_is_ready(refresh):
+            context.log.info(f"closed: {closed.billing_month:%Y-%m} of site {closed.site_id}, {closed.meters} meters")
+        return
+    for site_id, month in closable_months(refresh.layout):
+        context.log.info(f"can be closed: climkit close {month:%Y-%m} --site {site_id}")
 
 
 def _events(

@@ -1,7 +1,8 @@
-"""What changed in the lake since the models last succeeded.
+"""What changed in the lake, the settings and the user's own inputs since the models last succeeded.
 
 Here: the schema ``pipeline`` of the build file, which the models read: ``lake_state`` (the lake's files as the models
-last saw them), ``changed_days`` and ``settings``. Not here: running the models, and reading rows.
+last saw them), ``changed_days``, ``settings``, and the tables of ``PipelineInputs``. Not here: running the models, and
+reading rows.
 
 The order of a refresh: ``scan_lake``, ``prepare``, the models, and after all of them succeeded ``advance`` with the
 same scan. A file that changes while the models run differs from the scan, so the next refresh sees it; a refresh that
@@ -14,9 +15,9 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
@@ -59,11 +60,13 @@ create table if not exists pipeline.changed_days (
     is_data_changed boolean not null, is_coverage_changed boolean not null
 );
 create table if not exists pipeline.settings (
-    close_after_days integer not null, default_timezone varchar not null, pipeline_version varchar not null
+    close_after_days integer not null, default_timezone varchar not null, pipeline_version varchar not null,
+    inputs_digest varchar not null
 );
 create table if not exists pipeline.built_with (
     build_id varchar not null, models varchar not null,
-    close_after_days integer not null, default_timezone varchar not null, pipeline_version varchar not null
+    close_after_days integer not null, default_timezone varchar not null, pipeline_version varchar not null,
+    inputs_digest varchar not null
 );
 """
 
@@ -107,6 +110,25 @@ class ModelSettings:
 
 
 @dataclass(frozen=True)
+class PipelineInputs:
+    """What the models read beside the lake and the settings: the user's files, and the months that are closed."""
+
+    tables: dict[str, pl.DataFrame] = field(default_factory=dict)
+    """By the name that a table has in schema ``pipeline``."""
+    read_closed: Callable[[], dict[str, pl.DataFrame]] = dict
+    """More tables, which cost seconds once years are closed: read only if ``digest`` is a new one."""
+    user_digest: str = ""
+    """A hash of what the user's files say."""
+    closed_digest: str = ""
+    """A hash of which versions of closed months there are."""
+
+    @property
+    def digest(self) -> str:
+        """What tells these inputs from others."""
+        return f"{self.user_digest} {self.closed_digest}"
+
+
+@dataclass(frozen=True)
 class LakeChanges:
     """What a refresh has to follow."""
 
@@ -115,6 +137,7 @@ class LakeChanges:
     full_refresh: bool
     """Whether the models must build everything anew: nothing was built yet, or the models themselves changed."""
     settings_changed: bool
+    """Whether a setting, an input of the user's or a closed month is another than the models last saw."""
 
     @property
     def is_empty(self) -> bool:
@@ -125,7 +148,7 @@ class LakeChanges:
         if self.full_refresh:
             return "everything is built anew"
         if not self.days:
-            return "the settings changed" if self.settings_changed else "nothing changed"
+            return "the settings or inputs changed" if self.settings_changed else "nothing changed"
         return ", ".join(f"{dataset}: {len(days)} days" for dataset, days in self.days.items())
 
 
@@ -193,9 +216,15 @@ def adopt_build_file(layout: Layout, build_file: Path) -> None:
 
 
 def prepare(
-    build_file: Path, scan: LakeScan, settings: ModelSettings, *, models_version: str, full: bool = False
+    build_file: Path,
+    scan: LakeScan,
+    settings: ModelSettings,
+    inputs: PipelineInputs = PipelineInputs(),
+    *,
+    models_version: str,
+    full: bool = False,
 ) -> LakeChanges:
-    """Write ``changed_days`` and ``settings`` for the models, and say what changed.
+    """Write ``changed_days``, ``settings`` and the inputs for the models, and say what changed.
 
     ``models_version`` names the SQL that is about to run (``dbt_project.models_version``). With ``full``, or when that
     SQL differs from what built the file, every day counts as changed.
@@ -206,12 +235,22 @@ def prepare(
         full_refresh = full or [row[0] for row in built_with] != [models_version]
         connection.register("scanned", scan.files)
         connection.execute("create temp table known as from pipeline.lake_state where not ?", [full_refresh])
-        new_settings = (settings.close_after_days, settings.default_timezone, settings.pipeline_version)
+        new_settings = (
+            settings.close_after_days,
+            settings.default_timezone,
+            settings.pipeline_version,
+            inputs.digest,
+        )
+        is_known = connection.execute("select inputs_digest from pipeline.settings").fetchall() == [(inputs.digest,)]
+        tables = inputs.tables if is_known else inputs.tables | inputs.read_closed()
         connection.execute("begin")
         connection.execute("delete from pipeline.changed_days")
         connection.execute(f"insert into pipeline.changed_days {_CHANGES}")
         connection.execute("delete from pipeline.settings")
-        connection.execute("insert into pipeline.settings values (?, ?, ?)", new_settings)
+        connection.execute("insert into pipeline.settings values (?, ?, ?, ?)", new_settings)
+        for name, frame in tables.items():
+            connection.register("given", frame)
+            connection.execute(f"create or replace table pipeline.{name} as from given")
         connection.execute("commit")
         changed = connection.execute(
             "select dataset, list(local_date order by local_date) from pipeline.changed_days group by dataset"

@@ -25,8 +25,14 @@ from climkit_pipeline.warehouse.lake_state import open_build_file
 
 PUBLISHED_SCHEMA = "main"
 
-DETAIL_TABLES = ("meter_intervals", "site_intervals", "meter_indices", "sensor_readings")
-"""The tables that ``publish_months`` shortens."""
+DETAIL_TABLES = {
+    "meter_intervals_superseded": "meter_intervals",
+    "meter_intervals": "meter_intervals",
+    "site_intervals": "site_intervals",
+    "meter_indices": "meter_indices",
+    "sensor_readings": "sensor_readings",
+}
+"""The tables that ``publish_months`` shortens, and the table whose newest month counts for it."""
 
 _FICLONE = 0x40049409  # Linux: share the blocks of another file, where the file system can
 _SPARE_BYTES = 64 * 2**20  # the copy grows a little while the private schemas are dropped
@@ -131,11 +137,11 @@ def _make_public(path: Path, publish_months: int | None) -> None:
             if schema != PUBLISHED_SCHEMA:
                 connection.execute(f'drop schema "{schema}" cascade')
         if publish_months is not None:
-            for table in DETAIL_TABLES:
+            for table, newest_in in DETAIL_TABLES.items():
                 # By local date, so that no month is cut in the middle.
                 connection.execute(
                     f"""delete from main.{table} where local_date < (
-                        select date_trunc('month', max(local_date)) - to_months(?) from main.{table}
+                        select date_trunc('month', max(local_date)) - to_months(?) from main.{newest_in}
                     )""",  # noqa: S608 - names from the constant above
                     [publish_months - 1],
                 )

@@ -46,11 +46,16 @@ def run_query(path: Path, sql: str, parameters: Sequence[Any] = ()) -> pl.DataFr
     Raises QueryError with one line if the SQL is wrong (or would write), WarehouseError if there is no data yet.
     """
     with open_warehouse(path) as connection:
-        try:
-            result = connection.sql(sql, params=list(parameters) or None)
-            frame = None if result is None else pl.DataFrame(result.to_arrow_table())
-        except (duckdb.Error, pl.exceptions.PolarsError) as error:
-            raise QueryError(_first_line(error)) from error
+        return frame_of(connection, sql, parameters)
+
+
+def frame_of(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any] = ()) -> pl.DataFrame:
+    """The result of a query on an open connection. Raises QueryError with one line if the SQL is wrong."""
+    try:
+        result = connection.sql(sql, params=list(parameters) or None)
+        frame = None if result is None else pl.DataFrame(result.to_arrow_table())
+    except (duckdb.Error, pl.exceptions.PolarsError) as error:
+        raise QueryError(_first_line(error)) from error
     if frame is None:
         raise QueryError("this SQL has no result")
     return frame
@@ -84,6 +89,59 @@ def billing_table(path: Path, month: date) -> pl.DataFrame:
     return run_query(
         path,
         "from billing_monthly where billing_month = ? order by site_name, site_id, meter_name, meter_id",
+        [month.replace(day=1)],
+    )
+
+
+def billing_table_as_closed(path: Path, month: date) -> pl.DataFrame:
+    """The same with the frozen rows of the sites that have closed the month; ``closed_version`` is null for others."""
+    first_day = month.replace(day=1)
+    return run_query(
+        path,
+        """
+        with
+        closed as (
+            select * exclude (closed_kind, closed_at_utc, closed_by, valid_from_utc, was_excluded, inputs_hash)
+            from billing_closed
+            where billing_month = ?
+        ),
+        closed_sites as (
+            select site_id from billing_closings where billing_month = ? and is_closed
+        )
+        from closed
+        union all by name
+        select *, null::integer as closed_version
+        from billing_monthly
+        anti join closed_sites using (site_id)
+        where billing_month = ?
+        order by site_name, site_id, meter_name, meter_id
+        """,
+        [first_day] * 3,
+    )
+
+
+def billing_table_between(path: Path, first_day: date, last_day: date) -> pl.DataFrame:
+    """``billing_between`` of the local days from ``first_day`` to ``last_day``, both included, by site and meter."""
+    known = run_query(path, "select count(*) from duckdb_functions() where function_name = 'billing_between'")
+    if known.item() == 0:
+        raise WarehouseError("this warehouse has no billing_between: `climkit refresh` builds it")
+    return run_query(
+        path,
+        "from billing_between(?, ?) order by site_name, site_id, meter_name, meter_id",
+        [first_day, last_day],
+    )
+
+
+def closings_of(path: Path, month: date) -> pl.DataFrame:
+    """The sites that have closed a month: site_id, version, closed_at_utc, closed_by, by site."""
+    return run_query(
+        path,
+        """
+        select site_id, version, closed_at_utc, closed_by
+        from billing_closings
+        where billing_month = ? and is_closed
+        order by site_id
+        """,
         [month.replace(day=1)],
     )
 
@@ -133,10 +191,15 @@ def _csv_ready(frame: pl.DataFrame) -> pl.DataFrame:
     structures = [
         name for name, kind in frame.schema.items() if name not in texts and isinstance(kind, pl.List | pl.Struct)
     ]
-    encoded += [pl.struct(name).struct.json_encode().alias(name) for name in structures]
+    encoded += as_json(structures)
     instants = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Datetime) and kind.time_zone]
     encoded += [pl.col(name).dt.convert_time_zone("UTC").dt.strftime("%Y-%m-%dT%H:%M:%S%.fZ") for name in instants]
     return frame.with_columns(encoded)
+
+
+def as_json(names: Sequence[str]) -> list[pl.Expr]:
+    """Columns that hold lists or structures, as JSON text."""
+    return [pl.struct(name).struct.json_encode().alias(name) for name in names]
 
 
 def _json_text(frame: pl.DataFrame) -> str:

@@ -2,18 +2,27 @@
 
 ``refresh`` here and Dagster's assets in ``defs`` take the same steps:
 
-    lock -> scan the lake -> write what changed -> dbt -> remember the scan -> publish
+    lock -> scan the lake, read the inputs -> write what changed -> dbt -> remember the scan -> publish
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 
 from climkit_pipeline.files import file_lock
 from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.settings import Settings
+from climkit_pipeline.warehouse.closed_files import (
+    closed_tables,
+    read_corrections_seen,
+    remember_corrections,
+    versions_digest,
+)
 from climkit_pipeline.warehouse.dbt_project import (
     DbtReport,
     build_arguments,
@@ -25,17 +34,53 @@ from climkit_pipeline.warehouse.lake_state import (
     LakeChanges,
     LakeScan,
     ModelSettings,
+    PipelineInputs,
     adopt_build_file,
     advance,
     fresh_build_file,
     is_built_with,
+    open_build_file,
     prepare,
     scan_lake,
 )
 from climkit_pipeline.warehouse.publish import PublishReport, is_published, publish
+from climkit_pipeline.warehouse.queries import frame_of
+from climkit_pipeline.warehouse.user_inputs import input_tables, read_user_inputs
 
 WAREHOUSE_LOCK = "warehouse"
-"""Held by whoever builds or publishes."""
+"""Held by whoever builds, publishes or closes."""
+
+CLOSINGS = ("source:pipeline.closed_versions+", "source:pipeline.closed_rows+")
+"""The models that depend on which months are closed, as dbt selects them."""
+
+
+def model_settings(settings: Settings) -> ModelSettings:
+    """What the models need to know beside the lake."""
+    return ModelSettings(
+        close_after_days=settings.close_after_days,
+        default_timezone=settings.timezone,
+        pipeline_version=version("climkit-pipeline"),
+    )
+
+
+def read_inputs(layout: Layout, settings: ModelSettings) -> PipelineInputs:
+    """What the models read beside the lake.
+
+    Raises ConfigurationError for mistakes in the user's files, LakeError for a closed month that is damaged.
+    """
+    given = input_tables(read_user_inputs(layout), layout, settings.default_timezone)
+    tables = {"meter_facts": given.meter_facts, "decisions": given.decisions, "tolerances": given.tolerances}
+    return with_closings(PipelineInputs(tables, user_digest=given.digest), layout)
+
+
+def with_closings(inputs: PipelineInputs, layout: Layout, *, without: tuple[str, date] | None = None) -> PipelineInputs:
+    """The same of the user's files with the months that are closed now; ``without`` leaves out one site's month."""
+    return replace(
+        inputs,
+        tables=inputs.tables | {"corrections_seen": read_corrections_seen(layout)},
+        read_closed=lambda: closed_tables(layout, without=without),
+        closed_digest=versions_digest(layout) + (f" without {without}" if without else ""),
+    )
 
 
 @dataclass
@@ -50,6 +95,7 @@ class Refresh:
     lock: int
     """The open lock file: dbt inherits it, so that a dbt which outlives a killed run still keeps others out."""
     scan: LakeScan
+    inputs: PipelineInputs
     changes: LakeChanges
 
     def run_dbt(self, *, select: Sequence[str] = ()) -> DbtReport:
@@ -60,16 +106,28 @@ class Refresh:
         """
         report = self._run_dbt(select)
         if report.problem is not None and not scan_lake(self.layout).is_same(self.scan):
-            with ExitStack() as held:
-                for folder in LAKE_FOLDERS:
-                    held.enter_context(file_lock(self.layout.commit_lock(folder)))
-                self._look_again()
+            with self.lake_at_rest():
+                self.look_again()
                 report = self._run_dbt(select)
         return report
 
-    def _look_again(self) -> None:
+    @contextmanager
+    def lake_at_rest(self) -> Iterator[bool]:
+        """Nobody commits to the lake inside the block; yields whether nobody did since it was scanned, either."""
+        with ExitStack() as held:
+            for folder in LAKE_FOLDERS:
+                held.enter_context(file_lock(self.layout.commit_lock(folder)))
+            yield scan_lake(self.layout).is_same(self.scan)
+
+    def look_again(self) -> None:
+        """Scan the lake anew, and tell the models what changed."""
         self.scan = scan_lake(self.layout)
-        self.changes = prepare(self.build_file, self.scan, self.settings, models_version=self.models_version)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        self.changes = prepare(
+            self.build_file, self.scan, self.settings, self.inputs, models_version=self.models_version
+        )
 
     def _run_dbt(self, select: Sequence[str]) -> DbtReport:
         arguments = build_arguments(full_refresh=self.changes.full_refresh, select=select)
@@ -77,9 +135,23 @@ class Refresh:
 
     def follow(self) -> None:
         """Remember that the models have followed the lake; call it only after all of them succeeded."""
+        with open_build_file(self.build_file) as connection:
+            remember_corrections(self.layout, frame_of(connection, "from main.billing_corrections"))
         advance(self.build_file, self.scan, models_version=self.models_version)
         if self.build_file != self.layout.build_file:
             adopt_build_file(self.layout, self.build_file)
+
+    def follow_closings(self, *, without: tuple[str, date] | None = None) -> None:
+        """After months were frozen from what the models built: build and remember what depends on them.
+
+        ``without`` leaves one site's month out, as if it had never been closed; call this again to take it in.
+        """
+        self.inputs = with_closings(self.inputs, self.layout, without=without)
+        self.build_file = self.layout.build_file
+        # The same scan and the same decisions: what changed in them meanwhile is for the next refresh.
+        self._prepare()
+        self._run_dbt(CLOSINGS).check()
+        self.follow()
 
     def publish(self, publish_months: int | None) -> PublishReport | None:
         """Publish what the models built; None if that is what is published already."""
@@ -95,12 +167,13 @@ def open_refresh(layout: Layout, settings: ModelSettings, *, full: bool = False)
     Everything is built in a new file with ``full``, or when the models themselves changed.
     """
     with file_lock(layout.lock(WAREHOUSE_LOCK)) as lock:
-        version = models_version()
-        anew = full or not is_built_with(layout.build_file, version)
+        models = models_version()
+        anew = full or not is_built_with(layout.build_file, models)
         build_file = fresh_build_file(layout) if anew else layout.build_file
         scan = scan_lake(layout)
-        changes = prepare(build_file, scan, settings, models_version=version)
-        yield Refresh(layout, settings, build_file, version, lock, scan, changes)
+        inputs = read_inputs(layout, settings)
+        changes = prepare(build_file, scan, settings, inputs, models_version=models)
+        yield Refresh(layout, settings, build_file, models, lock, scan, inputs, changes)
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def test_wrong_credentials_are_refused_after_one_log_in(account: Account, server
 
 def test_an_unknown_site_is_refused_by_name(account: Account) -> None:
     assert_refused(account.climkit(*RANGE, "--site", "nope"), 2, "'nope'", "accepted")
-    assert not list(account.data_dir.glob("lake/*/day=2*"))
+    assert not list(account.data_dir.glob("lake/*meter*/day=2*"))
 
 
 def test_an_unknown_dataset_is_refused_with_the_list(account: Account) -> None:
@@ -94,6 +94,8 @@ def test_check_says_ok_or_what_to_do_line_by_line(account: Account) -> None:
         "configuration",
         "write access",
         "free disk",
+        "your own files",
+        "closed months",
         "log-in and list",
         "estimate",
     ]

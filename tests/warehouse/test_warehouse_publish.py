@@ -59,6 +59,8 @@ def test_shortened_detail_keeps_whole_months_and_all_of_billing(copy):
     assert copy.rows("select distinct date_trunc('month', local_date)::date::varchar from meter_intervals") == [
         ("2026-11-01",)
     ]
+    # Its newest row is from October: shortened by its own months it would keep what the intervals have lost.
+    assert copy.rows("select count(*) from meter_intervals_superseded") == [(0,)]
     assert copy.rows(COUNT) == rows
     assert is_published(copy.layout, publish_months=1)
     assert not is_published(copy.layout)

@@ -1,0 +1,100 @@
+"""``climkit accept``, ``close`` and ``settle``: what a person decides about a month."""
+
+from __future__ import annotations
+
+import getpass
+from datetime import date
+
+import click
+
+from climkit_pipeline.cli.ranges import parse_month
+from climkit_pipeline.errors import ConfigurationError
+from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.settings import Settings, load_settings
+
+
+@click.command()
+@click.argument("check_name", metavar="CHECK")
+@click.option("--site", "site_id", required=True, metavar="ID")
+@click.option("--meter", "meter_id", metavar="ID", help="Default: every meter of the site.")
+@click.option("--from", "first", required=True, metavar="DATE", help="First local day.")
+@click.option("--to", "last", required=True, metavar="DATE", help="Last local day, included.")
+@click.option("--by", "who", required=True, metavar="WHO", help="Who decided.")
+@click.option("--why", required=True, metavar="TEXT", help="The reason, for whoever asks in two years.")
+@click.option("--exclude", is_flag=True, help="Do not bill the meter for these days, instead of accepting the check.")
+def accept(
+    *, check_name: str, site_id: str, meter_id: str | None, first: str, last: str, who: str, why: str, exclude: bool
+) -> None:
+    """Accept a failed CHECK: it no longer blocks, and the bill says who accepted it and why."""
+    from climkit_pipeline.lake.account import check_writable, create_data_dir
+    from climkit_pipeline.warehouse.user_inputs import append_decision, decision
+
+    layout = Layout(load_settings().data_dir)
+    action = "exclude" if exclude else "accept"
+    decided = decision(
+        {"check": check_name, "site_id": site_id, "meter_id": meter_id, "from": first, "to": last}
+        | {"action": action, "who": who, "why": why}
+    )
+    check_writable(layout)
+    create_data_dir(layout)
+    path = append_decision(layout, decided)
+    warn_of_unknown_ids(layout)
+    click.echo(f"added to {path}; `climkit refresh` applies it")
+
+
+@click.command()
+@click.argument("month", metavar="MONTH")
+@click.option("--site", "site_id", required=True, metavar="ID")
+@click.option("--by", "who", metavar="WHO", help="Who closes. Default: the user of this machine.")
+@click.option("--reopen", is_flag=True, help="Open a closed month again; what was closed stays on record.")
+@click.option("--why", metavar="TEXT", help="With --reopen: the reason.")
+def close(*, month: str, site_id: str, who: str | None, reopen: bool, why: str | None) -> None:
+    """Freeze a site's MONTH (YYYY-MM) as it can be billed: follows the lake, then needs every billed meter ready."""
+    if reopen and not (why and why.strip()):
+        raise ConfigurationError("--reopen needs --why: the reason is kept with the closed month")
+    if why and not reopen:
+        raise ConfigurationError("--why goes with --reopen; what a failed check is about goes with `climkit accept`")
+    _act("reopen" if reopen else "close", parse_month(month), site_id, who, why)
+
+
+@click.command()
+@click.argument("month", metavar="MONTH")
+@click.option("--site", "site_id", required=True, metavar="ID")
+@click.option("--by", "who", metavar="WHO", help="Who settles. Default: the user of this machine.")
+def settle(*, month: str, site_id: str, who: str | None) -> None:
+    """Freeze the present corrections of a closed MONTH (YYYY-MM) as its next version."""
+    _act("settle", parse_month(month), site_id, who, None)
+
+
+def _act(kind: str, month: date, site_id: str, who: str | None, why: str | None) -> None:
+    from climkit_pipeline.lake.account import check_format, check_writable
+    from climkit_pipeline.warehouse.closed_files import version_file
+    from climkit_pipeline.warehouse.closing import open_closings
+    from climkit_pipeline.warehouse.refresh import model_settings
+
+    settings: Settings = load_settings()
+    layout = Layout(settings.data_dir)
+    check_writable(layout)
+    check_format(layout)
+    by = " ".join((who or getpass.getuser()).split())
+    with open_closings(layout, model_settings(settings), publish_months=settings.publish_months) as closings:
+        if kind == "reopen":
+            version = closings.reopen(site_id, month, by, " ".join((why or "").split()))
+        elif kind == "settle":
+            version = closings.settle(site_id, month, by)
+        else:
+            version = closings.close(site_id, month, by)
+    done = {"close": "closed", "settle": "settled", "reopen": "open again"}[kind]
+    held = f", {version.meters} meters" if version.is_closed else ""
+    click.echo(
+        f"{month:%Y-%m} of site {site_id} is {done} by {by}: version {version.version}{held}, "
+        f"data as of {version.lake_as_of_utc:%Y-%m-%dT%H:%M:%SZ}, {version_file(layout, version)}"
+    )
+
+
+def warn_of_unknown_ids(layout: Layout) -> None:
+    """Say on stderr which lines of the user's files name a site or meter that was never listed."""
+    from climkit_pipeline.warehouse.user_inputs import read_user_inputs, unknown_ids
+
+    for line in unknown_ids(read_user_inputs(layout), layout.warehouse):
+        click.echo(f"climkit: {line} (kept: it may be listed later)", err=True)

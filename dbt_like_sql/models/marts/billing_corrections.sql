@@ -1,0 +1,210 @@
+{#
+  Quantities that an invoice states, in the order in which they are listed; those that billing_monthly has are compared.
+#}
+{% set quantities = [
+    'total', 'solar', 'grid', 'index_start', 'index_end', 'index_advance', 'export_index_start', 'export_index_end',
+    'export_index_advance', 'grid_import', 'grid_export', 'storage_charge', 'storage_discharge', 'peak_kw'
+] %}
+{% set names = names_in(ref('billing_monthly')) %}
+
+with
+
+billing as (
+    select * from {{ ref('billing_monthly') }}
+),
+
+closed as (
+    select * from {{ ref('billing_closed') }}
+),
+
+closings as (
+    select * from {{ ref('billing_closings') }}
+    where is_closed
+),
+
+inputs as (
+    select * from {{ ref('int_inputs_monthly') }}
+),
+
+seen as (
+    select * from {{ source('pipeline', 'corrections_seen') }}
+),
+
+meter_intervals as (
+    select * from {{ ref('meter_intervals') }}
+),
+
+superseded as (
+    select * from {{ ref('meter_intervals_superseded') }}
+),
+
+readings as (
+    select * from {{ ref('meter_indices') }}
+),
+
+current_rows as (
+    select
+        billing.*,
+        inputs.inputs_hash,
+        inputs.is_excluded
+    from billing
+    semi join closings using (site_id, billing_month)
+    left join inputs using (site_id, meter_id, billing_month)
+),
+
+-- A meter may have come to light, or vanished, since the month was closed. What is excluded is billed as nothing.
+paired as (
+    select
+        coalesce(closed.site_id, current_rows.site_id) as site_id,
+        coalesce(closed.meter_id, current_rows.meter_id) as meter_id,
+        coalesce(closed.billing_month, current_rows.billing_month) as billing_month,
+        coalesce(current_rows.site_name, closed.site_name) as site_name,
+        coalesce(current_rows.meter_name, closed.meter_name) as meter_name,
+        coalesce(current_rows.unit, closed.unit) as unit,
+        current_rows.grade as current_grade,
+        closed.inputs_hash is distinct from current_rows.inputs_hash as is_input_changed,
+        {% if 'content_hash' in names -%}
+        closed.content_hash is distinct from current_rows.content_hash as is_content_changed,
+        {% endif -%}
+        {% for name in quantities if name in names -%}
+        case when not closed.was_excluded then closed.{{ name }} end as closed_{{ name }},
+        case when not current_rows.is_excluded then current_rows.{{ name }} end as current_{{ name }}{{ ',' if not loop.last }}
+        {% endfor %}
+    from closed
+    full join current_rows
+        on current_rows.site_id = closed.site_id
+        and current_rows.meter_id = closed.meter_id
+        and current_rows.billing_month = closed.billing_month
+),
+
+compared as (
+    {% for name in quantities if name in names -%}
+    select
+        * exclude (
+            {%- for other in quantities if other in names %}closed_{{ other }}, current_{{ other }}{{ ', ' if not loop.last }}{% endfor -%}
+        ),
+        '{{ name }}' as quantity,
+        {{ loop.index }} as quantity_number,
+        closed_{{ name }} as closed_value,
+        current_{{ name }} as current_value
+    from paired
+    where closed_{{ name }} is distinct from current_{{ name }}
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
+),
+
+-- What an older version of the models did not compute was not closed.
+differing as (
+    select
+        compared.*,
+        closings.version,
+        closings.closed_at_utc,
+        closings.lake_as_of_utc
+    from compared
+    inner join closings
+        on closings.site_id = compared.site_id
+        and closings.billing_month = compared.billing_month
+    where list_contains(closings.frozen_columns, compared.quantity)
+),
+
+differing_months as (
+    select distinct
+        site_id,
+        meter_id,
+        billing_month,
+        (billing_month + interval 1 month)::date as next_month,
+        lake_as_of_utc
+    from differing
+),
+
+-- Values that came, or went, after the last call that the closed version stands on. The reading that opens a month
+-- belongs to the day before.
+news as (
+    {% for table, instant, days_before in [
+        ('meter_intervals', 'fetched_at_utc', 0),
+        ('superseded', 'fetched_at_utc', 0),
+        ('superseded', 'superseded_at_utc', 0),
+        ('readings', 'fetched_at_utc', 1),
+    ] -%}
+    select
+        months.site_id,
+        months.meter_id,
+        months.billing_month,
+        {{ 'true' if table == 'readings' else 'false' }} as is_reading,
+        min(found.{{ instant }}) as first_at_utc
+    from {{ table }} as found
+    inner join differing_months as months
+        on months.site_id = found.site_id
+        and months.meter_id = found.meter_id
+        and months.billing_month - {{ days_before }} <= found.local_date
+        and months.next_month > found.local_date
+        and months.lake_as_of_utc < found.{{ instant }}
+    group by months.site_id, months.meter_id, months.billing_month
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
+),
+
+first_news as (
+    select
+        site_id,
+        meter_id,
+        billing_month,
+        min(first_at_utc) filter (where not is_reading) as intervals_at_utc,
+        min(first_at_utc) filter (where is_reading) as readings_at_utc
+    from news
+    group by site_id, meter_id, billing_month
+),
+
+explained as (
+    select
+        differing.*,
+        case when differing.quantity like '%index_%' then first_news.readings_at_utc else first_news.intervals_at_utc end
+            as news_at_utc,
+        case
+            when differing.quantity like '%index_%' then first_news.readings_at_utc is not null
+            else {{ 'differing.is_content_changed' if 'content_hash' in names else 'first_news.intervals_at_utc is not null' }}
+        end as is_value_changed
+    from differing
+    left join first_news
+        on first_news.site_id = differing.site_id
+        and first_news.meter_id = differing.meter_id
+        and first_news.billing_month = differing.billing_month
+),
+
+final as (
+    select
+        explained.site_id,
+        explained.site_name,
+        explained.meter_id,
+        explained.meter_name,
+        explained.billing_month,
+        explained.quantity,
+        case when explained.quantity = 'peak_kw' then 'kW' else explained.unit end as unit,
+        explained.closed_value::decimal(18, 6) as closed_value,
+        explained.current_value::decimal(18, 6) as current_value,
+        (coalesce(explained.current_value, 0) - coalesce(explained.closed_value, 0))::decimal(18, 6) as delta,
+        -- Where no reading tells, Python keeps what is found here first.
+        coalesce(
+            seen.first_seen_at_utc,
+            case when explained.is_value_changed then explained.news_at_utc end,
+            date_trunc('second', current_timestamp)
+        ) as first_seen_at_utc,
+        case
+            when explained.is_value_changed then 'values'
+            when explained.is_input_changed then 'decision'
+            else 'calculation'
+        end as cause,
+        explained.current_grade,
+        explained.version,
+        explained.closed_at_utc
+    from explained
+    left join seen
+        on seen.site_id = explained.site_id
+        and seen.billing_month = explained.billing_month
+        and seen.version = explained.version
+        and seen.meter_id = explained.meter_id
+        and seen.quantity = explained.quantity
+    order by explained.billing_month, explained.site_id, explained.meter_id, explained.quantity_number
+)
+
+select * from final

@@ -1,0 +1,286 @@
+"""Frozen months: which may be frozen, the files, and which version says what was known when."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import duckdb
+import polars as pl
+import pytest
+from built_warehouse import SETTINGS
+from small_lake import SECOND_FETCH, ZURICH, midnight
+
+from climkit_pipeline.errors import ConfigurationError, LakeError, WarehouseError
+from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.warehouse.closed_files import (
+    Version,
+    closed_tables,
+    content_hash,
+    month_folder,
+    read_corrections_seen,
+    read_rows,
+    read_versions,
+    remember_corrections,
+    version_file,
+    versions_digest,
+    write_version,
+)
+from climkit_pipeline.warehouse.closing import AUTOMATIC, closable_months, close_what_is_ready, open_closings
+from climkit_pipeline.warehouse.dbt_project import PROJECT_DIR
+from climkit_pipeline.warehouse.refresh import open_refresh
+
+OCTOBER = date(2026, 10, 1)
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+def rows_of(*meters: str, total: str = "1.250000") -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "site_id": ["z1"] * len(meters),
+            "meter_id": list(meters),
+            "billing_month": [OCTOBER] * len(meters),
+            "total": [Decimal(total)] * len(meters),
+            "reasons": [["a: one", "b: two"]] * len(meters),
+            "period_start_utc": [midnight(OCTOBER, ZURICH)] * len(meters),
+            "completeness": [1 / 3] * len(meters),
+        },
+        schema_overrides={"total": pl.Decimal(18, 6), "period_start_utc": pl.Datetime("us", "UTC")},
+    )
+
+
+def version_of(rows: pl.DataFrame, **changes) -> Version:
+    version = Version(
+        site_id="z1", billing_month=OCTOBER, version=1, kind="close", closed_at_utc=NOON, closed_by="A", reason=None,
+        meters=rows.height, content_hash=content_hash(rows), lake_as_of_utc=NOON - timedelta(hours=3),
+        lake_state="l", inputs_digest="i", pipeline_version="0", models_version="m",
+        frozen_columns=tuple(rows.columns),
+    )  # fmt: skip
+    return dataclasses.replace(version, **changes)
+
+
+@pytest.fixture
+def layout(tmp_path) -> Layout:
+    return Layout(tmp_path)
+
+
+def test_a_version_is_read_as_it_was_frozen(layout):
+    rows = rows_of("flat", "roof")
+    version = version_of(rows)
+    path = write_version(layout, version, rows)
+    assert path == layout.closed / "site=z1" / "month=2026-10" / "v0001.parquet"
+    assert read_versions(layout) == read_versions(layout, "z1", OCTOBER) == [version]
+    assert read_rows(layout, version).equals(rows)
+    assert [path.name for path in path.parent.iterdir()] == ["v0001.parquet"]
+
+
+def test_a_frozen_file_is_never_replaced(layout):
+    version = version_of(rows_of("flat"))
+    path = write_version(layout, version, rows_of("flat"))
+    before = path.read_bytes()
+    with pytest.raises(LakeError, match="frozen and cannot be replaced"):
+        write_version(layout, version, rows_of("flat", total="2"))
+    assert path.read_bytes() == before
+
+
+def test_rows_that_are_not_what_was_frozen_are_refused(layout):
+    """Somebody opens the file and mends a number: the bill that it stands for said otherwise."""
+    rows = rows_of("flat")
+    version = version_of(rows)
+    path = write_version(layout, version, rows)
+    metadata = pl.read_parquet_metadata(path)
+    path.unlink()
+    rows_of("flat", total="1.250001").write_parquet(path, metadata={"climkit": metadata["climkit"]})
+    with pytest.raises(LakeError, match="not what was frozen"):
+        read_rows(layout, version)
+    path.write_bytes(b"half a file")
+    with pytest.raises(LakeError, match="restore it from a backup"):
+        read_versions(layout)
+
+
+def test_the_hash_is_of_every_cell_and_not_of_their_order():
+    rows = rows_of("flat", "roof")
+    assert content_hash(rows.reverse().select(sorted(rows.columns))) == content_hash(rows)
+    for name, other in (("total", pl.lit(2)), ("completeness", pl.lit(0.5)), ("reasons", pl.lit(["a: one"]))):
+        assert content_hash(rows.with_columns(other.cast(rows.schema[name]).alias(name))) != content_hash(rows)
+
+
+@pytest.mark.parametrize("site_id", ["../../outside", "a/b", ".", "..", "A", "é", "x" * 300, "", "~", "a b", "%2e"])
+def test_an_id_is_data_and_never_a_path(layout, site_id):
+    rows = rows_of("flat")
+    version = version_of(rows, site_id=site_id)
+    path = write_version(layout, version, rows)
+    assert path.resolve().is_relative_to(layout.closed)
+    assert len(path.relative_to(layout.closed).parts) == 3
+    assert read_versions(layout, site_id, OCTOBER) == [version]
+    folders = {month_folder(layout, other, OCTOBER).parent.name.lower() for other in (site_id, "a", "b", "plain")}
+    assert len(folders) == 4  # also where the file system knows no capitals
+
+
+def test_what_is_closed_is_one_table_whatever_columns_each_version_had(layout):
+    old, new = rows_of("flat"), rows_of("flat").with_columns(peak_kw=pl.lit(3.5))
+    write_version(layout, version_of(old), old)
+    write_version(layout, version_of(new, version=2, kind="settle"), new)
+    nothing = pl.DataFrame(schema={"meter_id": pl.String})
+    write_version(layout, version_of(nothing, version=3, kind="reopen", reason="why"), nothing)
+    tables = closed_tables(layout)
+    assert tables["closed_versions"]["kind"].to_list() == ["close", "settle", "reopen"]
+    assert tables["closed_rows"].select("version", "total", "peak_kw").rows() == [
+        (1, Decimal("1.25"), None),
+        (2, Decimal("1.25"), 3.5),
+    ]
+    assert closed_tables(layout, without=("z1", OCTOBER))["closed_versions"].is_empty()
+    digest = versions_digest(layout)
+    version_file(layout, version_of(old)).unlink()
+    assert versions_digest(layout) != digest
+
+
+def test_when_a_correction_was_first_seen_is_kept(layout):
+    seen = pl.DataFrame(
+        [("z1", OCTOBER, 1, "flat", "total", NOON, 5)],
+        schema=["site_id", "billing_month", "version", "meter_id", "quantity", "first_seen_at_utc", "other"],
+        orient="row",
+    )
+    remember_corrections(layout, seen)
+    remember_corrections(layout, seen.with_columns(first_seen_at_utc=pl.lit(NOON + timedelta(days=1))))
+    remember_corrections(layout, seen.with_columns(quantity=pl.lit("grid")))
+    assert read_corrections_seen(layout).sort("quantity").select("quantity", "first_seen_at_utc").rows() == [
+        ("grid", NOON),
+        ("total", NOON),
+    ]
+
+
+def at(hour: int) -> datetime:
+    return datetime(2026, 11, 20, hour, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("told", "in_force"),
+    [
+        (1, [(1, at(8), None, True)]),
+        (2, [(1, at(8), at(12), False), (2, at(12), None, True)]),
+        (3, [(1, at(8), at(12), False), (2, at(12), at(14), False), (3, at(14), None, False)]),
+        (
+            4,
+            [
+                (1, at(8), at(12), False),
+                (2, at(12), at(14), False),
+                (3, at(14), at(16), False),
+                (4, at(16), None, True),
+            ],
+        ),
+    ],
+)
+def test_each_instant_has_one_version_in_force(told, in_force):
+    """The model's own SQL: closed at 10 from data of 8, settled at 12, opened again at 14, closed again at 16."""
+    sql = (PROJECT_DIR / "models/marts/billing_closings.sql").read_text()
+    sql = sql.replace("{{ source('pipeline', 'closed_versions') }}", "versions")
+    nothing = pl.DataFrame(schema={"meter_id": pl.String})
+    acts = [("close", 8, 10), ("settle", 11, 12), ("reopen", 11, 14), ("close", 11, 16)]
+    versions = [
+        version_of(nothing, version=number, kind=kind, lake_as_of_utc=at(as_of), closed_at_utc=at(closed))
+        for number, (kind, as_of, closed) in enumerate(acts[:told], 1)
+    ]
+    with duckdb.connect() as connection:
+        connection.execute("set timezone = 'UTC'")
+        connection.register("versions", pl.DataFrame([dataclasses.asdict(version) for version in versions]))
+        found = connection.execute(f"select version, valid_from_utc, valid_until_utc, is_closed from ({sql})")
+        assert found.fetchall() == in_force
+
+
+IS_BILLED = "is_listed and meter_role = 'consumer'"
+READY = {"ready", "ready_with_estimates"}
+
+
+def test_what_can_be_closed_is_where_every_billed_meter_is_ready(built):
+    grades: dict[tuple[str, date], set[str]] = {}
+    for site, month, grade in built.rows(
+        f"select site_id, billing_month, grade from billing_monthly where {IS_BILLED}"
+    ):
+        grades.setdefault((site, month), set()).add(grade)
+    expected = sorted(key for key, found in grades.items() if found <= READY)
+    assert closable_months(built.layout) == expected
+    assert ("k1", OCTOBER) in expected
+    assert ("z1", OCTOBER) not in expected
+
+
+def test_a_month_that_is_not_ready_is_refused_with_every_meter_and_its_reasons(copy):
+    published = copy.layout.warehouse.stat().st_mtime_ns
+    billed = copy.rows(
+        f"""select meter_id, meter_name, grade, reasons from billing_monthly
+        where site_id = 'z1' and billing_month = '2026-10-01' and {IS_BILLED} order by meter_id"""
+    )
+    expected = [
+        f"{meter} ({name}) is {grade}: {'; '.join(reasons)}"
+        for meter, name, grade, reasons in billed
+        if grade not in READY
+    ]
+    with (
+        pytest.raises(WarehouseError) as refused,
+        open_closings(copy.layout, SETTINGS) as closings,
+    ):
+        closings.close("z1", OCTOBER, "A")
+    head, *lines = str(refused.value).splitlines()
+    assert head == f"2026-10 of site z1 cannot be frozen: {len(expected)} of its billed meters are not ready"
+    assert lines == expected
+    assert {"gap", "unsplit"} <= {line.partition(" ")[0] for line in lines}
+    assert not copy.layout.closed.exists()
+    assert copy.layout.warehouse.stat().st_mtime_ns == published
+
+
+@pytest.mark.parametrize(
+    ("site", "month", "error", "words"),
+    [
+        ("nowhere", OCTOBER, ConfigurationError, "no site 'nowhere'; accepted: k1, z1"),
+        ("z1", date(2025, 1, 1), WarehouseError, "has no rows"),
+        ("k1", date(2026, 11, 1), WarehouseError, "provisional"),
+    ],
+)
+def test_what_cannot_be_closed_is_named(copy, site, month, error, words):
+    with pytest.raises(error, match=words), open_closings(copy.layout, SETTINGS) as closings:
+        closings.close(site, month, "A")
+
+
+def test_what_is_open_can_neither_be_settled_nor_opened(copy):
+    with open_closings(copy.layout, SETTINGS) as closings:
+        with pytest.raises(WarehouseError, match="not closed, so there is nothing to settle"):
+            closings.settle("k1", OCTOBER, "A")
+        with pytest.raises(WarehouseError, match="not closed, so it cannot be opened again"):
+            closings.reopen("k1", OCTOBER, "A", "why")
+
+
+def test_nothing_is_closed_before_anything_was_built(layout):
+    with pytest.raises(WarehouseError, match="no data yet"), open_closings(layout, SETTINGS):
+        pass
+    assert list(layout.root.iterdir()) == []
+
+
+def test_what_is_ready_closes_by_itself_once(copy):
+    ready = closable_months(copy.layout)
+    with open_refresh(copy.layout, SETTINGS) as refresh:
+        closed = close_what_is_ready(refresh, now=lambda: NOON)
+        assert [(version.site_id, version.billing_month) for version in closed] == ready
+        assert {(version.closed_by, version.closed_at_utc) for version in closed} == {(AUTOMATIC, NOON)}
+        assert close_what_is_ready(refresh, now=lambda: NOON) == []
+        refresh.publish(None)
+    assert copy.rows("select site_id, billing_month from billing_closings where is_closed order by all") == ready
+    assert copy.refresh().changes.is_empty  # what closing changed was followed
+
+
+def test_values_are_known_from_the_call_that_brought_them_until_the_next(built):
+    """Against the rows written to the lake: which version of each interval was current at an instant."""
+    for instant in (SECOND_FETCH - timedelta(seconds=1), SECOND_FETCH, SECOND_FETCH + timedelta(days=400)):
+        truth = {
+            (row["site_id"], row["meter_id"], row["interval_start_utc"]): row["total"]
+            for (dataset, _), rows in built.lake.rows.items()
+            if dataset == "meter_intervals"
+            for row in rows
+            if row["fetched_at_utc"] <= instant
+            and (row["superseded_at_utc"] is None or row["superseded_at_utc"] > instant)
+        }
+        found = built.rows(
+            "select site_id, meter_id, interval_start_utc, total from meter_intervals_as_of(?)", [instant]
+        )
+        assert {tuple(row[:3]): row[3] for row in found} == truth
+        assert len(found) == len(truth)

@@ -1,0 +1,241 @@
+"""The user's own files: what is accepted, and what is said about every mistake."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from climkit_pipeline.errors import ConfigurationError
+from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.warehouse.user_inputs import (
+    append_decision,
+    decision,
+    input_tables,
+    known_checks,
+    read_user_inputs,
+)
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples" / "config"
+CHECK = sorted(known_checks() or {"any_check"})[0]
+DECISIONS_HEADER = "check,site_id,meter_id,from,to,action,who,why"
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    (tmp_path / "config").mkdir()
+    return Layout(tmp_path)
+
+
+def problems(layout: Layout) -> list[str]:
+    with pytest.raises(ConfigurationError) as refused:
+        read_user_inputs(layout)
+    assert refused.value.exit_status == 2
+    return str(refused.value).splitlines()
+
+
+def write(layout: Layout, name: str, *lines: str) -> None:
+    (layout.config / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def tables(layout: Layout):
+    return input_tables(read_user_inputs(layout), layout, "Europe/Zurich")
+
+
+def test_no_files_are_no_inputs(tmp_path):
+    found = input_tables(read_user_inputs(Layout(tmp_path)), Layout(tmp_path), "UTC")
+    assert (found.meter_facts.height, found.decisions.height, found.tolerances.height) == (0, 0, 0)
+
+
+def test_the_shipped_examples_are_accepted(layout):
+    for path in EXAMPLES.glob("*.csv"):
+        shutil.copy(path, layout.config)
+    found = tables(layout)
+    assert (found.meter_facts.height, found.decisions.height, found.tolerances.height) == (6, 2, 1)
+
+
+def test_a_line_becomes_a_row_with_its_defaults(layout):
+    write(
+        layout,
+        "meters.csv",
+        "meter_id,site_id,replaced_at,resolution,is_billed",
+        "0042,z1,2026-10-25T02:30:00+01:00,0.010,TRUE",
+    )
+    [row] = tables(layout).meter_facts.to_dicts()
+    assert {name: value for name, value in row.items() if value is not None} == {
+        "site_id": "z1",
+        "meter_id": "0042",
+        "valid_from": date(1900, 1, 1),
+        "valid_until": date(9999, 12, 31),
+        "replaced_at_utc": datetime(2026, 10, 25, 1, 30, tzinfo=UTC),
+        "resolution": Decimal("0.010000"),
+        "is_billed": True,
+    }
+
+
+def test_a_replacement_by_date_is_at_the_sites_own_midnight(layout):
+    """By the machine's midnight, or UTC's, a reading of the old device fell behind the cut."""
+    folder = layout.day("sites", date(2026, 3, 1))
+    folder.mkdir(parents=True)
+    pl.DataFrame(
+        {"site_id": ["k1"], "timezone": ["Asia/Kathmandu"], "superseded_at_utc": [None]},
+        schema={"site_id": pl.String, "timezone": pl.String, "superseded_at_utc": pl.Datetime("us", "UTC")},
+    ).write_parquet(folder / "data.parquet")
+    write(layout, "meters.csv", "site_id,meter_id,replaced_at", "k1,a,2026-06-10", "elsewhere,a,2026-06-10")
+    assert tables(layout).meter_facts["replaced_at_utc"].to_list() == [
+        datetime(2026, 6, 9, 18, 15, tzinfo=UTC),
+        datetime(2026, 6, 9, 22, 0, tzinfo=UTC),  # the default zone, Zurich
+    ]
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "words"),
+    [
+        ("valid_from", "01.05.2026", "a local date such as 2026-10-31"),
+        ("valid_from", "20260501", "a local date such as 2026-10-31"),
+        ("valid_from", "2026-02-30", "a local date such as 2026-10-31"),
+        ("register_map", "both", "swapped, or the register"),
+        ("resolution", "0", "one step of the index"),
+        ("resolution", "0.0000001", "one step of the index"),
+        ("resolution", "nan", "one step of the index"),
+        ("replaced_at", "2026-10-25T02:30", "with its offset"),
+        ("replaced_at", "soon", "with its offset"),
+        ("is_billed", "1", "true or false"),
+        ("is_billed", "ja", "true or false"),
+        ("interval_minutes", "0", "a whole number from 1 to 1440"),
+        ("interval_minutes", "15.5", "a whole number from 1 to 1440"),
+    ],
+)
+def test_a_wrong_cell_is_named_with_what_is_accepted(layout, column, cell, words):
+    write(layout, "meters.csv", "# a comment", f"site_id,meter_id,{column}", "", f"z1,flat,{cell}")
+    [line] = problems(layout)
+    assert line.startswith(f"meters.csv, line 4, column {column}: {cell!r}; accepted: ")
+    assert words in line
+
+
+def test_all_mistakes_of_all_files_are_listed(layout):
+    write(layout, "meters.csv", "site_id,meter_id,valid_from,is_billed", ",flat,yesterday,perhaps", "z1,,,")
+    write(layout, "decisions.csv", DECISIONS_HEADER, f"{CHECK},z1,,2026-10-02,2026-10-01,accept,A,because")
+    assert [line.partition(";")[0] for line in problems(layout)] == [
+        "meters.csv, line 2, column site_id: is empty",
+        "meters.csv, line 2, column valid_from: 'yesterday'",
+        "meters.csv, line 2, column is_billed: 'perhaps'",
+        "meters.csv, line 3, column meter_id: is empty",
+        "decisions.csv, line 2: to 2026-10-01 is before from 2026-10-02",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (
+            ["site_id,meter_id,colour", "z1,flat,red"],
+            "line 1: there is no column 'colour'; accepted: site_id, meter_id",
+        ),
+        (["site_id,valid_from", "z1,2026-01-01"], "line 1: column meter_id is missing"),
+        (["site_id,meter_id,site_id", "z1,flat,z1"], "line 1: column site_id is there 2 times"),
+        (["site_id,meter_id,note", "z1,flat,one, two"], "line 2: 4 cells under 3 columns"),
+        (["site_id,meter_id,note", 'z1,flat,"never closed'], "accepted: CSV"),
+        (["site_id,meter_id,valid_from,valid_until", "z1,flat,2026-02-01,2026-01-31"], "is before valid_from"),
+        (
+            ["site_id,meter_id,valid_until,replaced_at", "z1,flat,2026-02-01,2026-03-01"],
+            "replaced_at 2026-03-01 is not within",
+        ),
+    ],
+)
+def test_a_wrong_shape_is_named(layout, lines, words):
+    write(layout, "meters.csv", *lines)
+    [line] = problems(layout)
+    assert line.startswith("meters.csv")
+    assert words in line
+
+
+def test_text_that_is_not_utf8_is_named_by_line(layout):
+    (layout.config / "meters.csv").write_bytes("site_id,meter_id,note\nz1,a,ok\nz1,b,Zähler\n".encode("cp1252"))
+    assert problems(layout) == ["meters.csv, line 3: not UTF-8 text; accepted: CSV in UTF-8"]
+
+
+def test_two_lines_about_one_meter_must_not_overlap(layout):
+    header = "site_id,meter_id,valid_from,valid_until"
+    write(layout, "meters.csv", header, "z1,a,2026-02-01,", "z1,b,,", "z1,a,,2026-01-31", "z2,a,,")
+    assert tables(layout).meter_facts.height == 4
+    write(layout, "meters.csv", header, "z1,a,2026-01-31,", "z1,b,,", "z1,a,,2026-01-31")
+    [line] = problems(layout)
+    assert line.startswith("meters.csv, line 2, column valid_from: meter 'a' of site 'z1' is described by line 4, too")
+
+
+def test_what_a_spreadsheet_writes_is_read(layout):
+    """Semicolons, a byte-order mark and Windows line ends: what Excel saves in Switzerland."""
+    text = "site_id;meter_id;note\r\nz1;flat;one, two\r\n"
+    (layout.config / "meters.csv").write_bytes(text.encode("utf-8-sig"))
+    assert tables(layout).meter_facts.select("site_id", "note").rows() == [("z1", "one, two")]
+
+
+def test_the_digest_follows_what_is_said_and_not_how(layout):
+    write(layout, "meters.csv", "site_id,meter_id,note", "z1,a,x", "z1,b,y")
+    first = tables(layout).digest
+    write(layout, "meters.csv", "# new comment", "meter_id,note,site_id", "b,y,z1", "a,x,z1")
+    assert tables(layout).digest == first
+    write(layout, "meters.csv", "site_id,meter_id,note", "z1,a,x", "z1,b,z")
+    assert tables(layout).digest != first
+
+
+def a_decision(**changes):
+    cells = {
+        "check": CHECK, "site_id": "z1", "meter_id": None, "from": "2026-10-01", "to": "2026-10-31",
+        "action": "accept", "who": "A. Clerk", "why": 'he said "yes", twice',
+    }  # fmt: skip
+    return decision(cells | changes)
+
+
+def test_accepting_keeps_what_is_there(layout):
+    """A rewrite from parsed rows would lose comments, the order of columns and the last line without its end."""
+    header = "why,who,action,to,from,meter_id,site_id,check"
+    before = f"# ours\n{header}\n# old\ndone,B,exclude,2026-01-31,2026-01-01,m,z1,{CHECK}"
+    path = layout.config / "decisions.csv"
+    path.write_text(before)
+    append_decision(layout, a_decision())
+    assert path.read_text() == f'{before}\n"he said ""yes"", twice",A. Clerk,accept,2026-10-31,2026-10-01,,z1,{CHECK}\n'
+    assert tables(layout).decisions.rows() == [
+        (CHECK, "z1", "m", date(2026, 1, 1), date(2026, 1, 31), "exclude", "B", "done"),
+        (CHECK, "z1", None, date(2026, 10, 1), date(2026, 10, 31), "accept", "A. Clerk", 'he said "yes", twice'),
+    ]
+
+
+def test_accepting_keeps_separators_and_line_ends(layout):
+    path = layout.config / "decisions.csv"
+    path.write_bytes(f"{DECISIONS_HEADER.replace(',', ';')}\r\n".encode("utf-8-sig"))
+    append_decision(layout, a_decision(why="one; two"))
+    assert path.read_bytes().endswith(b'accept;A. Clerk;"one; two"\r\n')
+    assert tables(layout).decisions["reason"].to_list() == ["one; two"]
+
+
+@pytest.mark.parametrize("why", ["# not a comment", "two\nlines", "a 'quote'", "ends with \\"])
+def test_any_reason_comes_back_as_it_was_meant(layout, why):
+    path = layout.config / "decisions.csv"
+    path.write_text("why,who,action,to,from,meter_id,site_id,check\n")
+    append_decision(layout, a_decision(why=why))
+    append_decision(layout, a_decision())
+    assert tables(layout).decisions["reason"].to_list()[0] == " ".join(why.split())
+    assert tables(layout).decisions.height == 2
+
+
+def test_the_first_decision_makes_the_file(tmp_path):
+    layout = Layout(tmp_path)
+    path = append_decision(layout, a_decision())
+    assert path.read_text().splitlines()[0] == DECISIONS_HEADER
+    assert list(layout.config.iterdir()) == [path]
+
+
+def test_a_wrong_decision_leaves_the_file_alone(layout):
+    with pytest.raises(ConfigurationError, match="column from: 'May'; accepted: a local date"):
+        a_decision(**{"from": "May"})
+    write(layout, "decisions.csv", DECISIONS_HEADER, "broken")
+    before = (layout.config / "decisions.csv").read_bytes()
+    with pytest.raises(ConfigurationError, match=r"decisions\.csv, line 2"):
+        append_decision(layout, a_decision())
+    assert (layout.config / "decisions.csv").read_bytes() == before

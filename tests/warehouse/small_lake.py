@@ -81,6 +81,7 @@ class SmallLake:
             "state": state,
             "gaps": [],
             "equal_answers": 2,
+            "equal_after_month": 2,
             **values,
         }
         self.coverage.setdefault((dataset, day), []).append(row)

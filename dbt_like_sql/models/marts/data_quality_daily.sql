@@ -306,7 +306,7 @@ measured as (
     } %}
     {% for name, (measure, condition, detail) in meter_checks.items() %}
     select
-        '{{ name }}' as check_name, site_id, meter_id, local_date, ({{ measure }})::decimal(18, 6) as measured,
+        '{{ name }}' as check_name, site_id, meter_id, local_date, ({{ measure }})::double as measured,
         {{ detail }}::varchar as detail
     from asked_days
     where {{ condition }}
@@ -387,7 +387,7 @@ final as (
         failed.local_date,
         date_trunc('month', failed.local_date)::date as billing_month,
         failed.severity,
-        failed.measured,
+        least(failed.measured, 1e9)::decimal(18, 6) as measured,
         failed.tolerance,
         failed.tolerance_unit,
         failed.measured <= failed.tolerance as passed,

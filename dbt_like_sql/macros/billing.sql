@@ -91,7 +91,8 @@ sums as (
         count(*) filter (where is_over and is_asked and not is_confirmed)::integer as days_unconfirmed,
         count(*) filter (where is_excluded)::integer as days_excluded,
         count(*) filter (where is_before_first_value and is_asked and is_over)::integer as days_before_first_value,
-        count(*) filter (where is_after_last_value and is_over)::integer as days_after_last_value,
+        count(*) filter (where is_after_last_value and is_over and (is_asked or not is_listed_now))::integer
+            as days_after_last_value,
         count(*) filter (where coverage_state in ('pending', 'failed'))::integer as days_open,
         min(local_date) as first_due_on,
         max(local_date) as last_due_on,
@@ -311,7 +312,10 @@ period_measured as (
                 'check_name': 'no_data',
                 'measured': case when days_asked > 0 then case when intervals_present = 0 then 1 else 0 end end::double
             },
-            {'check_name': 'unknown_unit', 'measured': case when unit is null then 1 else 0 end::double},
+            {
+                'check_name': 'unknown_unit',
+                'measured': case when intervals_present > 0 then case when unit is null then 1 else 0 end end::double
+            },
             {'check_name': 'index_difference', 'measured': index_error::double},
             {
                 'check_name': 'wrong_unit',

@@ -98,15 +98,19 @@ steps as (
     window series as (partition by site_id, meter_id, register, local_date order by read_at_utc)
 ),
 
-glitches as (
+-- Of all readings, whether they are an index or not.
+shapes as (
     select
         site_id,
         meter_id,
         register,
         local_date,
-        count(*) as glitches
+        count(*) as readings,
+        sum(reading)::decimal(38, 6) as readings_sum,
+        count(*) filter (where reading < before) as falls,
+        count(*) filter (where reading > before) as rises,
+        count(*) filter (where is_glitch) as glitches
     from on_the_line
-    where is_glitch
     group by site_id, meter_id, register, local_date
 ),
 
@@ -121,15 +125,13 @@ summed as (
         any_value(usual_register) as usual_register,
         any_value(day_start_utc) as day_start_utc,
         any_value(day_end_utc) as day_end_utc,
-        count(*) as readings,
-        sum(reading)::decimal(38, 6) as readings_sum,
+        count(*) as readings_on_the_line,
         min(read_at_utc) as first_read_at_utc,
         max(read_at_utc) as last_read_at_utc,
         min_by(reading, read_at_utc) as first_index,
         max_by(reading, read_at_utc) as last_index,
         max({{ decimals_of('reading') }}) as decimals,
         count(*) filter (where reading < before) as falls,
-        count(*) filter (where reading > before) as rises,
         max(reading - before) as largest_rise
     from steps
     group by site_id, meter_id, register, local_date
@@ -176,7 +178,7 @@ suspect_steps as (
     from steps
     -- A series that falls all the time is no index: it states what each interval consumed.
     semi join (
-        from summed where (falls > 0 or largest_rise > 10) and falls <= greatest(2, readings * 0.05)
+        from summed where (falls > 0 or largest_rise > 10) and falls <= greatest(2, readings_on_the_line * 0.05)
     ) using (site_id, meter_id, register, local_date)
     where steps.reading < steps.before or steps.reading - steps.before > 10
 ),
@@ -219,33 +221,35 @@ judged_steps as (
     from explained_steps
 ),
 
--- A register that jumps up again and again is not replaced each time: it counts in another unit, or the intervals are wrong.
-cuts as (
+jumping_days as (
     select
         site_id,
         meter_id,
         register,
-        local_date,
-        list({
-            'cut': cut, 'before_at_utc': before_at_utc, 'read_at_utc': read_at_utc, 'index_before': before,
-            'index_after': reading, 'total_between': total
-        } order by read_at_utc) as cuts
+        local_date
     from judged_steps
-    where
-        cut is not null
-        and (
-            cut <> 'jump'
-            or 2 >= (
-                select count(*) from judged_steps as others
-                where
-                    others.cut = 'jump'
-                    and others.site_id = judged_steps.site_id
-                    and others.meter_id = judged_steps.meter_id
-                    and others.register = judged_steps.register
-                    and others.local_date = judged_steps.local_date
-            )
-        )
+    where cut = 'jump'
     group by site_id, meter_id, register, local_date
+    having count(*) > 2
+),
+
+-- A register that jumps up again and again is not replaced each time: it counts in another unit, or the intervals are
+-- wrong.
+cuts as (
+    select
+        judged_steps.site_id,
+        judged_steps.meter_id,
+        judged_steps.register,
+        judged_steps.local_date,
+        list({
+            'cut': judged_steps.cut, 'before_at_utc': judged_steps.before_at_utc,
+            'read_at_utc': judged_steps.read_at_utc, 'index_before': judged_steps.before,
+            'index_after': judged_steps.reading, 'total_between': judged_steps.total
+        } order by judged_steps.read_at_utc) as cuts
+    from judged_steps
+    left join jumping_days using (site_id, meter_id, register, local_date)
+    where judged_steps.cut is not null and (judged_steps.cut <> 'jump' or jumping_days.site_id is null)
+    group by judged_steps.site_id, judged_steps.meter_id, judged_steps.register, judged_steps.local_date
 ),
 
 final as (
@@ -259,16 +263,17 @@ final as (
         summed.usual_register,
         summed.day_start_utc,
         summed.day_end_utc,
-        summed.readings::integer as readings,
-        summed.readings_sum,
+        shapes.readings::integer as readings,
+        shapes.readings_sum,
         summed.first_read_at_utc,
         summed.last_read_at_utc,
         summed.first_index,
         summed.last_index,
         summed.decimals::integer as decimals,
-        summed.falls::integer as falls,
-        summed.rises::integer as rises,
-        coalesce(glitches.glitches, 0)::integer as glitches,
+        shapes.falls::integer as falls,
+        shapes.rises::integer as rises,
+        shapes.glitches::integer as glitches,
+        jumping_days.site_id is not null as is_jumping,
         before_first.total_before_first,
         -- From the first to the last reading of the day, no step across a cut counted; a rollover is no cut.
         (
@@ -281,11 +286,16 @@ final as (
         )::decimal(18, 6) as advance,
         cuts.cuts
     from summed
-    left join glitches
-        on glitches.site_id = summed.site_id
-        and glitches.meter_id = summed.meter_id
-        and glitches.register = summed.register
-        and glitches.local_date = summed.local_date
+    inner join shapes
+        on shapes.site_id = summed.site_id
+        and shapes.meter_id = summed.meter_id
+        and shapes.register = summed.register
+        and shapes.local_date = summed.local_date
+    left join jumping_days
+        on jumping_days.site_id = summed.site_id
+        and jumping_days.meter_id = summed.meter_id
+        and jumping_days.register = summed.register
+        and jumping_days.local_date = summed.local_date
     left join before_first
         on before_first.site_id = summed.site_id
         and before_first.meter_id = summed.meter_id

@@ -90,6 +90,7 @@ series_days as (
         register_days.glitches,
         register_days.readings,
         register_days.total_before_first,
+        register_days.is_jumping,
         registers.step,
         registers.usual_readings,
         false as is_installation
@@ -114,6 +115,7 @@ linked as (
         lag(last_read_at_utc) over series as before_at_utc,
         lag(last_read_at_utc) over series = day_start_utc
             and total_before_first is not null
+            and not is_jumping
             and (register in (usual_register, 'import') or has_split) as is_total_known
     from series_days
     window series as (partition by site_id, meter_id, register order by local_date)

@@ -274,7 +274,7 @@ measured as (
         'too_many_intervals': ["intervals_present + intervals_null - intervals_due", "is_over", "null"],
         'change_day_counts': [
             "abs(intervals_present + intervals_null - intervals_due)",
-            "quarter_hours <> 96 and is_over and coverage_state in ('complete', 'gap')", "null"
+            "quarter_hours <> 96 and is_over and intervals_present > 0", "null"
         ],
         'off_grid': ["intervals_off_grid", "true", "null"],
         'without_split': ["intervals_without_split", "has_split", "null"],
@@ -285,7 +285,8 @@ measured as (
         ],
         'sentinel': ["intervals_sentinel", "true", "null"],
         'negative': [
-            "-lowest / nullif(case when has_split then coarsest_step * (consumers + 1) else meter_step end, 0)",
+            "-lowest / nullif(case when has_split then coalesce(coarsest_step, meter_step) * (coalesce(consumers, 0) + 1)"
+            " else meter_step end, 0)",
             "lowest < 0", "null"
         ],
         'stuck': [

@@ -52,6 +52,17 @@ sides as (
         max(advance) filter (where register = '{{ register }}') as {{ register }}_advance,
         {% endfor %}
         coalesce(flatten(list(replacements) filter (where len(replacements) > 0)), []) as replacements,
+        -- The columns of import and export changed places: each goes on where the other was.
+        max(replacements[1].read_at_utc) filter (where register = 'import')
+            = max(replacements[1].read_at_utc) filter (where register = 'export')
+            and abs(
+                max(replacements[1].index_before) filter (where register = 'import')
+                - max(replacements[1].index_after) filter (where register = 'export')
+            ) <= 10
+            and abs(
+                max(replacements[1].index_before) filter (where register = 'export')
+                - max(replacements[1].index_after) filter (where register = 'import')
+            ) <= 10 as is_exchange,
         sum(len(list_filter(cuts, lambda c: c.cut = 'rollover')))::integer as rollovers,
         sum(glitches)::integer as glitches,
         max(readings) as readings
@@ -85,9 +96,10 @@ mapped as (
         case when meter_days.intervals_missing = 0 and meter_days.intervals_null = 0 then meter_days.total end
             as whole_total,
         -- Across a cut nothing was measured by either register.
-        coalesce(list_sum(list_transform(
-            sides.replacements, lambda c: c.total_between
-        )), 0)::decimal(18, 6) as unmeasured
+        coalesce(case
+            when sides.is_exchange then sides.replacements[1].total_between
+            else list_sum(list_transform(sides.replacements, lambda c: c.total_between))
+        end, 0)::decimal(18, 6) as unmeasured
     from sides
     inner join meters
         on meters.site_id = sides.site_id
@@ -213,7 +225,7 @@ final as (
         {{ side(feed_in_register(), 'source') }} as export_source,
         {{ side(feed_in_register(), 'counted') }} as export_counted,
         import_counted,
-        replacements,
+        case when is_exchange then [] else replacements end as replacements,
         coalesce(rollovers, 0) as rollovers,
         glitches,
         readings,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import duckdb
@@ -157,7 +157,7 @@ def test_unit_tests_of_the_models_pass(built, tmp_path):
         pass  # nobody holds it
     report = run_dbt(built.layout, ["test", "--select", "test_type:unit"])
     assert set(report.counts) == {"pass"}
-    assert report.counts["pass"] >= 7
+    assert report.counts["pass"] >= 9
 
 
 def test_dbt_sees_no_credentials(built, monkeypatch):
@@ -169,22 +169,17 @@ def test_dbt_sees_no_credentials(built, monkeypatch):
 
 
 def test_a_meter_is_too_young_by_its_own_last_call(copy):
-    """October was asked for on 3 November only; that other meters were asked later made its first values billable."""
-    ((site, meter, month),) = copy.rows("""
-        select site_id, meter_id, billing_month from billing_monthly
-        where grade = 'ready' order by all limit 1
-    """)
-    days = [day for (dataset, day) in copy.lake.coverage if dataset == "meter_intervals"]
-    ended = max(day for day in days if day.replace(day=1) == month)
-    for row in copy.lake.coverage["meter_intervals", ended]:
-        if (row["site_id"], row["subject_id"]) == (site, meter):
-            row["last_asked_at_utc"] = datetime.combine(ended + timedelta(days=4), time(9), tzinfo=UTC)
-    copy.lake.write(copy.layout, only=[("meter_intervals", ended)])
+    """October was asked for until 3 November only; that other meters were asked later made its first values billable."""
+    october = date(2026, 10, 1)
+    for (dataset, day), rows in copy.lake.coverage.items():
+        for row in rows:
+            if (dataset, row["subject_id"]) == ("meter_intervals", "water") and day.replace(day=1) == october:
+                row["last_asked_at_utc"] = datetime(2026, 11, 4, 9, tzinfo=UTC)
+    copy.lake.write(copy.layout, only=[key for key in copy.lake.coverage if key[1].replace(day=1) == october])
     copy.refresh()
     ((grade, reasons, billable),) = copy.rows(
-        "select grade, reasons, billable_total from billing_monthly"
-        " where site_id = ? and meter_id = ? and billing_month = ?",
-        [site, meter, month],
+        "select grade, reasons, billable_total from billing_monthly where meter_id = 'water' and billing_month = ?",
+        [october],
     )
     assert (grade, billable) == ("provisional", None)
-    assert reasons == ["too_young: 1 day was last asked for within 10 days of ending"]
+    assert reasons == ["too_young: the last call was less than 10 days after the end of the period"]

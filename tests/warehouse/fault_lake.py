@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from small_lake import AS_OF, FIRST_FETCH, OCTOBER, ZURICH, SmallLake, midnight, starts, thousandths
+from small_lake import KATHMANDU, OCTOBER, ZURICH, SmallLake, days, midnight, starts, thousandths
 
 HOUR = timedelta(hours=1)
 MONTH = date(2026, 10, 1)
@@ -147,6 +147,7 @@ def build_fault_lake() -> FaultLake:
     _add_series(house)
     _add_lives(house)
     _add_sites(house)
+    _add_leap_year(house)
     return house
 
 
@@ -283,4 +284,40 @@ def _add_sites(house: FaultLake) -> None:
         hours = len(starts(day, ZURICH, HOUR))
         house.lake.cover("site_intervals", day, "unbalanced", "electricity", expected=hours, interval_minutes=60)
 
-    assert FIRST_FETCH < AS_OF
+
+LEAP_YEAR = days(date(2024, 1, 1), date(2024, 12, 31))
+LEAP_ZONES = {"leap_zurich": ZURICH, "leap_kathmandu": KATHMANDU}
+
+
+def _add_leap_year(house: FaultLake) -> None:
+    """All of 2024, in two zones, one of which changes its clocks; the register is read at local midnight only."""
+    for site, zone in LEAP_ZONES.items():
+        generator, index = random.Random(site), Decimal(0)  # noqa: S311 - test data
+        house.stated[site, "m"] = {}
+        for day in [date(2023, 12, 31), *LEAP_YEAR]:
+            for start in starts(day, zone, HOUR) if day in LEAP_YEAR else []:
+                total = Decimal(str(thousandths(generator, 100, 900)))
+                house.stated[site, "m"][start] = total
+                index += total
+                house.lake.add(
+                    "meter_intervals", day, site_id=site, meter_id="m", interval_start_utc=start,
+                    interval_end_utc=start + HOUR, total=float(total), solar=0.0, grid=float(total),
+                )  # fmt: skip
+            at = midnight(day + timedelta(days=1), zone)
+            house.lake.add(
+                "meter_indices", day, site_id=site, meter_id="m", read_at_utc=at, index_import_kwh=float(index)
+            )
+            house.lake.cover("meter_indices", day, site, "m")
+            if day in LEAP_YEAR:
+                house.lake.cover("meter_intervals", day, site, "m", interval_minutes=60)
+        for listed in (LEAP_YEAR[0], LEAP_YEAR[-1]):
+            house.lake.add(
+                "sites", listed, site_id=site, site_name=site, created_at_utc=datetime(2020, 1, 1, tzinfo=UTC),
+                timezone=str(zone), is_timezone_assumed=False,
+            )  # fmt: skip
+            house.lake.add(
+                "meters", listed, site_id=site, meter_id="m", meter_name=site, meter_type="electricity",
+                meter_mode="consumption", primary_address=1, is_rule_meter=False,
+            )  # fmt: skip
+            for dataset in ("sites", "meters"):
+                house.lake.cover(dataset, listed, site, site)

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 from built_warehouse import Built, build_with
-from fault_lake import CLOSING, CUT, HOUR, MONTH, OPENING, FaultLake, build_fault_lake, hour
+from fault_lake import CLOSING, CUT, HOUR, LEAP_ZONES, MONTH, OPENING, FaultLake, build_fault_lake, hour
 
 from climkit_pipeline.lake.layout import Layout
 
@@ -330,3 +330,75 @@ def test_a_month_asked_for_as_a_period_is_the_month(faulty):
     monthly = faulty.rows("from billing_monthly where billing_month = '2026-10-01' order by site_id, meter_id")
     period = faulty.rows("from billing_between('2026-10-01', '2026-10-31') order by site_id, meter_id")
     assert monthly == period
+
+
+def quantities_of(rows: list[tuple]) -> tuple[Decimal, ...]:
+    """Totals, grid parts, advances and counts of rows, each added up."""
+    return tuple(sum(column) for column in zip(*rows, strict=True))
+
+
+QUANTITIES = "total, grid, billable_total, index_advance, intervals_expected, intervals_present, days_over"
+
+
+@pytest.mark.parametrize("site", LEAP_ZONES)
+def test_the_months_of_a_year_add_up_to_the_year(faulty, house, site):
+    """In decimals, with a leap day, and both clock changes in one of the zones."""
+    months = faulty.rows(f"select {QUANTITIES} from billing_monthly where site_id = ?", [site])
+    (year,) = faulty.rows(
+        f"select {QUANTITIES} from billing_between('2024-01-01', '2024-12-31') where site_id = ?", [site]
+    )
+    stated = sum(house.stated[site, "m"].values())
+    assert len(months) == 12
+    assert quantities_of(months) == year == (stated, stated, stated, stated, 366 * 24, 366 * 24, 366)
+
+
+@pytest.mark.parametrize("site", LEAP_ZONES)
+def test_a_heating_year_is_made_of_its_quarters_and_of_its_days(faulty, house, site):
+    bounds = [("01-15", "03-31"), ("04-01", "06-30"), ("07-01", "09-30"), ("10-01", "11-05")]
+    quarters = [
+        faulty.rows(
+            f"select {QUANTITIES} from billing_between('2024-{first}', '2024-{last}') where site_id = ?", [site]
+        )[0]
+        for first, last in bounds
+    ]
+    (whole,) = faulty.rows(
+        f"select {QUANTITIES} from billing_between('2024-01-15', '2024-11-05') where site_id = ?", [site]
+    )
+    zone = LEAP_ZONES[site]
+    stated = sum(
+        total
+        for start, total in house.stated[site, "m"].items()
+        if date(2024, 1, 15) <= start.astimezone(zone).date() <= date(2024, 11, 5)
+    )
+    assert quantities_of(quarters) == whole
+    assert whole[0] == stated
+
+
+@pytest.mark.parametrize("site", LEAP_ZONES)
+def test_a_months_closing_index_is_the_next_months_opening_index(faulty, house, site):
+    rows = faulty.rows(
+        """select billing_month, index_start, index_start_at_utc, index_end, index_end_at_utc
+        from billing_monthly where site_id = ? order by billing_month""",
+        [site],
+    )
+    index = Decimal(0)
+    for number, (month, start, start_at, end, end_at) in enumerate(rows):
+        assert start == index
+        index += sum(
+            total
+            for begin, total in house.stated[site, "m"].items()
+            if begin.astimezone(LEAP_ZONES[site]).date().replace(day=1) == month
+        )
+        assert end == index
+        if number:
+            assert (start, start_at) == rows[number - 1][3:]
+        assert start_at < end_at
+
+
+def test_a_period_beyond_what_was_asked_for_waits(faulty):
+    ((grade, reasons, total),) = faulty.rows(
+        "select grade, reasons, total from billing_between('2026-10-01', '2027-03-31') where site_id = 'clean'"
+    )
+    assert grade == "provisional"
+    assert "running: the period had not ended at the last call" in reasons
+    assert total is not None

@@ -23,6 +23,8 @@ REVISED_DAY = date(2026, 10, 3)
 EMPTIED_DAY = date(2026, 10, 7)
 DELETED_DAY = date(2026, 4, 1)
 NEW_DAY = date(2026, 4, 2)
+INDEX_DAY = date(2026, 10, 9)
+SITE_DAY = date(2026, 10, 26)
 
 
 def contents(built: Built) -> dict[str, list[tuple]]:
@@ -41,8 +43,8 @@ def october_total(built: Built) -> Decimal:
     return total
 
 
-def change_four_days(built: Built) -> None:
-    """A revision, a day that became empty, a day whose files are gone, and a day that is new."""
+def change_some_days(built: Built) -> None:
+    """A revision, a day that became empty, a day whose files are gone, a day that is new, and other datasets too."""
     lake = built.lake
     [first, *_] = [row for row in lake.rows["meter_intervals", REVISED_DAY] if row["meter_id"] == "flat"]
     lake.revise("meter_intervals", REVISED_DAY, first, total=first["total"] + 100)
@@ -59,7 +61,18 @@ def change_four_days(built: Built) -> None:
             interval_end_utc=start + timedelta(minutes=15), total=0.25,
         )  # fmt: skip
     lake.cover("meter_intervals", NEW_DAY, "z1", "flat")
-    lake.write(built.layout, only=[("meter_intervals", day) for day in (REVISED_DAY, EMPTIED_DAY, NEW_DAY)])
+    # The register of another meter is read anew, one day of the site's series disappears.
+    [reading, *_] = [row for row in lake.rows["meter_indices", INDEX_DAY] if row["meter_id"] == "water"]
+    lake.revise("meter_indices", INDEX_DAY, reading, volume_m3=reading["volume_m3"] - 500)
+    lake.rows["site_intervals", SITE_DAY] = []
+    lake.write(
+        built.layout,
+        only=[
+            *(("meter_intervals", day) for day in (REVISED_DAY, EMPTIED_DAY, NEW_DAY)),
+            ("meter_indices", INDEX_DAY),
+            ("site_intervals", SITE_DAY),
+        ],
+    )
 
 
 def files_read(built: Built, model: str) -> int:
@@ -76,7 +89,7 @@ def test_incremental_equals_full_and_opens_changed_days_only(copy):
     emptied_before = copy.rows(
         "select count(*) from meter_intervals where meter_id = 'grid' and local_date = ?", [EMPTIED_DAY]
     )
-    change_four_days(copy)
+    change_some_days(copy)
 
     report = copy.refresh()
 

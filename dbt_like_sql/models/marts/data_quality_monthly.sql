@@ -73,6 +73,53 @@ closing_rows as (
     inner join {{ ref('data_quality_checks') }} as checks on checks.check_name = closed_changes.check_name
 ),
 
+-- A quantity that the register confirms is a fact, however different from last year's; 20 kWh or 20 m3 are too little to
+-- compare.
+last_years as (
+    select
+        checks.check_name,
+        measures.site_id,
+        measures.meter_id,
+        measures.period_from,
+        checks.severity,
+        greatest(measures.total / last_year.total, last_year.total / measures.total)::decimal(18, 6) as measured,
+        checks.tolerance,
+        checks.tolerance_unit,
+        'the month holds ' || measures.total || ', the same month last year ' || last_year.total as sentence
+    from measures
+    inner join measures as last_year
+        on last_year.site_id = measures.site_id
+        and last_year.meter_id = measures.meter_id
+        and last_year.period_from + interval 1 year = measures.period_from
+        and last_year.intervals_missing + last_year.intervals_null = 0
+    inner join {{ ref('data_quality_checks') }} as checks on checks.check_name = 'far_from_last_year'
+    where
+        measures.is_over
+        and measures.intervals_missing + measures.intervals_null = 0
+        and measures.total >= 20
+        and last_year.total >= 20
+        and measures.index_advance is null
+),
+
+last_year_rows as (
+    select
+        check_name,
+        site_id,
+        meter_id,
+        period_from,
+        severity,
+        measured,
+        tolerance,
+        tolerance_unit,
+        measured <= tolerance as passed,
+        check_name as reason_code,
+        case when measured > tolerance then sentence end as reason,
+        false as is_accepted,
+        null::varchar as accepted_by,
+        null::varchar as accepted_why
+    from last_years
+),
+
 -- Where the meters added up to the site in a month that was closed, all of them are visible: a difference is an error.
 sites_that_add_up as (
     select
@@ -109,6 +156,8 @@ final as (
         select * from checked
         union all
         select * from closing_rows
+        union all
+        select * from last_year_rows
     ) as checked
     left join sites_that_add_up on sites_that_add_up.site_id = checked.site_id
 )

@@ -31,7 +31,7 @@ class Built:
 
 
 def build_with(layout: Layout, *, full: bool = False, **inputs: list[tuple]) -> RefreshReport:
-    """Build and publish with rows in tables of schema ``pipeline`` (meter_facts, decisions, …), as the files in config/ give."""
+    """Build and publish, with rows in tables of schema ``pipeline`` (meter_facts, decisions, …)."""
     with open_refresh(layout, SETTINGS, full=full) as refresh_:
         with duckdb.connect(refresh_.build_file) as connection:
             for table, rows in inputs.items():

@@ -46,11 +46,9 @@ class FaultLake:
 
     def total(self, site: str, meter: str = "m", first: int = 1, last: int = 31) -> Decimal:
         """The sum of what was stated from one day of October to another."""
-        days = {date(2026, 10, number) for number in range(first, last + 1)}
-        return sum(
-            (value for start, value in self.stated[site, meter].items() if value is not None and local_day(start) in days),
-            ZERO,
-        )
+        bounds = hour(first, 0), midnight(date(2026, 10, last) + timedelta(days=1), ZURICH)
+        stated = self.stated[site, meter].items()
+        return sum((value for start, value in stated if value is not None and bounds[0] <= start < bounds[1]), ZERO)
 
     def add_site(self, site: str, *, created: datetime = datetime(2020, 1, 1, tzinfo=UTC)) -> None:
         for day in OCTOBER:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -126,10 +127,8 @@ def test_bounds_say_how_they_were_obtained_and_how_far_off(faulty, house):
 
 def test_an_interpolated_index_lies_on_the_line_between_its_readings(faulty, house):
     (start,) = october(faulty, "index_start", "morning")
-    before, after = Decimal(1000), Decimal(1000) + house.total("morning", last=1) - sum(
-        house.stated["morning", "m"][hour(1, number)] for number in range(6, 24)
-    )
-    assert start == round(before + (after - before) * 18 / 24, 6)
+    until_six = sum(house.stated["morning", "m"][hour(1, number)] for number in range(6))
+    assert start == round(Decimal(1000) + until_six * 18 / 24, 6)
 
 
 def test_gaps_are_joined_over_midnight_and_the_peak_is_the_first_highest_hour(faulty, house):
@@ -218,8 +217,6 @@ CLOSED = [
 @pytest.fixture(scope="module")
 def known(house, faulty, tmp_path_factory) -> Built:
     """The same lake, in an incremental refresh with the user's inputs."""
-    import shutil
-
     layout = Layout(tmp_path_factory.mktemp("known") / "data")
     shutil.copytree(faulty.layout.root, layout.root)
     total = house.total("glitch")
@@ -273,9 +270,8 @@ def test_what_is_excluded_is_not_billable_and_says_why(known):
 
 
 def test_a_tolerance_of_the_users_own_counts_and_is_told(known):
-    assert known.rows("select tolerance, why, is_overridden from data_quality_checks where check_name = 'sentinel'") == [
-        (Decimal(1), "one is known", True)
-    ]
+    (row,) = known.rows("select tolerance, why, is_overridden from data_quality_checks where check_name = 'sentinel'")
+    assert row == (Decimal(1), "one is known", True)
     assert known.rows("from data_quality_daily where check_name = 'sentinel'") == []
 
 

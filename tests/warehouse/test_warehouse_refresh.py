@@ -182,7 +182,7 @@ def test_dbt_sees_no_credentials(built, monkeypatch):
 
 
 def test_a_meter_is_too_young_by_its_own_last_call(copy):
-    """October was asked for until 3 November only; that other meters were asked later made its first values billable."""
+    """Asked for until 4 November only; that other meters were asked later made its first values billable."""
     october = date(2026, 10, 1)
     for (dataset, day), rows in copy.lake.coverage.items():
         for row in rows:

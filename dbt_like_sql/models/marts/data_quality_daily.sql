@@ -327,11 +327,14 @@ measured as (
     union all
     select 'zero_run', site_id, meter_id, local_date, zero_hours, null
     from zero_runs
-    where not is_confirmed_by_index
+    -- What the register did on the first day that it was ever read is not known, but it was read.
+    where not is_confirmed_by_index and not (advance is null and coalesce(readings, 0) > 0)
     union all
     select 'zero_run_unread', site_id, meter_id, local_date, zero_hours / 24, null
     from zero_runs
-    where not is_rule_meter and (advance is null or advance > 2 * meter_step)
+    where
+        not is_rule_meter
+        and (advance > 2 * meter_step or (advance is null and coalesce(readings, 0) = 0))
     union all
     select 'spike', site_id, meter_id, local_date, peak / nullif(highest_other, 0), peak_at_utc::varchar
     from peaks

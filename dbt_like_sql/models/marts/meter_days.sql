@@ -93,13 +93,11 @@ sums as (
         coalesce(sum(minutes) filter (where total is not null), 0) as minutes_with_value,
         any_value(epoch_us(day_end_utc) - epoch_us(day_start_utc)) // 60000000 as minutes_of_day,
         max({{ decimals_of('total') }}) as decimals,
-        md5(string_agg(
-            concat_ws(
-                ':', epoch_us(interval_start_utc) // 60000000, minutes,
-                coalesce(total::varchar, '-'), coalesce(solar::varchar, '-'), coalesce(grid::varchar, '-')
-            ),
-            ',' order by interval_start_utc, minutes
-        )) as content_hash
+        -- A sum of hashes does not depend on the order of rows, and needs no memory for a sort.
+        md5(concat_ws(':', count(*), sum(md5_number_lower(concat_ws(
+            ':', epoch_us(interval_start_utc) // 60000000, minutes,
+            coalesce(total::varchar, '-'), coalesce(solar::varchar, '-'), coalesce(grid::varchar, '-')
+        ))::hugeint))) as content_hash
     from current_rows
     group by site_id, meter_id, local_date
 ),
@@ -127,6 +125,28 @@ inner_gaps as (
     group by site_id, meter_id, local_date
 ),
 
+-- Most days repeat nothing three times, so runs are counted on the others alone.
+neighbours as (
+    select
+        site_id,
+        meter_id,
+        local_date,
+        total,
+        lag(total, 1) over meter_day as one_before,
+        lag(total, 2) over meter_day as two_before
+    from current_rows
+    window meter_day as (partition by site_id, meter_id, local_date order by interval_start_utc)
+),
+
+repeating_days as (
+    select distinct
+        site_id,
+        meter_id,
+        local_date
+    from neighbours
+    where total <> 0 and total = one_before and total = two_before
+),
+
 value_changes as (
     select
         site_id,
@@ -136,6 +156,7 @@ value_changes as (
         total,
         total is distinct from lag(total) over meter_day as is_other
     from current_rows
+    semi join repeating_days using (site_id, meter_id, local_date)
     window meter_day as (partition by site_id, meter_id, local_date order by interval_start_utc)
 ),
 
@@ -169,7 +190,7 @@ repeats as (
         local_date,
         max({'intervals': intervals, 'total': total}) as longest
     from run_lengths
-    where intervals > 1
+    where intervals > 2
     group by site_id, meter_id, local_date
 ),
 

@@ -95,7 +95,7 @@ def _events(
     """What dbt did, as Dagster says it: models are materializations, data tests are check results."""
     checks = {key.name: key.asset_key for key in context.selected_asset_check_keys}
     for node in report.nodes:
-        if node.kind == "model" and node.status == "success":
+        if node.kind in {"model", "seed"} and node.status == "success":
             asset_key = dg.AssetKey([KEY_PREFIX, node.name])
             yield dg.MaterializeResult(asset_key=asset_key, metadata={"seconds": node.seconds})
         elif node.kind == "test" and node.name in checks and node.status != "skipped":

@@ -39,17 +39,14 @@ AUTOMATIC = "automatic (CLIMKIT_CLOSE_AUTOMATICALLY)"
 
 Clock = Callable[[], datetime]
 
-_BILLED = "billing.meter_role = 'consumer' and billing.is_listed"
-"""Which meters have to be ready."""
-
-_MONTHS = f"""
+_MONTHS = """
 select billing.*,
-    coalesce({_BILLED}, false) and not coalesce(inputs.is_excluded, false) as must_be_ready,
+    coalesce(billing.is_billed, false) and not coalesce(inputs.is_excluded, false) as must_be_ready,
     inputs.inputs_hash,
     coalesce(inputs.is_excluded, false) as was_excluded
 from main.billing_monthly as billing
 left join intermediate.int_inputs_monthly as inputs using (site_id, meter_id, billing_month)
-"""  # noqa: S608 - made of constants
+"""
 
 
 class NotReadyError(WarehouseError):

@@ -24,7 +24,7 @@ from climkit_pipeline.warehouse.lake_state import fingerprint
 PROJECT_DIR = Path(__file__).resolve().parents[2] / "dbt_like_sql"
 """The dbt project, beside the package: it is installed editable."""
 
-_MODEL_FOLDERS = ("models", "macros")
+_MODEL_FOLDERS = ("models", "macros", "seeds")
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH", "SYSTEMROOT")
 
 
@@ -36,11 +36,11 @@ def project_files() -> list[Path]:
 
 
 def models_version() -> str:
-    """A hash of the SQL that builds tables: when it changes, what older SQL has built counts for nothing."""
+    """A hash of the SQL and seeds that build tables: when it changes, what older SQL has built counts for nothing."""
     built = [
         path
         for path in project_files()
-        if path.suffix == ".sql" and path.relative_to(PROJECT_DIR).parts[0] in _MODEL_FOLDERS
+        if path.suffix in {".sql", ".csv"} and path.relative_to(PROJECT_DIR).parts[0] in _MODEL_FOLDERS
     ]
     return fingerprint(built, PROJECT_DIR)
 

@@ -40,8 +40,11 @@
     {%- endif -%}
     {%- set query -%}
         select count(*)
-        from (select distinct site_id, meter_id, {{ attributes | join(', ') }} from {{ this }})
-        anti join {{ ref('int_meters') }} using (site_id, meter_id, {{ attributes | join(', ') }})
+        from (
+            select site_id, meter_id, {{ attributes | join(', ') }} from {{ this }}
+            except
+            select site_id, meter_id, {{ attributes | join(', ') }} from {{ ref('int_meters') }}
+        )
     {%- endset -%}
     {%- do return(run_query(query).columns[0].values()[0] | int > 0) -%}
 {%- endmacro %}

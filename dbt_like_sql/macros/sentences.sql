@@ -2,3 +2,54 @@
 {% macro number_of(number, singular, plural) -%}
     {{ number }} || case when {{ number }} = 1 then ' {{ singular }}' else ' {{ plural }}' end
 {%- endmacro %}
+
+{#
+  What a failed check says to the clerk, without its code. `measured` and `days` are of the period (one day or many);
+  `detail` is what the check adds (names of meters, indices).
+#}
+{% macro reason_of(check_name, measured, days, detail, tolerance) -%}
+    {%- set count = measured ~ '::bigint' -%}
+    {%- set amount = "rtrim(rtrim(round(" ~ measured ~ ", 3)::decimal(18, 3)::varchar, '0'), '.')" -%}
+    case {{ check_name }}
+        when 'pending' then {{ number_of(count, 'day was', 'days were') }} || ' asked for too early'
+        when 'failed' then {{ number_of(count, 'day', 'days') }} || ' could not be fetched'
+        when 'missing_intervals' then
+            {{ number_of(count, 'interval that was', 'intervals that were') }} || ' asked for did not come'
+        when 'null_intervals' then {{ number_of(count, 'interval has', 'intervals have') }} || ' no value'
+        when 'too_many_intervals' then
+            {{ number_of(count, 'interval', 'intervals') }} || ' more than there is room for; some overlap'
+        when 'change_day_counts' then
+            'where clocks change, ' || {{ number_of(count, 'interval is', 'intervals are') }} || ' missing or too many'
+        when 'off_grid' then {{ number_of(count, 'interval begins', 'intervals begin') }} || ' at no quarter-hour'
+        when 'without_split' then
+            {{ number_of(count, 'interval is', 'intervals are') }} || ' not split into solar and grid'
+        when 'split_adds_up' then 'solar and grid differ from the total by up to ' || {{ amount }} || ' kWh'
+        when 'missing_sibling' then
+            'another consumer of the site lacks ' || {{ number_of(count, 'interval', 'intervals') }}
+            || ', so the split is wrong (' || {{ detail }} || ')'
+        when 'grid_without_import' then {{ amount }} || ' kWh from the grid in a day, while the site drew nothing from it'
+        when 'site_balance' then 'the series of the site do not add up, by up to ' || {{ amount }} || ' kWh'
+        when 'sentinel' then
+            {{ number_of(count, 'interval holds', 'intervals hold') }} || ' a number that stands for an error'
+        when 'register_type' then 'raw readings are of another kind of register: ' || {{ detail }}
+        when 'replaced' then
+            'the register went from ' || {{ detail }}
+            || '; date the replacement in meters.csv (replaced_at), or have it corrected'
+        when 'negative' then 'negative by up to ' || {{ amount }} || ' times what coarse indices explain'
+        when 'zero_run' then 'zero for ' || {{ amount }} || ' hours, which no register confirms'
+        when 'zero_run_unread' then
+            'zero for ' || {{ amount }} || ' days, while the register counted or was not read'
+        when 'stuck' then 'the same value ' || {{ count }} || ' times in a row (' || {{ detail }} || ')'
+        when 'spike' then {{ amount }} || ' times the highest other day, at ' || {{ detail }} || ' UTC'
+        when 'night_production' then {{ amount }} || ' kWh were produced in a night'
+        when 'equal_autonomy' then
+            'the solar share differs from the other consumers'' by ' || {{ amount }} || ' of a day''s total'
+        when 'estimated' then
+            round({{ measured }} * 100, 1)::varchar || ' % of the intervals are estimates: the register was not read'
+        when 'rollover' then 'the register ran over its last digit'
+        when 'swapped_registers' then
+            'on ' || {{ number_of(count, 'day', 'days') }} || ' the other register counted what the intervals state'
+        when 'index_glitch' then {{ number_of(count, 'raw reading is', 'raw readings are') }} || ' off the line, left out'
+        when 'mode_changed' then 'listed differently ' || {{ detail }}
+    end
+{%- endmacro %}

@@ -9,7 +9,7 @@ from small_lake import SmallLake
 
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.warehouse.lake_state import ModelSettings
-from climkit_pipeline.warehouse.refresh import RefreshReport, refresh
+from climkit_pipeline.warehouse.refresh import RefreshReport, open_refresh, refresh
 
 SETTINGS = ModelSettings(close_after_days=10, default_timezone="Europe/Zurich", pipeline_version="0.0.0-test")
 
@@ -28,3 +28,17 @@ class Built:
     def refresh(self, *, full: bool = False) -> RefreshReport:
         self.report = refresh(self.layout, SETTINGS, full=full)
         return self.report
+
+
+def build_with(layout: Layout, *, full: bool = False, **inputs: list[tuple]) -> RefreshReport:
+    """Build and publish, with rows in tables of schema ``pipeline`` (meter_facts, decisions, …)."""
+    with open_refresh(layout, SETTINGS, full=full) as refresh_:
+        with duckdb.connect(refresh_.build_file) as connection:
+            for table, rows in inputs.items():
+                connection.execute(f"delete from pipeline.{table}")
+                marks = ", ".join("?" * len(rows[0]))
+                connection.executemany(f"insert into pipeline.{table} values ({marks})", rows)
+        models = refresh_.run_dbt()
+        models.check()
+        refresh_.follow()
+        return RefreshReport(refresh_.changes, models, refresh_.publish(None))

@@ -81,6 +81,7 @@ class SmallLake:
             "state": state,
             "gaps": [],
             "equal_answers": 2,
+            "equal_after_month": 2,
             **values,
         }
         self.coverage.setdefault((dataset, day), []).append(row)
@@ -233,7 +234,8 @@ def _add_meter_day(lake: SmallLake, meter: Meter, day: date, generator: random.R
         )
         if meter.id == "flat" and day == GAP_DAY and number in (10, 11):
             # A new value; and one that only gained unknown fields, which is no revision.
-            lake.revise("meter_intervals", day, row, **({"total": 7.5} if number == 10 else {"extra": '{"new": 1}'}))
+            new = {"total": 7.5, "grid": float(Decimal("7.5") - Decimal(str(solar)))}
+            lake.revise("meter_intervals", day, row, **(new if number == 10 else {"extra": '{"new": 1}'}))
     asked_at = midnight(day, KATHMANDU) + timedelta(hours=12) if state == "pending" else AS_OF
     lake.cover(
         "meter_intervals",
@@ -263,19 +265,20 @@ def _add_site_series(lake: SmallLake, generator: random.Random) -> None:
 
 
 def _add_indices(lake: SmallLake) -> None:
-    """Register readings at every local midnight: `flat` counts its own total and a lost hundredth, `roof` exports."""
-    index = Decimal(1000)
-    totals: dict[date, Decimal] = {}
+    """Register readings at every local midnight: each counts its meter's own total, `flat` a lost hundredth more."""
+    registers = {"flat": "index_import_kwh", "roof": "index_export_kwh", "water": "volume_m3"}
+    index = dict.fromkeys(registers, Decimal(1000))
+    totals: dict[tuple[str, date], Decimal] = {}
     for row in lake.current("meter_intervals"):
-        if row["meter_id"] == "flat":
-            day = row["interval_start_utc"].astimezone(ZURICH).date()
-            totals[day] = totals.get(day, Decimal(0)) + Decimal(str(row["total"]))
+        if row["meter_id"] in registers:
+            key = row["meter_id"], row["interval_start_utc"].astimezone(ZURICH).date()
+            totals[key] = totals.get(key, Decimal(0)) + Decimal(str(row["total"]))
     for day in [date(2026, 9, 30), *OCTOBER]:
-        if day in OCTOBER:
-            index += totals[day]
         end = midnight(day + timedelta(days=1), ZURICH)
-        shown = index + Decimal("0.01") if day == OCTOBER[-1] else index
-        for meter, register in (("flat", "index_import_kwh"), ("roof", "index_export_kwh"), ("water", "volume_m3")):
+        for meter, register in registers.items():
+            if day in OCTOBER:
+                index[meter] += totals.get((meter, day), Decimal(0))
+            shown = index[meter] + (Decimal("0.01") if (meter, day) == ("flat", OCTOBER[-1]) else 0)
             reading = {"site_id": "z1", "meter_id": meter, "read_at_utc": end, register: float(shown)}
             lake.add("meter_indices", day, **reading)
             lake.add("meter_indices", day, **{**reading, "read_at_utc": end - QUARTER})

@@ -145,9 +145,9 @@ def test_counts_tell_missing_null_and_unsplit_apart(built):
         from billing_monthly where billing_month = '2026-10-01' and site_id = 'z1' order by meter_id"""
     )
     found = {meter: tuple(rest) for meter, *rest in counted}
-    assert found["flat"] == (0, 0, 0, 1, "ready", [])
+    assert found["flat"] == (0, 0, 0, 1, "blocked", ["missing_sibling"])  # `gap` lacks an hour: nobody's split holds
     assert found["gap"] == (4, 1, 0, 0, "blocked", ["missing_intervals", "null_intervals"])
-    assert found["unsplit"] == (0, 0, 1, 0, "blocked", ["without_split"])
+    assert found["unsplit"] == (0, 0, 1, 0, "blocked", ["without_split", "missing_sibling"])
     assert found["roof"] == (96, 0, 0, 0, "blocked", ["missing_intervals"])
     assert found["water"] == (0, 0, 0, 0, "ready", [])
 

@@ -189,7 +189,7 @@ def test_each_instant_has_one_version_in_force(told, in_force):
         assert found.fetchall() == in_force
 
 
-IS_BILLED = "is_listed and meter_role = 'consumer'"
+IS_BILLED = "is_billed"
 READY = {"ready", "ready_with_estimates"}
 
 

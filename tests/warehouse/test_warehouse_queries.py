@@ -70,7 +70,7 @@ def test_latest_full_month_is_not_the_running_one(built):
 def test_grades_are_counted_by_month(built):
     rows = grades_by_month(built.layout.warehouse).rows()
     assert rows[0] == (date(2026, 11, 1), "provisional", 2)
-    assert {grade: count for month, grade, count in rows if month == OCTOBER} == {"ready": 7, "blocked": 3}
+    assert {grade: count for month, grade, count in rows if month == OCTOBER} == {"ready": 4, "blocked": 6}
     assert about(built.layout.warehouse)["meters"] == "10"
 
 

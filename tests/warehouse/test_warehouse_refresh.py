@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from time import monotonic, sleep
 
@@ -26,6 +26,8 @@ REVISED_DAY = date(2026, 10, 3)
 EMPTIED_DAY = date(2026, 10, 7)
 DELETED_DAY = date(2026, 4, 1)
 NEW_DAY = date(2026, 4, 2)
+INDEX_DAY = date(2026, 10, 9)
+SITE_DAY = date(2026, 10, 26)
 
 
 def contents(built: Built) -> dict[str, list[tuple]]:
@@ -44,8 +46,8 @@ def october_total(built: Built) -> Decimal:
     return total
 
 
-def change_four_days(built: Built) -> None:
-    """A revision, a day that became empty, a day whose files are gone, and a day that is new."""
+def change_some_days(built: Built) -> None:
+    """A revision, a day that became empty, a day whose files are gone, a day that is new, and other datasets too."""
     lake = built.lake
     [first, *_] = [row for row in lake.rows["meter_intervals", REVISED_DAY] if row["meter_id"] == "flat"]
     lake.revise("meter_intervals", REVISED_DAY, first, total=first["total"] + 100)
@@ -62,7 +64,18 @@ def change_four_days(built: Built) -> None:
             interval_end_utc=start + timedelta(minutes=15), total=0.25,
         )  # fmt: skip
     lake.cover("meter_intervals", NEW_DAY, "z1", "flat")
-    lake.write(built.layout, only=[("meter_intervals", day) for day in (REVISED_DAY, EMPTIED_DAY, NEW_DAY)])
+    # The register of another meter is read anew, one day of the site's series disappears.
+    [reading, *_] = [row for row in lake.rows["meter_indices", INDEX_DAY] if row["meter_id"] == "water"]
+    lake.revise("meter_indices", INDEX_DAY, reading, volume_m3=reading["volume_m3"] - 500)
+    lake.rows["site_intervals", SITE_DAY] = []
+    lake.write(
+        built.layout,
+        only=[
+            *(("meter_intervals", day) for day in (REVISED_DAY, EMPTIED_DAY, NEW_DAY)),
+            ("meter_indices", INDEX_DAY),
+            ("site_intervals", SITE_DAY),
+        ],
+    )
 
 
 def files_read(built: Built, model: str) -> int:
@@ -79,7 +92,7 @@ def test_incremental_equals_full_and_opens_changed_days_only(copy):
     emptied_before = copy.rows(
         "select count(*) from meter_intervals where meter_id = 'grid' and local_date = ?", [EMPTIED_DAY]
     )
-    change_four_days(copy)
+    change_some_days(copy)
 
     report = copy.refresh()
 
@@ -160,7 +173,7 @@ def test_unit_tests_of_the_models_pass(built, tmp_path):
         pass  # nobody holds it
     report = run_dbt(built.layout, ["test", "--select", "test_type:unit"])
     assert set(report.counts) == {"pass"}
-    assert report.counts["pass"] >= 7
+    assert report.counts["pass"] >= 9
 
 
 def test_dbt_sees_no_credentials(built, monkeypatch):
@@ -172,25 +185,20 @@ def test_dbt_sees_no_credentials(built, monkeypatch):
 
 
 def test_a_meter_is_too_young_by_its_own_last_call(copy):
-    """October was asked for on 3 November only; that other meters were asked later made its first values billable."""
-    ((site, meter, month),) = copy.rows("""
-        select site_id, meter_id, billing_month from billing_monthly
-        where grade = 'ready' order by all limit 1
-    """)
-    days = [day for (dataset, day) in copy.lake.coverage if dataset == "meter_intervals"]
-    ended = max(day for day in days if day.replace(day=1) == month)
-    for row in copy.lake.coverage["meter_intervals", ended]:
-        if (row["site_id"], row["subject_id"]) == (site, meter):
-            row["last_asked_at_utc"] = datetime.combine(ended + timedelta(days=4), time(9), tzinfo=UTC)
-    copy.lake.write(copy.layout, only=[("meter_intervals", ended)])
+    """Asked for until 4 November only; that other meters were asked later made its first values billable."""
+    october = date(2026, 10, 1)
+    for (dataset, day), rows in copy.lake.coverage.items():
+        for row in rows:
+            if (dataset, row["subject_id"]) == ("meter_intervals", "water") and day.replace(day=1) == october:
+                row["last_asked_at_utc"] = datetime(2026, 11, 4, 9, tzinfo=UTC)
+    copy.lake.write(copy.layout, only=[key for key in copy.lake.coverage if key[1].replace(day=1) == october])
     copy.refresh()
     ((grade, reasons, billable),) = copy.rows(
-        "select grade, reasons, billable_total from billing_monthly"
-        " where site_id = ? and meter_id = ? and billing_month = ?",
-        [site, meter, month],
+        "select grade, reasons, billable_total from billing_monthly where meter_id = 'water' and billing_month = ?",
+        [october],
     )
     assert (grade, billable) == ("provisional", None)
-    assert reasons == ["too_young: 1 day was last asked for within 10 days of ending"]
+    assert reasons == ["too_young: the last call was less than 10 days after the end of the period"]
 
 
 def test_a_lake_that_moves_while_the_models_run_is_built_again(copy):

@@ -12,6 +12,10 @@ zones as (
     select * from {{ ref('int_site_zones') }}
 ),
 
+sites as (
+    select * from {{ ref('sites') }}
+),
+
 asked as (
     select distinct
         site_id,
@@ -31,12 +35,17 @@ final as (
         meter_ids.site_id,
         meter_ids.meter_id,
         zones.zone,
-        {{ has_split('meters.meter_type', 'meters.meter_mode') }} as has_split
+        {{ has_split('meters.meter_type', 'meters.meter_mode') }} as has_split,
+        coalesce(meters.is_rule_meter, false) as is_rule_meter,
+        {{ index_register('meters.meter_type', 'meters.meter_mode', 'meters.is_rule_meter') }} as usual_register,
+        case when meters.meter_mode = 'production' then sites.latitude end as plant_latitude,
+        case when meters.meter_mode = 'production' then sites.longitude end as plant_longitude
     from meter_ids
     inner join zones on zones.site_id = meter_ids.site_id
     left join meters
         on meters.site_id = meter_ids.site_id
         and meters.meter_id = meter_ids.meter_id
+    left join sites on sites.site_id = meter_ids.site_id
     order by meter_ids.site_id, meter_ids.meter_id
 )
 

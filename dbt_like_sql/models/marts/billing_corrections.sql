@@ -63,9 +63,7 @@ paired as (
         coalesce(current_rows.unit, closed.unit) as unit,
         current_rows.grade as current_grade,
         closed.inputs_hash is distinct from current_rows.inputs_hash as is_input_changed,
-        {% if 'content_hash' in names -%}
         closed.content_hash is distinct from current_rows.content_hash as is_content_changed,
-        {% endif -%}
         {% for name in quantities if name in names -%}
         case when not closed.was_excluded then closed.{{ name }} end as closed_{{ name }},
         case when not current_rows.is_excluded then current_rows.{{ name }} end as current_{{ name }}{{ ',' if not loop.last }}
@@ -162,7 +160,7 @@ explained as (
             as news_at_utc,
         case
             when differing.quantity like '%index_%' then first_news.readings_at_utc is not null
-            else {{ 'differing.is_content_changed' if 'content_hash' in names else 'first_news.intervals_at_utc is not null' }}
+            else differing.is_content_changed
         end as is_value_changed
     from differing
     left join first_news

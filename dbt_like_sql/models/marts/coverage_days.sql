@@ -23,6 +23,7 @@ final as (
         received,
         gaps,
         equal_answers,
+        equal_after_month,
         first_asked_at_utc,
         last_asked_at_utc,
         last_changed_at_utc,

@@ -56,9 +56,15 @@ usual_steps as (
     select
         site_id,
         meter_id,
-        max_by(interval_minutes, local_date) as interval_minutes
+        max_by(interval_minutes, local_date) as interval_minutes,
+        min(local_date) filter (where intervals_present > 0) as first_value_on,
+        max(local_date) filter (where intervals_present > 0) as last_value_on
     from meter_days
     group by site_id, meter_id
+),
+
+listed_meters as (
+    select * from {{ ref('meters') }}
 ),
 
 listed_months as (
@@ -153,11 +159,17 @@ final as (
         coalesce(days_due.due_from_utc, months.period_start_utc) as due_from_utc,
         coalesce(days_due.days_over, 0)::integer as days_over,
         coalesce(usual_steps.interval_minutes, 15) as usual_interval_minutes,
-        months.is_listed
+        months.is_listed,
+        usual_steps.first_value_on,
+        usual_steps.last_value_on,
+        coalesce(listed_meters.is_listed, false) as is_listed_now
     from months
     left join usual_steps
         on usual_steps.site_id = months.site_id
         and usual_steps.meter_id = months.meter_id
+    left join listed_meters
+        on listed_meters.site_id = months.site_id
+        and listed_meters.meter_id = months.meter_id
     left join sites on sites.site_id = months.site_id
     left join days_due
         on days_due.site_id = months.site_id

@@ -23,6 +23,7 @@ final as (
         state,
         gaps,
         equal_answers,
+        equal_after_month,
         detail,
         day as local_date
     from coverage_of_days

@@ -1,0 +1,103 @@
+with
+
+links as (
+    select * from {{ ref('int_register_links') }}
+),
+
+calendar as (
+    select * from {{ ref('calendar_days') }}
+),
+
+neighbours as (
+    select
+        *,
+        lead(local_date) over series as next_date,
+        lead(first_read_at_utc) over series as next_read_at_utc,
+        lead(first_index) over series as next_index,
+        lead(opening_cut) over series as next_cut
+    from links
+    window series as (partition by site_id, meter_id, register order by local_date)
+),
+
+-- Days without a reading stand between their neighbours; not beyond 40 days, where a straight line says little.
+dated as (
+    select
+        * replace (
+            unnest(generate_series(
+                local_date,
+                case
+                    when epoch_us(next_read_at_utc) - epoch_us(last_read_at_utc) <= 40 * 86400000000
+                        then next_date - 1
+                    else local_date
+                end,
+                interval 1 day
+            ))::date as local_date
+        ),
+        local_date as read_on
+    from neighbours
+),
+
+placed as (
+    select
+        dated.*,
+        calendar.day_end_utc as bound_utc,
+        case
+            when dated.last_read_at_utc = calendar.day_end_utc
+                then case when dated.is_installation then 'zero_at_installation' else 'read' end
+            when dated.next_cut is null and dated.next_read_at_utc > calendar.day_end_utc
+                and epoch_us(dated.next_read_at_utc) - epoch_us(dated.last_read_at_utc) <= 40 * 86400000000
+                then 'interpolated'
+            else 'none'
+        end as index_source
+    from dated
+    inner join calendar
+        on calendar.zone = dated.zone
+        and calendar.local_date = dated.local_date
+),
+
+valued as (
+    select
+        *,
+        case index_source
+            when 'interpolated' then (
+                last_index + (next_index - last_index)
+                * ((epoch_us(bound_utc) - epoch_us(last_read_at_utc))::double
+                    / (epoch_us(next_read_at_utc) - epoch_us(last_read_at_utc)))
+            )::decimal(18, 6)
+            when 'none' then null
+            else last_index
+        end as index_at_end
+    from placed
+),
+
+final as (
+    select
+        site_id,
+        meter_id,
+        register,
+        local_date,
+        bound_utc,
+        index_source,
+        index_at_end,
+        case
+            when index_source = 'interpolated'
+                then least(
+                    epoch_us(bound_utc) - epoch_us(last_read_at_utc), epoch_us(next_read_at_utc) - epoch_us(bound_utc)
+                ) // 60000000
+            when index_source <> 'none' then 0
+        end::integer as distance_minutes,
+        -- The register stood between these two readings, wherever the line puts it.
+        case
+            when index_source = 'interpolated'
+                then greatest(index_at_end - last_index, next_index - index_at_end)
+            when index_source <> 'none' then 0
+        end::decimal(18, 6) as uncertainty,
+        (counted_at_last + index_at_end - last_index)::decimal(18, 6) as counted,
+        case when read_on = local_date then cuts end as cuts,
+        case when read_on = local_date then glitches else 0 end as glitches,
+        case when read_on = local_date then readings else 0 end as readings
+    from valued
+    order by site_id, meter_id, register, local_date
+)
+
+select * from final

@@ -1,0 +1,25 @@
+with
+
+shipped as (
+    select * from {{ ref('quality_checks') }}
+),
+
+stated as (
+    select * from {{ source('pipeline', 'tolerances') }}
+),
+
+final as (
+    select
+        shipped.check_name,
+        shipped.severity,
+        coalesce(stated.tolerance, shipped.tolerance)::decimal(18, 6) as tolerance,
+        shipped.tolerance_unit,
+        shipped.applies_to,
+        coalesce(stated.reason, shipped.why) as why,
+        stated.check_name is not null as is_overridden
+    from shipped
+    left join stated on stated.check_name = shipped.check_name
+    order by shipped.severity, shipped.check_name
+)
+
+select * from final

@@ -1,0 +1,412 @@
+with
+
+checks as (
+    select * from {{ ref('data_quality_checks') }}
+),
+
+days as (
+    select * from {{ ref('billing_days') }}
+),
+
+meter_days as (
+    select * from {{ ref('meter_days') }}
+),
+
+meters as (
+    select * from {{ ref('meters') }}
+),
+
+calendar as (
+    select * from {{ ref('calendar_days') }}
+),
+
+index_days as (
+    select * from {{ ref('meter_index_days') }}
+),
+
+splits as (
+    select * from {{ ref('int_splits_daily') }}
+),
+
+nights as (
+    select * from {{ ref('int_production_nights_daily') }}
+),
+
+site_days as (
+    select * from {{ ref('site_days') }}
+),
+
+register_days as (
+    select * from {{ ref('int_register_days') }}
+),
+
+listed_days as (
+    select * from {{ ref('int_listed_meters_daily') }}
+),
+
+coverage as (
+    select * from {{ ref('coverage_days') }}
+),
+
+facts as (
+    select * from {{ ref('meter_facts') }}
+),
+
+decisions as (
+    select * from {{ ref('decisions') }}
+),
+
+-- The step in which a meter states its values: that of its register, else the decimals that its intervals use.
+meter_steps as (
+    select
+        meter_days.site_id,
+        meter_days.meter_id,
+        coalesce(max(index_days.step), pow(10, -max(meter_days.decimals)))::decimal(18, 6) as step
+    from meter_days
+    left join index_days
+        on index_days.site_id = meter_days.site_id
+        and index_days.meter_id = meter_days.meter_id
+        and index_days.local_date = meter_days.local_date
+    group by meter_days.site_id, meter_days.meter_id
+),
+
+site_steps as (
+    select
+        meters.site_id,
+        count(*) as consumers,
+        max(meter_steps.step) as coarsest_step
+    from meters
+    inner join meter_steps
+        on meter_steps.site_id = meters.site_id
+        and meter_steps.meter_id = meters.meter_id
+    where {{ has_split('meters.meter_type', 'meters.meter_mode') }} and not meters.is_rule_meter
+    group by meters.site_id
+),
+
+asked_days as (
+    select
+        days.*,
+        meters.meter_type,
+        meters.meter_mode,
+        meters.is_rule_meter,
+        meters.meter_name,
+        calendar.quarter_hours,
+        meter_days.first_nonzero_utc,
+        meter_days.last_nonzero_utc,
+        meter_days.split_error,
+        meter_days.lowest,
+        meter_days.intervals_off_grid,
+        meter_days.intervals_sentinel,
+        meter_days.longest_repeat,
+        meter_days.repeated_total,
+        meter_days.decimals,
+        index_days.advance,
+        index_days.index_uncertainty,
+        index_days.series_kind,
+        index_days.is_swapped,
+        index_days.rollovers,
+        index_days.glitches,
+        index_days.replacements,
+        index_days.readings,
+        index_days.usual_readings,
+        meter_steps.step as meter_step,
+        site_steps.consumers,
+        site_steps.coarsest_step,
+        splits.uneven_solar,
+        splits.grid_without_import,
+        nights.night_total,
+        register_coverage.state as register_state,
+        -- Whether the register counted the day as the intervals do: then what looks odd was real.
+        coalesce(
+            abs(index_days.advance - (days.total - index_days.unmeasured))
+            <= greatest(2 * meter_steps.step, abs(days.total) * 0.001) + index_days.index_uncertainty,
+            false
+        ) as is_confirmed_by_index
+    from days
+    inner join meters
+        on meters.site_id = days.site_id
+        and meters.meter_id = days.meter_id
+    inner join calendar
+        on calendar.zone = days.zone
+        and calendar.local_date = days.local_date
+    inner join meter_days
+        on meter_days.site_id = days.site_id
+        and meter_days.meter_id = days.meter_id
+        and meter_days.local_date = days.local_date
+    left join index_days
+        on index_days.site_id = days.site_id
+        and index_days.meter_id = days.meter_id
+        and index_days.local_date = days.local_date
+    left join meter_steps
+        on meter_steps.site_id = days.site_id
+        and meter_steps.meter_id = days.meter_id
+    left join site_steps on site_steps.site_id = days.site_id
+    left join splits
+        on splits.site_id = days.site_id
+        and splits.meter_id = days.meter_id
+        and splits.local_date = days.local_date
+    left join nights
+        on nights.site_id = days.site_id
+        and nights.meter_id = days.meter_id
+        and nights.local_date = days.local_date
+    left join coverage as register_coverage
+        on register_coverage.dataset = 'meter_indices'
+        and register_coverage.site_id = days.site_id
+        and register_coverage.subject_id = days.meter_id
+        and register_coverage.local_date = days.local_date
+    where days.is_asked
+),
+
+-- How long electricity was zero, over midnights: a run begins on a day with another value and goes through whole days.
+zero_groups as (
+    select
+        *,
+        coalesce((epoch_us(first_nonzero_utc) - epoch_us(day_start_utc)) // 60000000, 1440) as zero_at_start,
+        coalesce((epoch_us(day_end_utc) - epoch_us(last_nonzero_utc)) // 60000000, 1440) as zero_at_end,
+        count(first_nonzero_utc) over (partition by site_id, meter_id order by local_date rows unbounded preceding)
+            as zero_group
+    from asked_days
+    where meter_type = 'electricity' and meter_mode = 'consumption' and intervals_present > 0
+),
+
+zero_lengths as (
+    select
+        site_id,
+        meter_id,
+        zero_group,
+        sum(zero_at_end) as minutes_until_next,
+        max(local_date) as last_zero_on
+    from zero_groups
+    group by site_id, meter_id, zero_group
+),
+
+zero_runs as (
+    select
+        zero_groups.*,
+        (zero_lengths.minutes_until_next + coalesce(following.zero_at_start, 0)) / 60.0 as zero_hours
+    from zero_groups
+    inner join zero_lengths using (site_id, meter_id, zero_group)
+    left join zero_groups as following
+        on following.site_id = zero_groups.site_id
+        and following.meter_id = zero_groups.meter_id
+        and following.zero_group = zero_groups.zero_group + 1
+        and following.first_nonzero_utc is not null
+        and following.local_date = zero_lengths.last_zero_on + 1
+    where zero_groups.first_nonzero_utc is null
+),
+
+-- The highest peak of the 45 days before and after.
+peaks as (
+    select
+        *,
+        max(peak) over around as highest_other,
+        count(peak) over around as other_days
+    from asked_days
+    where intervals_sentinel = 0
+    window around as (
+        partition by site_id, meter_id order by local_date
+        range between interval 45 days preceding and interval 45 days following
+        exclude current row
+    )
+),
+
+lacking as (
+    select
+        site_id,
+        local_date,
+        meter_id,
+        meter_name,
+        intervals_missing + intervals_null as intervals_lacking
+    from asked_days
+    where
+        has_split
+        and not is_rule_meter
+        and coverage_state in ('complete', 'gap')
+        and intervals_missing + intervals_null > 0
+),
+
+lacking_siblings as (
+    select
+        asked_days.site_id,
+        asked_days.meter_id,
+        asked_days.local_date,
+        max(lacking.intervals_lacking) as intervals_lacking,
+        string_agg(coalesce(lacking.meter_name, lacking.meter_id), ', ' order by lacking.meter_id) as names
+    from asked_days
+    inner join lacking
+        on lacking.site_id = asked_days.site_id
+        and lacking.local_date = asked_days.local_date
+        and lacking.meter_id <> asked_days.meter_id
+    where asked_days.has_split and asked_days.intervals_present > 0
+    group by asked_days.site_id, asked_days.meter_id, asked_days.local_date
+),
+
+type_changes as (
+    select
+        site_id,
+        meter_id,
+        local_date,
+        meter_type || ' ' || meter_mode as now_listed,
+        lag(meter_type || ' ' || meter_mode) over (partition by site_id, meter_id order by local_date) as listed_before
+    from listed_days
+),
+
+register_types as (
+    select
+        site_id,
+        meter_id,
+        local_date,
+        string_agg(register, ', ' order by register) as found_registers
+    from register_days
+    where usual_register is not null
+    group by site_id, meter_id, local_date
+    having not bool_or(
+        register = usual_register or (usual_register in ('import', 'export') and register in ('import', 'export'))
+    )
+),
+
+measured as (
+    {% set meter_checks = {
+        'pending': ["1", "coverage_state = 'pending'", "null"],
+        'failed': ["1", "coverage_state = 'failed'", "null"],
+        'missing_intervals': ["intervals_missing", "coverage_state in ('complete', 'gap', 'empty')", "null"],
+        'null_intervals': ["intervals_null", "true", "null"],
+        'too_many_intervals': ["intervals_present + intervals_null - intervals_due", "is_over", "null"],
+        'change_day_counts': [
+            "abs(intervals_present + intervals_null - intervals_due)",
+            "quarter_hours <> 96 and is_over and intervals_present > 0", "null"
+        ],
+        'off_grid': ["intervals_off_grid", "true", "null"],
+        'without_split': ["intervals_without_split", "has_split", "null"],
+        'split_adds_up': ["split_error", "has_split", "null"],
+        'grid_without_import': ["grid_without_import", "has_split", "null"],
+        'equal_autonomy': [
+            "case when uneven_solar > 0.05 then uneven_solar / nullif(abs(total), 0) else 0 end", "has_split", "null"
+        ],
+        'sentinel': ["intervals_sentinel", "true", "null"],
+        'negative': [
+            "-lowest / nullif(case when has_split then coalesce(coarsest_step, meter_step) * (coalesce(consumers, 0) + 1)"
+            " else meter_step end, 0)",
+            "lowest < 0", "null"
+        ],
+        'stuck': [
+            "longest_repeat",
+            "not is_confirmed_by_index and repeated_total is not null"
+            " and (advance is not null or abs(repeated_total) >= 100 * meter_step)",
+            "repeated_total::varchar"
+        ],
+        'night_production': ["night_total", "night_total is not null", "null"],
+        'rollover': ["rollovers", "rollovers > 0", "null"],
+        'index_glitch': ["glitches", "glitches > 0", "null"],
+        'estimated': [
+            "greatest(0, intervals_present - readings) / nullif(intervals_present, 0)",
+            "series_kind = 'index' and usual_readings >= 0.9 * intervals_due and interval_minutes <= 60"
+            " and register_state in ('complete', 'gap') and intervals_present > readings",
+            "greatest(0, intervals_present - readings)::varchar"
+        ],
+    } %}
+    {% for name, (measure, condition, detail) in meter_checks.items() %}
+    select
+        '{{ name }}' as check_name, site_id, meter_id, local_date, ({{ measure }})::double as measured,
+        {{ detail }}::varchar as detail
+    from asked_days
+    where {{ condition }}
+    union all
+    {% endfor %}
+    select 'swapped_registers', site_id, meter_id, local_date, 1, null from asked_days where is_swapped and total <> 0
+    union all
+    select
+        'replaced', asked_days.site_id, asked_days.meter_id, asked_days.local_date, len(asked_days.replacements),
+        replacements[1].index_before::varchar || ' to ' || replacements[1].index_after::varchar
+    from asked_days
+    left join facts
+        on facts.site_id = asked_days.site_id
+        and facts.meter_id = asked_days.meter_id
+        and abs(epoch_us(facts.replaced_at_utc) - epoch_us(asked_days.day_start_utc)) <= 2 * 86400000000
+    where len(asked_days.replacements) > 0 and facts.site_id is null
+    union all
+    select 'zero_run', site_id, meter_id, local_date, zero_hours, null
+    from zero_runs
+    -- What the register did on the first day that it was ever read is not known, but it was read.
+    where not is_confirmed_by_index and not (advance is null and coalesce(readings, 0) > 0)
+    union all
+    select 'zero_run_unread', site_id, meter_id, local_date, zero_hours / 24, null
+    from zero_runs
+    where
+        not is_rule_meter
+        and (advance > 2 * meter_step or (advance is null and coalesce(readings, 0) = 0))
+    union all
+    select 'spike', site_id, meter_id, local_date, peak / nullif(highest_other, 0), peak_at_utc::varchar
+    from peaks
+    where not is_confirmed_by_index and other_days >= 20 and highest_other > 0 and peak >= 400 * meter_step
+    union all
+    select 'missing_sibling', site_id, meter_id, local_date, intervals_lacking, names from lacking_siblings
+    union all
+    select 'site_balance', site_id, null, local_date, balance_error, null
+    from site_days
+    where meter_type = 'electricity' and balance_error is not null
+    union all
+    select 'mode_changed', site_id, meter_id, local_date, 1, 'from ' || listed_before || ' to ' || now_listed
+    from type_changes
+    where now_listed <> listed_before
+    union all
+    select 'register_type', site_id, meter_id, local_date, 1, found_registers from register_types
+),
+
+failed as (
+    select
+        measured.*,
+        checks.severity,
+        checks.tolerance,
+        checks.tolerance_unit
+    from measured
+    inner join checks on checks.check_name = measured.check_name
+    -- An estimate is a share of the period, so each day with one counts.
+    where measured.measured > case when checks.check_name = 'estimated' then 0 else checks.tolerance end
+),
+
+accepted as (
+    select
+        failed.check_name,
+        failed.site_id,
+        failed.meter_id,
+        failed.local_date,
+        min(decisions.decided_by) as accepted_by,
+        min_by(decisions.reason, decisions.decided_by) as accepted_why
+    from failed
+    inner join decisions
+        on decisions.action = 'accept'
+        and decisions.check_name = failed.check_name
+        and decisions.site_id = failed.site_id
+        and (decisions.meter_id is null or decisions.meter_id = failed.meter_id)
+        and failed.local_date between decisions.first_day and decisions.last_day
+    group by failed.check_name, failed.site_id, failed.meter_id, failed.local_date
+),
+
+final as (
+    select
+        failed.check_name,
+        failed.site_id,
+        failed.meter_id,
+        failed.local_date,
+        date_trunc('month', failed.local_date)::date as billing_month,
+        failed.severity,
+        least(failed.measured, 1e9)::decimal(18, 6) as measured,
+        failed.tolerance,
+        failed.tolerance_unit,
+        failed.measured <= failed.tolerance as passed,
+        failed.check_name as reason_code,
+        {{ reason_of('failed.check_name', 'failed.measured', '1', 'failed.detail', 'failed.tolerance') }} as reason,
+        failed.detail,
+        accepted.accepted_by,
+        accepted.accepted_why
+    from failed
+    left join accepted
+        on accepted.check_name = failed.check_name
+        and accepted.site_id = failed.site_id
+        and accepted.meter_id is not distinct from failed.meter_id
+        and accepted.local_date = failed.local_date
+    order by billing_month, failed.site_id, failed.meter_id, failed.local_date, failed.check_name
+)
+
+select * from final

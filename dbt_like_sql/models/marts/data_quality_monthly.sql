@@ -1,0 +1,165 @@
+{{ config(materialized='view') }}
+
+with
+
+measures as (
+    select * from {{ ref('meter_month_measures') }}
+),
+
+period_failures as (
+    select
+        *,
+        billing_month as period_from
+    from {{ ref('data_quality_daily') }}
+),
+
+site_period_days as (
+    select
+        *,
+        billing_month as period_from
+    from {{ ref('site_days') }}
+),
+
+{{ period_checks() }},
+
+closed_months as (
+    select * from {{ ref('closed_months') }}
+),
+
+-- What was closed and is different now: the invoice says something else.
+closed_changes as (
+    select
+        'changed_after_closing' as check_name,
+        measures.site_id,
+        measures.meter_id,
+        measures.period_from,
+        greatest(
+            coalesce(abs(measures.total - closed_months.total), 0),
+            coalesce(abs(measures.solar - closed_months.solar), 0),
+            coalesce(abs(measures.grid - closed_months.grid), 0),
+            case when (measures.total is null) <> (closed_months.total is null) then 1 else 0 end
+        ) as measured,
+        closed_months.total as closed_total,
+        measures.total
+    from closed_months
+    inner join measures
+        on measures.site_id = closed_months.site_id
+        and measures.meter_id = closed_months.meter_id
+        and measures.period_from = closed_months.billing_month
+),
+
+closing_rows as (
+    select
+        closed_changes.check_name,
+        closed_changes.site_id,
+        closed_changes.meter_id,
+        closed_changes.period_from,
+        checks.severity,
+        closed_changes.measured::decimal(18, 6) as measured,
+        checks.tolerance,
+        checks.tolerance_unit,
+        closed_changes.measured <= checks.tolerance as passed,
+        closed_changes.check_name as reason_code,
+        case
+            when closed_changes.measured > checks.tolerance
+                then 'the month was closed with ' || coalesce(closed_changes.closed_total::varchar, 'nothing')
+                || ' and is now ' || coalesce(closed_changes.total::varchar, 'nothing')
+                || ' (or its split changed): settle it and bill the correction'
+        end as reason,
+        false as is_accepted,
+        null::varchar as accepted_by,
+        null::varchar as accepted_why
+    from closed_changes
+    inner join {{ ref('data_quality_checks') }} as checks on checks.check_name = closed_changes.check_name
+),
+
+-- A quantity that the register confirms is a fact, however different from last year's; 20 kWh or 20 m3 are too little to
+-- compare.
+last_years as (
+    select
+        checks.check_name,
+        measures.site_id,
+        measures.meter_id,
+        measures.period_from,
+        checks.severity,
+        greatest(measures.total / last_year.total, last_year.total / measures.total)::decimal(18, 6) as measured,
+        checks.tolerance,
+        checks.tolerance_unit,
+        'the month holds ' || measures.total || ', the same month last year ' || last_year.total as sentence
+    from measures
+    inner join measures as last_year
+        on last_year.site_id = measures.site_id
+        and last_year.meter_id = measures.meter_id
+        and last_year.period_from + interval 1 year = measures.period_from
+        and last_year.intervals_missing + last_year.intervals_null = 0
+    inner join {{ ref('data_quality_checks') }} as checks on checks.check_name = 'far_from_last_year'
+    where
+        measures.is_over
+        and measures.intervals_missing + measures.intervals_null = 0
+        and measures.total >= 20
+        and last_year.total >= 20
+        and measures.index_advance is null
+),
+
+last_year_rows as (
+    select
+        check_name,
+        site_id,
+        meter_id,
+        period_from,
+        severity,
+        measured,
+        tolerance,
+        tolerance_unit,
+        measured <= tolerance as passed,
+        check_name as reason_code,
+        case when measured > tolerance then sentence end as reason,
+        false as is_accepted,
+        null::varchar as accepted_by,
+        null::varchar as accepted_why
+    from last_years
+),
+
+-- Where the meters added up to the site in a month that was closed, all of them are visible: a difference is an error.
+sites_that_add_up as (
+    select
+        checked.site_id,
+        min(checked.period_from) as since
+    from checked
+    inner join (select distinct site_id, billing_month from closed_months) as closed
+        on closed.site_id = checked.site_id
+        and closed.billing_month = checked.period_from
+    where checked.check_name = 'site_sum' and checked.passed
+    group by checked.site_id
+),
+
+final as (
+    select
+        checked.check_name,
+        checked.site_id,
+        checked.meter_id,
+        checked.period_from as billing_month,
+        case
+            when checked.check_name = 'site_sum' and sites_that_add_up.since < checked.period_from then 'blocks'
+            else checked.severity
+        end as severity,
+        checked.measured,
+        checked.tolerance,
+        checked.tolerance_unit,
+        checked.passed,
+        checked.reason_code,
+        checked.reason,
+        checked.is_accepted,
+        checked.accepted_by,
+        checked.accepted_why
+    from (
+        select * from checked
+        union all
+        select * from closing_rows
+        union all
+        select * from last_year_rows
+    ) as checked
+    left join sites_that_add_up on sites_that_add_up.site_id = checked.site_id
+)
+
+select * from final

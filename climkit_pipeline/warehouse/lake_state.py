@@ -68,26 +68,6 @@ create table if not exists pipeline.built_with (
     close_after_days integer not null, default_timezone varchar not null, pipeline_version varchar not null,
     inputs_digest varchar not null
 );
-create table if not exists pipeline.meter_facts (
-    site_id varchar, meter_id varchar, valid_from date, valid_until date, register_map varchar,
-    resolution decimal(18, 6), installed_on date, replaced_at_utc timestamptz, in_service_from date,
-    in_service_until date, billing_point varchar, is_billed boolean, interval_minutes integer, note varchar
-);
-create table if not exists pipeline.decisions (
-    check_name varchar, site_id varchar, meter_id varchar, first_day date, last_day date, action varchar,
-    decided_by varchar, reason varchar
-);
-create table if not exists pipeline.tolerances (
-    check_name varchar, tolerance decimal(18, 6), reason varchar
-);
-create table if not exists pipeline.closed_versions (
-    site_id varchar, billing_month date, version integer, kind varchar, closed_at_utc timestamptz, closed_by varchar,
-    lake_as_of_utc timestamptz, content_hash varchar
-);
-create table if not exists pipeline.closed_rows (
-    site_id varchar, billing_month date, version integer, meter_id varchar, total decimal(18, 6),
-    solar decimal(18, 6), grid decimal(18, 6)
-);
 """
 
 _CHANGES = """

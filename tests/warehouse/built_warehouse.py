@@ -30,6 +30,18 @@ class Built:
         return self.report
 
 
+COLUMNS = {
+    "meter_facts": """site_id, meter_id, valid_from, valid_until, register_map, resolution, installed_on,
+        replaced_at_utc, in_service_from, in_service_until, billing_point, is_billed, interval_minutes, note""",
+    "decisions": "check_name, site_id, meter_id, first_day, last_day, action, decided_by, reason",
+    "tolerances": "check_name, tolerance, reason",
+    "closed_versions": """site_id, billing_month, version, kind, closed_at_utc, closed_by, lake_as_of_utc,
+        content_hash""",
+    "closed_rows": "site_id, billing_month, version, meter_id, total, solar, grid",
+}
+"""How tests state rows of the tables in schema ``pipeline``."""
+
+
 def build_with(layout: Layout, *, full: bool = False, **inputs: list[tuple]) -> RefreshReport:
     """Build and publish, with rows in tables of schema ``pipeline`` (meter_facts, decisions, …)."""
     with open_refresh(layout, SETTINGS, full=full) as refresh_:
@@ -37,7 +49,7 @@ def build_with(layout: Layout, *, full: bool = False, **inputs: list[tuple]) -> 
             for table, rows in inputs.items():
                 connection.execute(f"delete from pipeline.{table}")
                 marks = ", ".join("?" * len(rows[0]))
-                connection.executemany(f"insert into pipeline.{table} values ({marks})", rows)
+                connection.executemany(f"insert into pipeline.{table} ({COLUMNS[table]}) values ({marks})", rows)
         models = refresh_.run_dbt()
         models.check()
         refresh_.follow()

@@ -10,7 +10,7 @@ import yaml
 
 from climkit_pipeline.errors import WarehouseError
 from climkit_pipeline.lake.layout import Layout
-from climkit_pipeline.lake.schemas import DATASETS
+from climkit_pipeline.lake.schemas import DATASETS, JOURNALS
 from climkit_pipeline.warehouse.dbt_project import (
     PROJECT_DIR,
     build_arguments,
@@ -51,7 +51,7 @@ def test_manifest_is_made_without_data_and_only_when_it_is_stale(tmp_path):
         for node in json.loads(manifest.read_text())["sources"].values()
         if node["source_name"] == "climkit"
     }
-    assert sources == {*DATASETS, *(f"{name}_coverage" for name in DATASETS)}
+    assert sources == {*DATASETS, *(f"{name}_coverage" for name in DATASETS), *(each.name for each in JOURNALS)}
     made = manifest.stat().st_mtime_ns
     assert ensure_manifest(layout).stat().st_mtime_ns == made
     os.utime(manifest, ns=(1, 1))

@@ -19,8 +19,9 @@ def flat_rows(built):
 
 def test_a_new_value_is_a_revision_and_new_unknown_fields_are_none(built):
     """The lake keeps both as versions; only one of them changes a bill."""
-    [row] = built.rows("select * exclude (old_value) from revisions")
-    [old] = built.rows("select old_value from revisions")[0]
+    where = "where subject_id = 'flat' and local_date = ? and quantity = 'total'"
+    [row] = built.rows(f"select * exclude (old_value) from revisions {where}", [GAP_DAY])
+    [(old,)] = built.rows(f"select old_value from revisions {where}", [GAP_DAY])
     [was] = [row for row in built.lake.rows["meter_intervals", GAP_DAY] if row["superseded_at_utc"] and not row["extra"]
              and row["meter_id"] == "flat" and row["total"] == old]  # fmt: skip
     start = was["interval_start_utc"]
@@ -53,7 +54,6 @@ def test_nulled_filled_and_withdrawn_values_are_told_apart(copy):
     assert told(nulled) == [("nulled", total, None, SECOND_FETCH), ("filled", None, total, THIRD_FETCH)]
     assert told(withdrawn) == [("withdrawn", withdrawn["total"], None, SECOND_FETCH)]
     assert told(back) == [("withdrawn", back["total"], None, SECOND_FETCH)], "its return is a first value again"
-    assert copy.rows("select distinct local_date from revisions") == [(GAP_DAY,)]
 
 
 def test_registers_and_site_series_have_revisions_too(copy):
@@ -64,10 +64,14 @@ def test_registers_and_site_series_have_revisions_too(copy):
     lake.revise("meter_indices", GAP_DAY, readings[0], index_import_kwh=5.0)
     lake.write(copy.layout, only=[(dataset, day), ("meter_indices", GAP_DAY)])
     copy.refresh()
-    found = copy.rows("select dataset, subject_id, quantity, new_value from revisions order by dataset")
-    assert found[0] == ("meter_indices", readings[0]["meter_id"], "index_import_kwh", 5.0)
-    assert found[2] == ("site_intervals", "electricity", "consumption", 1.0)
-    assert len(found) == 3
+    found = copy.rows(
+        """select dataset, subject_id, quantity, new_value from revisions where dataset <> 'meter_intervals'
+        order by dataset"""
+    )
+    assert found == [
+        ("meter_indices", readings[0]["meter_id"], "index_import_kwh", 5.0),
+        ("site_intervals", "electricity", "consumption", 1.0),
+    ]
 
 
 def call(sequence: int, at: datetime, **values: object) -> dict[str, object]:

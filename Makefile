@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PROFILES := $(VENV)/.profiles
 SYSTEM := $(VENV)/.system
+TWO_AT_A_TIME := --numprocesses 2 --dist loadscope --no-loadscope-reorder
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .DEFAULT_GOAL := install
-.PHONY: install demo dev test rehearse rehearse-short system-packages test-system rehearse-data-faults lint format check-definitions clean
+.PHONY: install demo dev test test-stories rehearse rehearse-short system-packages test-system rehearse-data-faults lint format check-definitions clean
 
 install: $(INSTALLED) ## the environment in .venv, from pinned versions
 
@@ -29,8 +30,11 @@ demo: $(INSTALLED) ## a month's bill from the built-in simulator
 dev: $(INSTALLED) ## Dagster's UI; without an account, on the simulator
 	$(BIN)/climkit dev
 
-test: $(INSTALLED) $(PROFILES) ## every test that pip alone can set up
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder --ignore tests/system --ignore tests/rehearsals/test_rehearsals.py
+test: $(INSTALLED) $(PROFILES) ## every law, and whole runs of the main job
+	$(BIN)/python -m pytest -m 'not story' $(TWO_AT_A_TIME) --ignore tests/system --ignore tests/rehearsals/test_rehearsals.py
+
+test-stories: $(INSTALLED) ## several runs one after the other: odd accounts, revisions, closing, refreshes
+	$(BIN)/python -m pytest -m story $(TWO_AT_A_TIME) tests/end_to_end tests/warehouse
 
 rehearse: $(INSTALLED) ## kills, crowds and faults in full (about an hour); writes docs/rehearsals.md; ONLY=NAME, SEED=N
 	$(BIN)/python tests/rehearsals $(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED))

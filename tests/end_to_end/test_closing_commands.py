@@ -22,7 +22,7 @@ from climkit_pipeline.simulator import Fault, Request, SimulatorServer, World
 from climkit_pipeline.warehouse.closed_files import content_hash, read_rows, read_versions
 from climkit_pipeline.warehouse.refresh import model_settings, refresh
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.story
 
 MONTH = date(2026, 2, 1)
 FIRST, LAST = date(2026, 2, 1), date(2026, 2, 28)

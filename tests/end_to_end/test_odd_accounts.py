@@ -23,7 +23,7 @@ from accounts import (
 
 from climkit_pipeline.simulator import Fault, Request, SimulatorServer, World
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.story
 
 
 @pytest.fixture(scope="module")

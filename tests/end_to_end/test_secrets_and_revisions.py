@@ -21,7 +21,7 @@ from accounts import Account, Finished, account_for
 
 from climkit_pipeline.simulator import Call, Fault, Request, SimulatorServer, World
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.story
 
 PASSWORD = "pässword/that+nobody may see"
 RANGE = ("--debug", "backfill", "2026-10-01", "2026-10-02")

@@ -22,6 +22,8 @@ from climkit_pipeline.warehouse.dbt_project import dbt_environment, models_versi
 from climkit_pipeline.warehouse.publish import is_published
 from climkit_pipeline.warehouse.refresh import refresh
 
+pytestmark = pytest.mark.story
+
 REVISED_DAY = date(2026, 10, 3)
 EMPTIED_DAY = date(2026, 10, 7)
 DELETED_DAY = date(2026, 4, 1)

@@ -33,8 +33,8 @@ from stage import (
 from climkit_pipeline.simulator import SimulatorServer
 
 SCENE = Scene(sites=1, meters=5, first_day=date(2026, 6, 1), last_day=date(2026, 9, 30))
-AIMS = ("calls", "commit", "time", "publish", "calls", "time")
-"""One round; a third of it is the commit and the publish."""
+AIMS = ("calls", "commit", "publish", "time", "commit", "publish")
+"""One round; two thirds of it aim at the commit and the publish, because such a kill often comes a moment late."""
 DAYS_OF_A_COMMIT = 120
 """Folders of days that a month of four series fills: a mark within them is met soon."""
 LOOK_SECONDS = 0.001

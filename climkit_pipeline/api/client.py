@@ -128,6 +128,9 @@ class Waits(Protocol):
     def wait(self) -> None:
         """Return when the next call may start."""
 
+    def sent(self) -> None:
+        """Note that a request is leaving now."""
+
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
@@ -169,7 +172,7 @@ class ClimkitClient:
             # One encoding that is known, so that nothing is unpacked into memory beyond what is bounded here.
             headers={"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "climkit-pipeline"},
         )
-        self._network = DeadlineNetwork()
+        self._network = DeadlineNetwork(pacer.sent)
         self._network.serve(self._http)
         self._token: answers.Token | None = None
         self._renew_at = float("-inf")

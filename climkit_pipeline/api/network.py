@@ -19,9 +19,13 @@ Rest = Callable[[], float]
 
 
 class DeadlineNetwork(httpcore.NetworkBackend):
-    """Opens connections as usual; inside ``until``, what the calling thread reads must come in time."""
+    """Opens connections as usual; inside ``until``, what the calling thread reads must come in time.
 
-    def __init__(self) -> None:
+    ``on_sent`` is called whenever bytes of a request have left, handshakes apart.
+    """
+
+    def __init__(self, on_sent: Callable[[], None]) -> None:
+        self.on_sent = on_sent
         self._backend = httpcore.SyncBackend()
         self._of_thread = threading.local()
 
@@ -71,6 +75,7 @@ class _Stream(httpcore.NetworkStream):
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._stream.write(buffer, timeout)
+        self._network.on_sent()
 
     def close(self) -> None:
         self._stream.close()

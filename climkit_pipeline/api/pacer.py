@@ -3,6 +3,10 @@
 The limit belongs to the account, so the pacer is a lock file per (base URL, user): held while waiting, stamped after
 the wait, freed by the kernel when its holder dies. Stamps use the machine-wide monotonic clock, so setting the wall
 clock neither stalls nor bursts.
+
+A request may leave later than its slot began: a new connection needs a handshake, a busy machine lets a process wait.
+The server counts arrivals, so the file holds a second stamp, of the last request that left, and the next slot counts
+from the later of the two.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from climkit_pipeline.errors import ConfigurationError
@@ -31,6 +36,11 @@ def spacing_seconds(requests_per_second: float) -> float:
     """
     margin = 0.05 if requests_per_second <= 2 else max(0.002, 0.04 / requests_per_second)
     return 1 / requests_per_second + margin
+
+
+_WIDTH = 20
+_STARTED, _SENT = 0, _WIDTH + 1
+"""Where in the file the two stamps stand."""
 
 
 class Pacer:
@@ -62,20 +72,37 @@ class Pacer:
                 "accepted: a directory that every process of this user can write"
             ) from error
 
+    def sent(self) -> None:
+        """Note that a request is leaving now; the next slot counts from here if its own slot began earlier."""
+        with suppress(OSError):  # it has left all the same, and the next wait will say what is wrong with the file
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                # Without the lock, which somebody holds while waiting for the next slot.
+                self._stamp(descriptor, _SENT)
+            finally:
+                os.close(descriptor)
+
     def _take_slot(self) -> None:
         with file_lock(self._path) as descriptor:
             now = self._monotonic()
             # A stamp from the future is one from before a restart of the machine: at most one interval is waited.
-            rest = min(self._spacing, self._last_start(descriptor) + self._spacing - now)
-            until = now + rest
-            while now < until:
+            until = now + min(self._spacing, self._stamped(descriptor, _STARTED) + self._spacing - now)
+            while True:
+                sent = self._stamped(descriptor, _SENT)
+                if sent <= now:
+                    until = max(until, sent + self._spacing)
+                if now >= until:
+                    break
                 self._sleep(until - now)
                 now = self._monotonic()
-            os.pwrite(descriptor, f"{now:020.6f}".encode(), 0)
+            self._stamp(descriptor, _STARTED)
+
+    def _stamp(self, descriptor: int, position: int) -> None:
+        os.pwrite(descriptor, f"{self._monotonic():0{_WIDTH}.6f}\n".encode(), position)
 
     @staticmethod
-    def _last_start(descriptor: int) -> float:
+    def _stamped(descriptor: int, position: int) -> float:
         try:
-            return float(os.pread(descriptor, 20, 0))
+            return float(os.pread(descriptor, _WIDTH, position))
         except ValueError:
             return float("-inf")  # a new file, or one cut by a full disk

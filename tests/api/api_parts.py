@@ -49,6 +49,9 @@ class NoPacer:
     def wait(self) -> None:
         return
 
+    def sent(self) -> None:
+        return
+
 
 Script = Callable[["ScriptedHandler"], None]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 import subprocess
@@ -353,3 +354,65 @@ def test_a_state_directory_that_cannot_be_used_is_named(tmp_path):
     (tmp_path / "state").write_text("")
     with pytest.raises(ConfigurationError, match="CLIMKIT_STATE_DIR"):
         Pacer(tmp_path / "state" / "pacer", 1).wait()
+
+
+# --- what leaves late -------------------------------------------------------------------------------------------
+
+
+def test_the_next_slot_counts_from_when_a_request_really_left(tmp_path, clock):
+    """A handshake took most of a second: the two calls reached the server within one."""
+    pacer = paced(tmp_path / "pacer", clock)
+    pacer.wait()
+    clock.advance(0.8)
+    left = clock.monotonic()
+    pacer.sent()
+    pacer.wait()
+    assert clock.monotonic() - left == pytest.approx(spacing_seconds(1))
+
+
+def test_a_request_that_leaves_while_the_next_one_waits_is_still_counted(tmp_path, clock):
+    """On a busy machine a process may be held up between its slot and its request, while another waits already."""
+    late = paced(tmp_path / "pacer", clock)
+    late.wait()
+    left = []
+
+    def sleep(seconds):
+        if not left:
+            clock.sleep(seconds / 2)
+            late.sent()
+            left.append(clock.monotonic())
+            seconds /= 2
+        clock.sleep(seconds)
+
+    Pacer(tmp_path / "pacer", 1.0, monotonic=clock.monotonic, sleep=sleep).wait()
+    assert clock.monotonic() - left[0] == pytest.approx(spacing_seconds(1))
+
+
+def test_a_departure_from_before_a_restart_of_the_machine_is_no_departure(tmp_path, clock):
+    pacer = paced(tmp_path / "pacer", clock)
+    clock.advance(1000)
+    pacer.wait()
+    pacer.sent()
+    clock.advance(-990)
+    began = clock.monotonic()
+    pacer.wait()
+    assert clock.monotonic() - began <= spacing_seconds(1) + 1e-6
+
+
+def test_the_client_tells_the_pacer_when_its_request_leaves(simulate, connect, tmp_path):
+    class Noting(Pacer):
+        def __init__(self) -> None:
+            super().__init__(tmp_path / "pacer", 1000)
+            self.told = []
+
+        def wait(self) -> None:
+            super().wait()
+            self.told.append("wait")
+
+        def sent(self) -> None:
+            super().sent()
+            self.told.append("sent")
+
+    pacer = Noting()
+    connect(simulate().base_url, pacer=pacer).installations()
+    assert [what for what, _ in itertools.groupby(pacer.told)] == ["wait", "sent"] * 2

@@ -24,8 +24,7 @@ from climkit_pipeline.domain.periods import (
     dates_between,
     local_day,
     local_days,
-    local_midnight_utc,
-    next_month,
+    local_month,
 )
 from climkit_pipeline.errors import UnexpectedPayloadError
 from climkit_pipeline.files import file_lock
@@ -387,7 +386,7 @@ def _after(
         subject_id=subject_id,
         asked_at=asked_at,
         day_end=entry.day.end_utc,
-        month_end=local_midnight_utc(next_month(day), ZoneInfo(entry.landed.timezone)),
+        month_end=local_month(day, ZoneInfo(entry.landed.timezone)).end_utc,
         has_changed=(site_id, subject_id, asked_at) in changed_at,
         is_whole_day=entry.is_whole_day,
         minutes=minutes,

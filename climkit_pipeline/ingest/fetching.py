@@ -18,7 +18,6 @@ import polars as pl
 from climkit_pipeline.api.client import Answer, ClimkitClient
 from climkit_pipeline.domain.periods import (
     ONE_DAY,
-    QUARTER_HOUR,
     Period,
     dates_between,
     local_date_of_reading,
@@ -285,12 +284,13 @@ class Fetcher:
         for day, start in parsed.rows.select("local_date", "interval_start_utc").iter_rows():
             by_day[day].add(start)
         missing: list[Period] = []
+        minutes = parsed.interval_minutes or intervals.QUARTER_HOUR_MINUTES
         for day in dates_between(task.window.first_day, task.window.last_day):
             bounds = local_day(day, task.listing.zone)
             assessment = law.assess_intervals(
                 bounds,
                 by_day[day],
-                minutes=parsed.interval_minutes or intervals.QUARTER_HOUR_MINUTES,
+                minutes=minutes,
                 asked_at=entry.received_at_utc,
                 exists_from=entry.exists_from_utc,
                 is_known_before=(first_start is not None and first_start < bounds.start_utc)
@@ -298,7 +298,8 @@ class Fetcher:
             )
             if assessment.gaps:
                 known = law.from_frame(read_coverage_day(self._layout, task.dataset, day)).get(key)
-                missing += self._newly_missing(task, day, assessment.gaps, known)
+                expected = law.expected_intervals(bounds, minutes, entry.exists_from_utc)
+                missing += self._newly_missing(task, day, assessment.gaps, expected, known)
         stretches = list(law.stretches(missing))
         if len(stretches) > MOST_STRETCHES_ASKED:
             # A call each would cost more than the window itself.
@@ -306,7 +307,7 @@ class Fetcher:
         return parsed, stretches
 
     def _newly_missing(
-        self, task: Task, day: date, gaps: Sequence[Period], known: DayCoverage | None
+        self, task: Task, day: date, gaps: Sequence[Period], expected: Sequence[Period], known: DayCoverage | None
     ) -> Sequence[Period]:
         """What of ``gaps`` no earlier answer lacked: a gap on record is known, and so is late data that stays away."""
         if known is None:
@@ -315,11 +316,11 @@ class Fetcher:
         if known.state != law.PENDING or not new:
             return new
         held = self._held_instants(task, day)
-        intervals_of_day = [interval for gap in new for interval in gap.intervals(QUARTER_HOUR)]
         return [
             interval
-            for interval in intervals_of_day
-            if interval.start_utc in held or interval.end_utc > known.last_asked_at_utc
+            for interval in expected
+            if any(_holds(gap, interval) for gap in new)
+            and (interval.start_utc in held or interval.end_utc > known.last_asked_at_utc)
         ]
 
     def _held_instants(self, task: Task, day: date) -> set[datetime]:

@@ -16,7 +16,7 @@ import polars as pl
 
 from climkit_pipeline.lake.layout import EMPTY_PARTITION, Layout
 from climkit_pipeline.lake.parquet import read_parquet, write_parquet
-from climkit_pipeline.lake.schemas import COVERAGE_SCHEMA, DATASETS, JOURNALS, Dataset
+from climkit_pipeline.lake.schemas import COVERAGE_SCHEMA, DATASETS, JOURNALS, Dataset, Journal
 
 
 def merge_versions(
@@ -172,8 +172,8 @@ def write_empty_files(layout: Layout) -> None:
             write_parquet(path, pl.DataFrame(schema=schema))
 
 
-def days_on_disk(layout: Layout, dataset: Dataset) -> list[date]:
-    """The local days that have a partition, oldest first."""
+def days_on_disk(layout: Layout, dataset: Dataset | Journal) -> list[date]:
+    """The days that have a partition, oldest first."""
     folder = layout.dataset(dataset.name)
     if not folder.is_dir():
         return []

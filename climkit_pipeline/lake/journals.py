@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from climkit_pipeline.files import file_lock
+from climkit_pipeline.lake.day_files import days_on_disk
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.parquet import read_parquet, write_parquet
 from climkit_pipeline.lake.schemas import Journal
@@ -38,7 +39,4 @@ def read_day(layout: Layout, journal: Journal, day: date) -> pl.DataFrame:
 
 def days_since(layout: Layout, journal: Journal, instant: datetime) -> list[date]:
     """The days with rows that may be as late as ``instant``, oldest first."""
-    folder = layout.dataset(journal.name)
-    names = [entry.name.removeprefix("day=") for entry in folder.iterdir()] if folder.is_dir() else []
-    days = (date.fromisoformat(name) for name in names if name[:1].isdigit())
-    return sorted(day for day in days if day >= instant.date())
+    return [day for day in days_on_disk(layout, journal) if day >= instant.date()]

@@ -11,7 +11,7 @@
 {% macro check_order() -%}
     ['not_fetched', 'running', 'too_young', 'pending', 'failed', 'starts_inside', 'ends_inside', 'replaced', 'no_data',
     'missing_intervals', 'too_many_intervals', 'change_day_counts', 'null_intervals', 'without_split', 'split_adds_up',
-    'missing_sibling', 'grid_without_import', 'site_balance', 'sentinel', 'wrong_unit', 'index_difference',
+    'missing_sibling', 'unsound_sibling', 'grid_without_import', 'site_balance', 'sentinel', 'wrong_unit', 'index_difference',
     'register_type', 'unknown_unit', 'off_grid', 'zero_run_unread', 'site_sum', 'changed_after_closing',
     'not_confirmed', 'estimated']
 {%- endmacro %}
@@ -239,6 +239,37 @@ measures as (
 )
 {%- endmacro %}
 
+{# The rows of checks on whole periods, with who accepted a failure, and why. A decision has to name the whole period. #}
+{% macro with_decisions(rows) -%}
+    select
+        {{ rows }}.* exclude (period_until),
+        decided.accepted_by,
+        decided.accepted_why
+    from {{ rows }}
+    left join (
+        select
+            judged.check_name,
+            judged.site_id,
+            judged.meter_id,
+            judged.period_from,
+            min(decisions.decided_by) as accepted_by,
+            min_by(decisions.reason, decisions.decided_by) as accepted_why
+        from {{ rows }} as judged
+        inner join {{ ref('decisions') }} as decisions
+            on decisions.action = 'accept'
+            and decisions.check_name = judged.check_name
+            and decisions.site_id = judged.site_id
+            and (decisions.meter_id is null or decisions.meter_id = judged.meter_id)
+            and decisions.first_day <= judged.period_from
+            and decisions.last_day >= judged.period_until
+        group by judged.check_name, judged.site_id, judged.meter_id, judged.period_from
+    ) as decided
+        on decided.check_name = {{ rows }}.check_name
+        and decided.site_id = {{ rows }}.site_id
+        and decided.meter_id is not distinct from {{ rows }}.meter_id
+        and decided.period_from = {{ rows }}.period_from
+{%- endmacro %}
+
 {#
   CTE `checked`: one row per period and check that applies, from `measures`, `period_failures` (rows of data_quality_daily
   with their `period_from`) and `decisions`. A check passes when what it measures is within its tolerance.
@@ -333,6 +364,7 @@ period_rows as (
         period_measured.site_id,
         period_measured.meter_id,
         period_measured.period_from,
+        period_measured.period_until,
         checks.severity,
         period_measured.measurement.measured::decimal(18, 6) as measured,
         checks.tolerance,
@@ -355,26 +387,10 @@ period_rows as (
             when 'wrong_unit' then
                 'the intervals add up to ' || total || ', the register counted ' || index_advance
                 || ': a factor of 1000, so one is in another unit'
-        end as reason,
-        decisions.decided_by as accepted_by,
-        decisions.reason as accepted_why
+        end as reason
     from period_measured
     inner join {{ ref('data_quality_checks') }} as checks
         on checks.check_name = period_measured.measurement.check_name
-    -- A decision on a period has to name all of it.
-    left join (
-        select
-            stated.check_name, stated.site_id, stated.meter_id, stated.first_day, stated.last_day,
-            min(stated.decided_by) as decided_by, min_by(stated.reason, stated.decided_by) as reason
-        from {{ ref('decisions') }} as stated
-        where stated.action = 'accept'
-        group by stated.check_name, stated.site_id, stated.meter_id, stated.first_day, stated.last_day
-    ) as decisions
-        on decisions.check_name = checks.check_name
-        and decisions.site_id = period_measured.site_id
-        and coalesce(decisions.meter_id, period_measured.meter_id) = period_measured.meter_id
-        and decisions.first_day <= period_measured.period_from
-        and decisions.last_day >= period_measured.period_until
     where period_measured.measurement.measured is not null
 ),
 
@@ -481,16 +497,18 @@ site_periods as (
     select
         site_id,
         period_from,
+        period_until,
         max(days_over) as days_over,
         bool_and(is_over) as is_over
     from measures
-    group by site_id, period_from
+    group by site_id, period_from, period_until
 ),
 
 site_measured as (
     select
         site_series.site_id,
         site_series.period_from,
+        site_periods.period_until,
         'site_sum' as check_name,
         least(
             abs(site_series.consumption - consumer_sums.electricity),
@@ -513,6 +531,7 @@ site_measured as (
     select
         site_series.site_id,
         site_series.period_from,
+        site_periods.period_until,
         'production_index',
         abs(site_series.production - production_sums.production),
         site_series.production,
@@ -539,6 +558,7 @@ site_rows as (
         site_measured.site_id,
         null::varchar as meter_id,
         site_measured.period_from,
+        site_measured.period_until,
         checks.severity,
         case
             when site_measured.difference <= site_measured.allowed then 0
@@ -548,22 +568,9 @@ site_rows as (
         checks.tolerance_unit,
         site_measured.difference <= greatest(site_measured.allowed, abs(site_measured.stated) * checks.tolerance)
             as passed,
-        'the site states ' || site_measured.stated || ' kWh, its meters add up to ' || site_measured.found as reason,
-        decisions.decided_by as accepted_by,
-        decisions.reason as accepted_why
+        'the site states ' || site_measured.stated || ' kWh, its meters add up to ' || site_measured.found as reason
     from site_measured
     inner join {{ ref('data_quality_checks') }} as checks on checks.check_name = site_measured.check_name
-    left join (
-        select
-            stated.check_name, stated.site_id, stated.first_day, stated.last_day,
-            min(stated.decided_by) as decided_by, min_by(stated.reason, stated.decided_by) as reason
-        from {{ ref('decisions') }} as stated
-        where stated.action = 'accept' and stated.meter_id is null
-        group by stated.check_name, stated.site_id, stated.first_day, stated.last_day
-    ) as decisions
-        on decisions.check_name = checks.check_name
-        and decisions.site_id = site_measured.site_id
-        and site_measured.period_from between decisions.first_day and decisions.last_day
 ),
 
 confirmations as (
@@ -595,17 +602,85 @@ confirmations as (
         and reconciled.days_over > 0
 ),
 
-all_rows as (
-    select * from period_rows
+own_rows as (
+    {{ with_decisions('period_rows') }}
+    union all
+    {{ with_decisions('site_rows') }}
     union all
     select * from day_rows
-    union all
-    select * from site_rows
     union all
     select
         check_name, site_id, meter_id, period_from, severity, measured, tolerance, tolerance_unit,
         measured <= tolerance, reason, null, null
     from confirmations
+),
+
+-- Meters whose values can't be relied upon, unless somebody accepted them. A meter that has yet to begin spoils nothing.
+unsound as (
+    select
+        measures.site_id,
+        measures.meter_id,
+        measures.period_from,
+        any_value(measures.meter_type) as meter_type,
+        any_value(coalesce(measures.meter_name, measures.meter_id)) as meter_name,
+        bool_or({{ is_in_split('measures.meter_type', 'measures.meter_mode') }}) as is_in_split
+    from own_rows
+    inner join {{ ref('data_quality_checks') }} as checks
+        on checks.check_name = own_rows.check_name
+        and checks.spreads
+    inner join measures
+        on measures.site_id = own_rows.site_id
+        and measures.meter_id = own_rows.meter_id
+        and measures.period_from = own_rows.period_from
+        and not measures.is_rule_meter
+        and measures.first_value_on <= measures.period_until
+    where not own_rows.passed and own_rows.accepted_by is null
+    group by measures.site_id, measures.meter_id, measures.period_from
+),
+
+-- What the provider works out of them: the split of the site's consumers, and rule meters.
+spoilt as (
+    select
+        measures.site_id,
+        measures.meter_id,
+        measures.period_from,
+        measures.period_until,
+        count(*) as meters,
+        string_agg(unsound.meter_name, ', ' order by unsound.meter_name) as names
+    from measures
+    inner join unsound
+        on unsound.site_id = measures.site_id
+        and unsound.period_from = measures.period_from
+        and unsound.meter_id <> measures.meter_id
+        and (
+            (measures.has_split and unsound.is_in_split)
+            or (measures.is_rule_meter and unsound.meter_type = measures.meter_type)
+        )
+    where measures.intervals_present > 0
+    group by measures.site_id, measures.meter_id, measures.period_from, measures.period_until
+),
+
+spoilt_rows as (
+    select
+        checks.check_name,
+        spoilt.site_id,
+        spoilt.meter_id,
+        spoilt.period_from,
+        spoilt.period_until,
+        checks.severity,
+        spoilt.meters::decimal(18, 6) as measured,
+        checks.tolerance,
+        checks.tolerance_unit,
+        spoilt.meters <= checks.tolerance as passed,
+        'what the provider works out of other meters is unsound as long as they are (' || spoilt.names || ')' as reason
+    from spoilt
+    inner join {{ ref('data_quality_checks') }} as checks on checks.check_name = 'unsound_sibling'
+),
+
+all_rows as (
+    select * from own_rows
+    union all
+    {{ with_decisions('spoilt_rows') }}
 ),
 
 -- The sentence that goes to the clerk; an accepted failure names who accepted it, and why.

@@ -12,6 +12,11 @@
     coalesce({{ meter_type }} in ('electricity', 'charge_point') and {{ meter_mode }} = 'consumption', false)
 {%- endmacro %}
 
+{# Whether the provider needs the meter's values to split the energy of its site. #}
+{% macro is_in_split(meter_type, meter_mode) -%}
+    coalesce({{ meter_type }} in ('electricity', 'charge_point') and {{ meter_mode }} in ('consumption', 'introduction'), false)
+{%- endmacro %}
+
 {#
   The register whose advance should equal the interval sum. Rule meters have no raw data; a battery uses two registers,
   an unknown type or mode none that is known.

@@ -25,7 +25,7 @@
             {{ number_of(count, 'interval is', 'intervals are') }} || ' not split into solar and grid'
         when 'split_adds_up' then 'solar and grid differ from the total by up to ' || {{ amount }} || ' kWh'
         when 'missing_sibling' then
-            'another consumer of the site lacks ' || {{ number_of(count, 'interval', 'intervals') }}
+            'another meter of the site lacks ' || {{ number_of(count, 'interval', 'intervals') }}
             || ', so the split is wrong (' || {{ detail }} || ')'
         when 'grid_without_import' then {{ amount }} || ' kWh from the grid in a day, while the site drew nothing from it'
         when 'site_balance' then 'the series of the site do not add up, by up to ' || {{ amount }} || ' kWh'

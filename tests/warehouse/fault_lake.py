@@ -145,6 +145,7 @@ def build_fault_lake() -> FaultLake:
     _add_series(house)
     _add_lives(house)
     _add_sites(house)
+    _add_spoilt(house)
     _add_leap_year(house)
     return house
 
@@ -281,6 +282,33 @@ def _add_sites(house: FaultLake) -> None:
     for day in OCTOBER:
         hours = len(starts(day, ZURICH, HOUR))
         house.lake.cover("site_intervals", day, "unbalanced", "electricity", expected=hours, interval_minutes=60)
+
+
+SPOILT = {
+    # meter: (type, mode, whether it is a rule meter)
+    "wrong": ("electricity", "consumption", False),
+    "right": ("electricity", "consumption", False),
+    "silent": ("electricity", "introduction", False),
+    "plant": ("electricity", "production", False),
+    "heat": ("heating", "consumption", False),
+    "sum": ("electricity", "consumption", True),
+    "heat sum": ("heating", "consumption", True),
+}
+
+
+def _add_spoilt(house: FaultLake) -> None:
+    """Sites of which one meter is wrong: what the provider shares out or adds up is wrong, too."""
+    for site in ("spoilt", "spoilt_grid", "spoilt_heat"):
+        house.add_site(site)
+        for meter, (type_, mode, is_rule) in SPOILT.items():
+            house.add_meter(site, meter, type_=type_, mode=mode, is_rule=is_rule)
+    for site, meter, register in (
+        ("spoilt", "wrong", "index_import_kwh"),
+        ("spoilt_grid", "silent", "index_import_kwh"),
+        ("spoilt_heat", "heat", "heat_kwh"),
+    ):
+        readings = counted(house.stated[site, meter], register=register)
+        house.read(site, shifted(readings, hour(20, 0), Decimal(5), register), meter)
 
 
 LEAP_YEAR = days(date(2024, 1, 1), date(2024, 12, 31))

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 from built_warehouse import Built, build_with
-from fault_lake import CLOSING, CUT, HOUR, LEAP_ZONES, MONTH, OPENING, FaultLake, build_fault_lake, hour
+from fault_lake import CLOSING, CUT, HOUR, LEAP_ZONES, MONTH, OPENING, SPOILT, FaultLake, build_fault_lake, hour
 
 from climkit_pipeline.lake.layout import Layout
 
@@ -147,6 +147,39 @@ def test_a_missing_sibling_blocks_the_split_of_the_others_and_names_itself(fault
     assert "siblings b" in reasons[0]
 
 
+SPOILT_BY = {
+    # site: (the meter that is wrong, those that are spoilt by it)
+    "spoilt": ("wrong", {"right", "sum"}),
+    "spoilt_grid": ("silent", {"wrong", "right", "sum"}),
+    "spoilt_heat": ("heat", {"heat sum"}),
+}
+
+
+@pytest.mark.parametrize("site", SPOILT_BY)
+def test_a_wrong_meter_blocks_what_the_provider_works_out_of_it_and_nothing_else(faulty, site):
+    """A spike of one flat moves the solar share of all; their own sums and indices do not show it."""
+    cause, spoilt = SPOILT_BY[site]
+    rows = faulty.rows("select meter_id, grade, reasons from billing_monthly where site_id = ?", [site])
+    codes = {meter: (grade, [reason.partition(":")[0] for reason in reasons]) for meter, grade, reasons in rows}
+    assert codes.pop(cause) == ("blocked", ["index_difference"])
+    assert codes == {
+        meter: ("blocked", ["unsound_sibling"]) if meter in spoilt else ("ready", [])
+        for meter in SPOILT
+        if meter != cause
+    }
+    assert all(f"({site} {cause})" in reasons[0] for meter, _, reasons in rows if meter in spoilt)
+
+
+def test_accepting_the_wrong_meter_clears_what_it_spoilt(known):
+    assert october(known, "grade", "spoilt", "wrong") == ("ready",)
+    assert october(known, "grade, reasons", "spoilt", "right") == ("ready", [])
+    # Accepted by two lines for one meter of two: still one row, and the other is as it was.
+    grade, reasons = october(known, "grade, reasons", "spoilt_grid", "right")
+    assert (grade, len(reasons)) == ("ready", 1)
+    assert "accepted by Ada" in reasons[0]
+    assert october(known, "grade", "spoilt_grid", "wrong") == ("blocked",)
+
+
 def test_consumers_of_a_site_with_unequal_solar_shares_are_warned_about(faulty):
     for meter in ("a", "b"):
         grade, warnings = october(faulty, "grade, warnings", "unequal", meter)
@@ -206,6 +239,9 @@ DECISIONS = [
     ("missing_intervals", "gap", "m", date(2026, 10, 7), date(2026, 10, 8), "accept", "Ada", "read by hand"),
     ("missing_intervals", "changed_clock", None, date(2026, 10, 1), date(2026, 10, 31), "accept", "Ada", "known"),
     ("index_difference", "stuck", "m", date(2026, 10, 5), date(2026, 10, 10), "accept", "Ada", "too short a stretch"),
+    ("index_difference", "spoilt", "wrong", date(2026, 10, 1), date(2026, 10, 31), "accept", "Ada", "read on the spot"),
+    ("unsound_sibling", "spoilt_grid", "right", date(2026, 10, 1), date(2026, 10, 31), "accept", "Ada", "small"),
+    ("unsound_sibling", "spoilt_grid", "right", date(2026, 9, 1), date(2026, 12, 31), "accept", "Bob", "small"),
     ("empty", "clean", "m", date(2026, 10, 1), date(2026, 10, 31), "exclude", "Bob", "paid by the owner"),
 ]
 CLOSED = [

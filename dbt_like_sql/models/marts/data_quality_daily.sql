@@ -219,7 +219,7 @@ lacking as (
         intervals_missing + intervals_null as intervals_lacking
     from asked_days
     where
-        has_split
+        {{ is_in_split('meter_type', 'meter_mode') }}
         and not is_rule_meter
         and coverage_state in ('complete', 'gap')
         and intervals_missing + intervals_null > 0

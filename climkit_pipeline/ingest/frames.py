@@ -97,9 +97,11 @@ def one_value_per_key(
     conflicting = doubled.unique([*key, *compared]).filter(pl.struct(key).is_duplicated())
     findings = []
     for code, frame in (("duplicate_rows", doubled), ("conflicting_rows", conflicting)):
-        keys = frame[time].unique().sort()
+        keys = frame.select("local_date", time).unique().sort(time)
         if len(keys):
-            samples = tuple(str(value) for value in keys.head(3))
+            # Each day concerned is named: the models judge days.
+            firsts = pl.concat([keys.head(3), keys.unique("local_date", keep="first", maintain_order=True)])
+            samples = tuple(str(value) for value in firsts[time].unique().sort())
             findings.append(Finding(code, dataset.name, site_id, subject_id, len(keys), samples))
     return rows.unique(key, keep="last", maintain_order=True), findings
 

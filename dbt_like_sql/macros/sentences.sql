@@ -31,6 +31,9 @@
         when 'site_balance' then 'the series of the site do not add up, by up to ' || {{ amount }} || ' kWh'
         when 'sentinel' then
             {{ number_of(count, 'interval holds', 'intervals hold') }} || ' a number that stands for an error'
+        when 'conflicting_rows' then
+            'an interval came twice, with two values, the last of which counts (' || {{ detail }} || ')'
+        when 'duplicate_rows' then 'an interval came twice, and counts once (' || {{ detail }} || ')'
         when 'register_type' then 'raw readings are of another kind of register: ' || {{ detail }}
         when 'replaced' then
             'the register went from ' || {{ detail }}

@@ -38,6 +38,11 @@ def at_of(one, number):
     return quarters(one.world, one.world.sites[0].site_id, *DAYS)[number] + QUARTER
 
 
+def key_of(dataset, at):
+    """Rows of intervals are kept by their start."""
+    return at - QUARTER if dataset in TIME else at
+
+
 def run_with(one, faults, endpoint, change):
     """The findings of a run in which ``change`` rewrites the rows of one subject, and what is current then."""
     dataset, _, _ = VALUE[endpoint]
@@ -90,12 +95,13 @@ def test_stamps_off_the_grid_are_a_finding_and_kept(one, faults, endpoint):
 
 @pytest.mark.parametrize("endpoint", VALUE)
 def test_rows_sent_twice_are_a_finding_and_counted_once(one, faults, endpoint):
-    """A quarter-hour in an answer twice was on the bill twice."""
-    twice = {at_of(one, number) for number in (10, 11, 12, 13)}
+    """A quarter-hour in an answer twice was on the bill twice. Samples name each day concerned."""
+    twice = {at_of(one, number) for number in (10, 11, 12, 13, 150, 151)}
     found, current = run_with(one, faults, endpoint, lambda rows: [*rows, *(r for r in rows if stamp(r) in twice)])
     (count, samples) = found.pop("duplicate_rows")
     assert found == {}
-    assert (count, len(samples)) == (4, 3)
+    assert (count, len(samples)) == (6, 4)
+    assert samples[-1] == str(key_of(VALUE[endpoint][0], at_of(one, 150)))
     keys = current.select(pl.nth(0), pl.nth(1), TIME.get(VALUE[endpoint][0], "read_at_utc"))
     assert keys.is_unique().all()
 
@@ -109,7 +115,7 @@ def test_two_values_for_one_key_are_a_finding_of_their_own(one, faults, endpoint
         one, faults, endpoint, lambda rows: [*rows, *({**r, word: 987.5} for r in rows if stamp(r) == at)]
     )
     assert {code: count for code, (count, _) in found.items()} == {"duplicate_rows": 1, "conflicting_rows": 1}
-    key = at - QUARTER if dataset in TIME else at
+    key = key_of(dataset, at)
     assert found["conflicting_rows"][1] == (str(key),)
     assert current.filter(pl.col(TIME.get(dataset, "read_at_utc")) == key)[column].to_list() == [987.5]
 

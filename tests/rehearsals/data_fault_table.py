@@ -47,10 +47,8 @@ EXPECTED: dict[str, frozenset[str]] = {
         "outage": "missing_intervals",
         "missing_sibling": "missing_intervals missing_sibling",
         "no_data": "no_data",
-        # Equal rows are kept once: the quantity is right, and nothing is left of them to notice.
-        "duplicate": "",
-        # A rule meter has no index to compare with: there, the split gives it away.
-        "conflict": "index_difference conflicting_rows grid_without_import",
+        "duplicate": "duplicate_rows",
+        "conflict": "conflicting_rows",
         "replaced_down": "replaced",
         "replaced_up": "replaced",
         "swapped": "swapped_registers",
@@ -72,9 +70,17 @@ EXPECTED: dict[str, frozenset[str]] = {
 """Kind of fault -> checks of which at least one must be raised on the meter that has it; none: nothing to notice."""
 
 EXPECTED_OF_SIBLINGS: dict[str, frozenset[str]] = {
-    "missing_sibling": frozenset({"missing_sibling", "without_split", "missing_intervals"}),
+    kind: frozenset(checks.split())
+    for kind, checks in {
+        "missing_sibling": "missing_sibling without_split missing_intervals",
+        "offline": "unsound_sibling",
+        "spike": "unsound_sibling",
+        "sentinel": "unsound_sibling",
+        "wrong_unit": "unsound_sibling",
+        "late_revision": "unsound_sibling",
+    }.items()
 }
-"""The same for meters that suffer with it. Other kinds move the site's split by what the wrong meter pretends."""
+"""The same for meters that suffer with it: what they share is worked out of the wrong meter, too."""
 
 WAITING = frozenset({"not_fetched", "running", "too_young", "pending", "failed", "not_confirmed"})
 """Reasons of time, which say nothing about data."""
@@ -175,8 +181,7 @@ class Verdict:
 
     @property
     def wrongly_ready(self) -> int:
-        """Of the meters that have the faults; what they do to others by the split is told apart."""
-        return sum(len(result.wrongly_ready) for result in self.kinds.values())
+        return sum(len(result.wrongly_ready) + result.siblings_wrongly_ready for result in self.kinds.values())
 
     @property
     def is_good(self) -> bool:
@@ -276,7 +281,7 @@ def as_markdown(verdict: Verdict, revised: KindResult, *, sites: int, months: in
         f"| `late_revision`, fetched again | the revised values | {revised.faults} | {revised.caught} "
         f"| {len(revised.missed)} | {len(revised.wrongly_ready)} | nothing is wrong any more |",
         "",
-        "`vacant` is caught if it raises nothing; `duplicate` leaves nothing wrong behind.",
+        "`vacant` is caught if it raises nothing.",
         "",
         "Meters that suffer with another one, by the provider's split or sums:",
         "",

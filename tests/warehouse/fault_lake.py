@@ -12,7 +12,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from small_lake import KATHMANDU, OCTOBER, ZURICH, SmallLake, days, midnight, starts, thousandths
+from small_lake import AS_OF, KATHMANDU, OCTOBER, ZURICH, SmallLake, days, midnight, starts, thousandths
+
+from climkit_pipeline.lake import journals
+from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.lake.schemas import FINDINGS
 
 HOUR = timedelta(hours=1)
 MONTH = date(2026, 10, 1)
@@ -43,6 +47,11 @@ class FaultLake:
 
     lake: SmallLake = field(default_factory=SmallLake)
     stated: dict[tuple[str, str], Series] = field(default_factory=dict)
+    findings: list[dict] = field(default_factory=list)
+
+    def write(self, layout: Layout) -> None:
+        self.lake.write(layout)
+        journals.append(layout, FINDINGS, self.findings)
 
     def total(self, site: str, meter: str = "m", first: int = 1, last: int = 31) -> Decimal:
         """The sum of what was stated from one day of October to another."""
@@ -146,6 +155,7 @@ def build_fault_lake() -> FaultLake:
     _add_lives(house)
     _add_sites(house)
     _add_spoilt(house)
+    _add_doubled(house)
     _add_leap_year(house)
     return house
 
@@ -294,6 +304,22 @@ SPOILT = {
     "sum": ("electricity", "consumption", True),
     "heat sum": ("heating", "consumption", True),
 }
+
+
+def _add_doubled(house: FaultLake) -> None:
+    """What answers held twice is told by findings alone: the lake keeps one row for each key."""
+    for site, code, at in (
+        ("twice", "duplicate_rows", [hour(11, 12), hour(31, 23)]),
+        ("disputed", "conflicting_rows", [hour(11, 12), hour(12, 0)]),
+        ("disputed_once", "conflicting_rows", [hour(11, 12)]),
+    ):
+        house.add_site(site)
+        house.add_meter(site)
+        found_at = AS_OF - timedelta(days=1) if site == "disputed_once" else AS_OF
+        house.findings.append(
+            {"found_at_utc": found_at, "code": code, "dataset": "meter_intervals", "site_id": site, "subject_id": "m",
+             "first_day": OCTOBER[0], "last_day": OCTOBER[-1], "occurrences": len(at), "samples": [str(x) for x in at]}
+        )  # fmt: skip
 
 
 def _add_spoilt(house: FaultLake) -> None:

@@ -21,7 +21,7 @@ def house() -> FaultLake:
 @pytest.fixture(scope="module")
 def faulty(house, tmp_path_factory) -> Built:
     layout = Layout(tmp_path_factory.mktemp("faults"))
-    house.lake.write(layout)
+    house.write(layout)
     return Built(layout, house.lake, build_with(layout))
 
 
@@ -57,6 +57,9 @@ EXPECTED = {
     "vanished": ("provisional", {"not_fetched", "ends_inside"}, set()),
     "silent": ("blocked", {"no_data", "missing_intervals"}, set()),
     "once": ("provisional", {"not_confirmed"}, set()),
+    "twice": ("ready", set(), {"duplicate_rows"}),
+    "disputed": ("blocked", {"conflicting_rows"}, set()),
+    "disputed_once": ("ready", set(), set()),
     "unbalanced": ("blocked", {"site_balance"}, {"site_sum"}),
 }
 
@@ -68,6 +71,20 @@ def test_each_case_raises_its_checks_and_no_other(faulty, site):
     )
     codes = {reason.partition(":")[0] for reason in reasons} - {"estimated"}
     assert (grade, codes, {warning.partition(":")[0] for warning in warnings}) == EXPECTED[site]
+
+
+def test_days_on_which_rows_came_twice_are_named_in_local_time(faulty):
+    """The first hour of the 12th is still the 11th in UTC; 23:00 is the last day's. Later answers count instead."""
+    rows = faulty.rows(
+        "select site_id, local_date from data_quality_daily"
+        " where check_name in ('duplicate_rows', 'conflicting_rows') order by all"
+    )
+    assert rows == [
+        ("disputed", date(2026, 10, 11)),
+        ("disputed", date(2026, 10, 12)),
+        ("twice", date(2026, 10, 11)),
+        ("twice", date(2026, 10, 31)),
+    ]
 
 
 def october(built: Built, columns: str, site: str, meter: str = "m") -> tuple:

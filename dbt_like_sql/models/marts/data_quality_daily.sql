@@ -83,6 +83,10 @@ site_steps as (
     group by meters.site_id
 ),
 
+doubled_rows as (
+    select * from {{ ref('int_doubled_rows_daily') }}
+),
+
 asked_days as (
     select
         days.*,
@@ -339,6 +343,8 @@ measured as (
     select 'spike', site_id, meter_id, local_date, peak / nullif(highest_other, 0), peak_at_utc::varchar
     from peaks
     where not is_confirmed_by_index and other_days >= 20 and highest_other > 0 and peak >= 400 * meter_step
+    union all
+    select check_name, site_id, meter_id, local_date, 1, interval_start_utc::varchar from doubled_rows
     union all
     select 'missing_sibling', site_id, meter_id, local_date, intervals_lacking, names from lacking_siblings
     union all

@@ -38,6 +38,10 @@ superseded as (
     select * from {{ ref('meter_intervals_superseded') }}
 ),
 
+site_intervals as (
+    select * from {{ ref('site_intervals') }}
+),
+
 readings as (
     select * from {{ ref('meter_indices') }}
 ),
@@ -62,6 +66,7 @@ paired as (
         coalesce(current_rows.meter_name, closed.meter_name) as meter_name,
         coalesce(current_rows.unit, closed.unit) as unit,
         current_rows.grade as current_grade,
+        coalesce(current_rows.flow_source, 'register') as flow_source,
         closed.inputs_hash is distinct from current_rows.inputs_hash as is_input_changed,
         closed.content_hash is distinct from current_rows.content_hash as is_content_changed,
         {% for name in quantities if name in names -%}
@@ -153,56 +158,82 @@ first_news as (
     group by site_id, meter_id, billing_month
 ),
 
+site_news as (
+    select
+        months.site_id,
+        months.billing_month,
+        min(found.fetched_at_utc) as first_at_utc
+    from site_intervals as found
+    inner join (select distinct site_id, billing_month, next_month, lake_as_of_utc from differing_months) as months
+        on months.site_id = found.site_id
+        and months.billing_month <= found.local_date
+        and months.next_month > found.local_date
+        and months.lake_as_of_utc < found.fetched_at_utc
+    group by months.site_id, months.billing_month
+),
+
+-- A quantity comes from the meter's readings, from the series of its site, or from its own intervals.
 explained as (
     select
         differing.*,
-        case when differing.quantity like '%index_%' then first_news.readings_at_utc else first_news.intervals_at_utc end
-            as news_at_utc,
         case
-            when differing.quantity like '%index_%' then first_news.readings_at_utc is not null
-            else differing.is_content_changed
-        end as is_value_changed
+            when differing.quantity like '%index_%' then first_news.readings_at_utc
+            when differing.quantity in ('total', 'solar', 'grid', 'peak_kw') then first_news.intervals_at_utc
+            when differing.flow_source = 'site_intervals' then site_news.first_at_utc
+            else first_news.readings_at_utc
+        end as news_at_utc,
+        differing.quantity in ('total', 'solar', 'grid', 'peak_kw') as is_of_intervals
     from differing
     left join first_news
         on first_news.site_id = differing.site_id
         and first_news.meter_id = differing.meter_id
         and first_news.billing_month = differing.billing_month
+    left join site_news
+        on site_news.site_id = differing.site_id
+        and site_news.billing_month = differing.billing_month
+),
+
+judged as (
+    select
+        *,
+        case when is_of_intervals then is_content_changed else news_at_utc is not null end as is_value_changed
+    from explained
 ),
 
 final as (
     select
-        explained.site_id,
-        explained.site_name,
-        explained.meter_id,
-        explained.meter_name,
-        explained.billing_month,
-        explained.quantity,
-        case when explained.quantity = 'peak_kw' then 'kW' else explained.unit end as unit,
-        explained.closed_value::decimal(18, 6) as closed_value,
-        explained.current_value::decimal(18, 6) as current_value,
-        (coalesce(explained.current_value, 0) - coalesce(explained.closed_value, 0))::decimal(18, 6) as delta,
+        judged.site_id,
+        judged.site_name,
+        judged.meter_id,
+        judged.meter_name,
+        judged.billing_month,
+        judged.quantity,
+        case when judged.quantity = 'peak_kw' then 'kW' else judged.unit end as unit,
+        judged.closed_value::decimal(18, 6) as closed_value,
+        judged.current_value::decimal(18, 6) as current_value,
+        (coalesce(judged.current_value, 0) - coalesce(judged.closed_value, 0))::decimal(18, 6) as delta,
         -- Where no reading tells, Python keeps what is found here first.
         coalesce(
             seen.first_seen_at_utc,
-            case when explained.is_value_changed then explained.news_at_utc end,
+            case when judged.is_value_changed then judged.news_at_utc end,
             date_trunc('second', current_timestamp)
         ) as first_seen_at_utc,
         case
-            when explained.is_value_changed then 'values'
-            when explained.is_input_changed then 'decision'
+            when judged.is_value_changed then 'values'
+            when judged.is_input_changed then 'decision'
             else 'calculation'
         end as cause,
-        explained.current_grade,
-        explained.version,
-        explained.closed_at_utc
-    from explained
+        judged.current_grade,
+        judged.version,
+        judged.closed_at_utc
+    from judged
     left join seen
-        on seen.site_id = explained.site_id
-        and seen.billing_month = explained.billing_month
-        and seen.version = explained.version
-        and seen.meter_id = explained.meter_id
-        and seen.quantity = explained.quantity
-    order by explained.billing_month, explained.site_id, explained.meter_id, explained.quantity_number
+        on seen.site_id = judged.site_id
+        and seen.billing_month = judged.billing_month
+        and seen.version = judged.version
+        and seen.meter_id = judged.meter_id
+        and seen.quantity = judged.quantity
+    order by judged.billing_month, judged.site_id, judged.meter_id, judged.quantity_number
 )
 
 select * from final

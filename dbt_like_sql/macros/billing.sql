@@ -10,9 +10,10 @@
 {# The order in which reasons are told: what time mends, what a person has to look at. #}
 {% macro check_order() -%}
     ['not_fetched', 'running', 'too_young', 'pending', 'failed', 'starts_inside', 'ends_inside', 'replaced', 'no_data',
-    'missing_intervals', 'too_many_intervals', 'change_day_counts', 'null_intervals', 'without_split', 'split_adds_up',
-    'missing_sibling', 'grid_without_import', 'site_balance', 'sentinel', 'wrong_unit', 'index_difference',
-    'register_type', 'unknown_unit', 'off_grid', 'zero_run_unread', 'site_sum', 'changed_after_closing',
+    'missing_intervals', 'too_many_intervals', 'change_day_counts', 'null_intervals', 'conflicting_rows',
+    'without_split', 'split_adds_up', 'missing_sibling', 'grid_without_import', 'site_balance', 'sentinel', 'wrong_unit', 'index_difference',
+    'register_type', 'unknown_unit', 'off_grid', 'zero_run_unread', 'spike', 'stuck_unread',
+    'night_production_unusual', 'site_sum', 'changed_after_closing',
     'not_confirmed', 'estimated']
 {%- endmacro %}
 
@@ -386,8 +387,8 @@ failures_of_days as (
         period_from,
         any_value(severity) as severity,
         case
-            when any_value(tolerance_unit) in ('intervals', 'cuts', 'readings', 'days') and check_name <> 'stuck'
-                and check_name <> 'zero_run_unread'
+            when any_value(tolerance_unit) in ('intervals', 'cuts', 'readings', 'days')
+                and check_name not in ('stuck', 'stuck_unread', 'conflicting_rows', 'zero_run_unread')
                 then sum(measured)
             else max(measured)
         end::decimal(18, 6) as measured,

@@ -11,10 +11,9 @@
 {% macro check_order() -%}
     ['not_fetched', 'running', 'too_young', 'pending', 'failed', 'starts_inside', 'ends_inside', 'replaced', 'no_data',
     'missing_intervals', 'too_many_intervals', 'change_day_counts', 'null_intervals', 'conflicting_rows',
-    'without_split', 'split_adds_up', 'missing_sibling', 'grid_without_import', 'site_balance', 'sentinel', 'wrong_unit', 'index_difference',
-    'register_type', 'unknown_unit', 'off_grid', 'zero_run_unread', 'spike', 'stuck_unread',
-    'night_production_unusual', 'site_sum', 'changed_after_closing',
-    'not_confirmed', 'estimated']
+    'without_split', 'split_adds_up', 'missing_sibling', 'grid_without_import', 'site_balance', 'sentinel',
+    'wrong_unit', 'index_difference', 'register_type', 'unknown_unit', 'off_grid', 'zero_run_unread', 'spike',
+    'stuck_unread', 'night_production_unusual', 'site_sum', 'changed_after_closing', 'not_confirmed', 'estimated']
 {%- endmacro %}
 
 {# CTE `measures`: one row per period with all that is added up, counted and read. #}

@@ -177,6 +177,7 @@ followed as (
         case
             when crossings.starts_crossed then {{ other_register('series_days.register') }} else series_days.register
         end as register,
+        series_days.register as first_column,
         coalesce(crossings.is_crossed, false) as is_crossed,
         crossings.was_crossed,
         crossings.all_exchanges
@@ -245,6 +246,7 @@ final as (
             }, coalesce(cuts, []))
         end as cuts,
         opening_cut,
+        first_column,
         is_crossed,
         -- Seen from the register: each leaves the column in which it stood, and goes on in the other.
         list_transform(all_exchanges, lambda e, number: case

@@ -20,6 +20,7 @@ series as (
         min(first_read_at_utc) as first_read_at_utc,
         min_by(first_index, local_date) as first_index,
         min_by(is_installation, local_date) as is_installation,
+        min_by(first_column, local_date) as first_column,
         max(last_read_at_utc) as last_read_at_utc,
         max_by(last_index, local_date) as last_index
     from links
@@ -54,7 +55,7 @@ beginnings as (
         series.site_id,
         series.meter_id,
         series.register,
-        series.register as column_then,
+        series.first_column as column_then,
         case when series.is_installation then 'installation' else 'first_reading' end as began_with,
         series.first_read_at_utc as from_utc,
         series.first_index as index_from,

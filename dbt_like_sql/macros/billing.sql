@@ -13,7 +13,8 @@
     'no_data', 'missing_intervals', 'too_many_intervals', 'change_day_counts', 'conflicting_rows', 'null_intervals',
     'without_split', 'split_adds_up', 'missing_sibling', 'unsound_sibling', 'grid_without_import', 'site_balance',
     'sentinel', 'wrong_unit', 'index_difference', 'register_type', 'unknown_unit', 'off_grid', 'zero_run_unread',
-    'site_sum', 'changed_after_closing', 'not_confirmed', 'estimated']
+    'spike', 'stuck_unread', 'night_production_unusual', 'site_sum', 'changed_after_closing', 'not_confirmed',
+    'estimated']
 {%- endmacro %}
 
 {# CTE `measures`: one row per period with all that is added up, counted and read. #}
@@ -402,8 +403,8 @@ failures_of_days as (
         period_from,
         any_value(severity) as severity,
         case
-            when any_value(tolerance_unit) in ('intervals', 'cuts', 'readings', 'days') and check_name <> 'stuck'
-                and check_name <> 'zero_run_unread'
+            when any_value(tolerance_unit) in ('intervals', 'cuts', 'readings', 'days')
+                and check_name not in ('stuck', 'stuck_unread', 'zero_run_unread')
                 then sum(measured)
             else max(measured)
         end::decimal(18, 6) as measured,

@@ -37,17 +37,43 @@
     end
 {%- endmacro %}
 
+{#
+  Whether between two readings the columns of import and export changed places: in its own column one would have fallen,
+  in the other's place each went on. Registers never fall, so this is no replacement; how far they may have gone on only
+  keeps chance out.
+#}
+{% macro is_exchange(import_before, export_before, import_after, export_after) -%}
+    ({{ import_after }} < {{ import_before }} or {{ export_after }} < {{ export_before }})
+    and {{ export_after }} between {{ import_before }} and {{ import_before }} + greatest(100, {{ import_before }} * 0.01)
+    and {{ import_after }} between {{ export_before }} and {{ export_before }} + greatest(100, {{ export_before }} * 0.01)
+{%- endmacro %}
+
 {# Of electricity's two registers, the other one. #}
 {% macro other_register(register) -%}
     case {{ register }} when 'import' then 'export' when 'export' then 'import' end
 {%- endmacro %}
 
-{#
-  The register that counts what flows the other way than import: `export`, unless a swap was recognised on a meter whose
-  import register is its usual one.
-#}
+{# In a row with `is_crossed`: the column in which a register stands, or the register that stands in a column. #}
+{% macro in_column(register) -%}
+    case when is_crossed and {{ register }} in ('import', 'export') then {{ other_register(register) }} else {{ register }} end
+{%- endmacro %}
+
+{# The register that counts what is drawn: the one that the intervals are made of, unless they state what is produced. #}
+{% macro drawn_register() -%}
+    case
+        when usual_register = 'import' then counting_register
+        when usual_register = 'export' then {{ other_register('counting_register') }}
+        else 'import'
+    end
+{%- endmacro %}
+
+{# The register that counts what flows the other way. #}
 {% macro feed_in_register() -%}
-    case when usual_register = 'import' and index_register = 'export' then 'import' else 'export' end
+    case
+        when usual_register = 'import' then {{ other_register('counting_register') }}
+        when usual_register = 'export' then counting_register
+        else 'export'
+    end
 {%- endmacro %}
 
 {# Column `quantity` of the register that `register` names, in a row that holds all registers side by side. #}

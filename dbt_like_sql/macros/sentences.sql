@@ -42,9 +42,13 @@
         when 'zero_run' then 'zero for ' || {{ amount }} || ' hours, which no register confirms'
         when 'zero_run_unread' then
             'zero for ' || {{ amount }} || ' days, while the register counted or was not read'
+        when 'stuck_unread' then
+            'the same value ' || {{ count }} || ' times in a row (' || {{ detail }} || '), while no register was read'
         when 'stuck' then 'the same value ' || {{ count }} || ' times in a row (' || {{ detail }} || ')'
         when 'spike' then {{ amount }} || ' times the highest other day, at ' || {{ detail }} || ' UTC'
         when 'night_production' then {{ amount }} || ' kWh were produced in a night'
+        when 'night_production_unusual' then
+            {{ amount }} || ' kWh were produced in a night, by a plant that rests at night'
         when 'equal_autonomy' then
             'the solar share differs from the other consumers'' by ' || {{ amount }} || ' of a day''s total'
         when 'estimated' then

@@ -1,4 +1,4 @@
--- A month's closing index is the next month's opening index: the same register, instant and reading.
+-- A month's closing index is the next month's opening index: the same instant and reading, whatever column it stood in.
 select
     closing.site_id,
     closing.meter_id,
@@ -9,8 +9,7 @@ inner join {{ ref('billing_monthly') }} as opening
     and opening.meter_id = closing.meter_id
     and opening.billing_month = closing.billing_month + interval 1 month
 where
-    opening.index_register = closing.index_register
-    and opening.period_start_utc = opening.index_start_at_utc
+    opening.period_start_utc = opening.index_start_at_utc
     and closing.period_end_utc = closing.index_end_at_utc
     and (
         opening.index_start is distinct from closing.index_end

@@ -157,6 +157,9 @@ def build_fault_lake() -> FaultLake:
     _add_spoilt(house)
     _add_doubled(house)
     _add_leap_year(house)
+    _add_swaps(house)
+    _add_swapped_month(house)
+    _add_unread(house)
     return house
 
 
@@ -373,3 +376,141 @@ def _add_leap_year(house: FaultLake) -> None:
             )  # fmt: skip
             for dataset in ("sites", "meters"):
                 house.lake.cover(dataset, listed, site, site)
+
+
+IMPORT, EXPORT = "index_import_kwh", "index_export_kwh"
+SWAPPED_FROM, SWAPPED_UNTIL = hour(10, 12), hour(20, 15)
+"""In the middle of days: the last reading before the columns change places, and the last one before they change back."""
+
+
+def both(drawn: dict, fed_in: dict) -> dict:
+    """Readings of two registers, each in its column."""
+    return {at: {**row, **fed_in[at]} for at, row in drawn.items()}
+
+
+def exchanged(readings: dict, first: datetime = SWAPPED_FROM, last: datetime = SWAPPED_UNTIL) -> dict:
+    """The same readings, with the columns of import and export in each other's place for a while."""
+    other = {IMPORT: EXPORT, EXPORT: IMPORT}
+    return {
+        at: {other[name]: index for name, index in row.items()} if first < at <= last else row
+        for at, row in readings.items()
+    }
+
+
+def by_day(series: Series) -> Series:
+    """What a solar plant makes of it."""
+    return {start: total if 7 <= start.hour <= 15 else ZERO for start, total in series.items()}
+
+
+def _add_swaps(house: FaultLake) -> None:
+    def site(name: str, series: Series | None = None, **arguments) -> Series:
+        house.add_site(name)
+        return house.add_meter(name, series=series, **arguments)
+
+    zero = dict.fromkeys(ordinary(""), ZERO)
+
+    series = site("swap_of_zero")
+    house.read("swap_of_zero", exchanged(both(counted(series), counted(zero, ZERO, EXPORT))))
+    series = site("swap_of_null")  # a consumer whose export register is never stated
+    house.read("swap_of_null", exchanged(counted(series)))
+
+    series = site("swap_of_two", mode="introduction")
+    house.read("swap_of_two", exchanged(both(counted(series), counted(ordinary("fed_in"), Decimal(700), EXPORT))))
+
+    # A plant under snow when the columns change places, both times.
+    still = [*span(hour(9, 0), 72), *span(hour(19, 0), 72)]
+    series = site("swap_at_rest", with_values(by_day(ordinary("swap_at_rest")), still, "0"), mode="production")
+    house.read("swap_at_rest", exchanged(both(counted(zero, Decimal(3)), counted(series, register=EXPORT))))
+
+    # After the columns changed back, an hour of each day is missing: nothing can be compared there.
+    truth = ordinary("swap_and_gaps")
+    site(
+        "swap_and_gaps",
+        without(truth, [hour(day, 5) for day in range(21, 32)]),
+        states=dict.fromkeys(range(21, 32), "gap"),
+    )
+    house.read("swap_and_gaps", exchanged(both(counted(truth), counted(zero, ZERO, EXPORT))))
+
+    # The plant's register counts on, and its other one stands still, as the zeros do: nothing was swapped.
+    truth = by_day(ordinary("plant_offline"))
+    site("plant_offline", with_values(truth, span(hour(14, 0), 48), "0"), mode="production")
+    house.read("plant_offline", both(counted(zero, Decimal(3)), counted(truth, register=EXPORT)))
+
+    # A reading less is no swap: the meter that came instead counts in both directions from 0.
+    series = site("replaced_both", mode="introduction")
+    readings = both(counted(series), counted(ordinary("fed_in"), Decimal(700), EXPORT))
+    cut = readings[CUT + HOUR]
+    house.read("replaced_both", {
+        at: {name: index - (cut[name] if at > CUT else 0) for name, index in row.items()} for at, row in readings.items()
+    })  # fmt: skip
+
+
+SWAPPED_SPRING = days(date(2024, 2, 1), date(2024, 4, 30))
+
+
+def _add_swapped_month(house: FaultLake) -> None:
+    """February to April 2024, read at midnight only; in March the columns of import and export are exchanged."""
+    site, day_before = "swapped_march", SWAPPED_SPRING[0] - timedelta(days=1)
+    generator, index = random.Random(site), Decimal(1000)  # noqa: S311 - test data
+    series = house.stated[site, "m"] = {}
+    for day in [day_before, *SWAPPED_SPRING]:
+        for start in starts(day, ZURICH, HOUR) if day in SWAPPED_SPRING else []:
+            series[start] = total = Decimal(str(thousandths(generator, 100, 900)))
+            index += total
+            house.lake.add(
+                "meter_intervals", day, site_id=site, meter_id="m", interval_start_utc=start,
+                interval_end_utc=start + HOUR, total=float(total), solar=0.0, grid=float(total),
+            )  # fmt: skip
+        registers = (IMPORT, EXPORT) if day.month != 3 else (EXPORT, IMPORT)
+        house.lake.add(
+            "meter_indices", day, site_id=site, meter_id="m", read_at_utc=midnight(day + timedelta(days=1), ZURICH),
+            **dict(zip(registers, (float(index), 0.0), strict=True)),
+        )  # fmt: skip
+        house.lake.cover("meter_indices", day, site, "m")
+        if day in SWAPPED_SPRING:
+            house.lake.cover("meter_intervals", day, site, "m", interval_minutes=60)
+    for listed in (SWAPPED_SPRING[0], SWAPPED_SPRING[-1]):
+        house.lake.add(
+            "sites", listed, site_id=site, site_name=site, created_at_utc=datetime(2020, 1, 1, tzinfo=UTC),
+            timezone=str(ZURICH), is_timezone_assumed=False,
+        )  # fmt: skip
+        house.lake.add(
+            "meters", listed, site_id=site, meter_id="m", meter_name=site, meter_type="electricity",
+            meter_mode="consumption", primary_address=1, is_rule_meter=False,
+        )  # fmt: skip
+        for dataset in ("sites", "meters"):
+            house.lake.cover(dataset, listed, site, site)
+
+
+def _add_unread(house: FaultLake) -> None:
+    """What only a register could confirm, without one; and what only looks like it."""
+
+    def site(name: str, series: Series | None = None, **arguments) -> Series:
+        house.add_site(name)
+        return house.add_meter(name, series=series, **arguments)
+
+    morning = span(hour(8, 6), 8)
+    site("stuck_unread", with_values(ordinary("stuck_unread"), morning, "0.777"), is_rule=True)
+    nights = [hour(day, number) for day in range(1, 32) for number in range(8)]
+    site("steady_unread", with_values(ordinary("steady_unread"), nights, "0.777"), is_rule=True)
+    site("frozen_unread", with_values(ordinary("frozen_unread"), span(hour(8, 0), 9 * 24), "0.777"), is_rule=True)
+    peak = site("real_peak", with_values(ordinary("real_peak"), [hour(8, 6)], "40"))
+    house.read("real_peak", counted(peak))
+
+    sunny = by_day(ordinary("sunny"))
+    boiler = site("boiler", with_values(sunny, [hour(day, 1) for day in range(1, 32, 2)], "0.5"), mode="production")
+    house.read("boiler", counted(boiler, register=EXPORT))
+    faint = site("inverter", with_values(sunny, [hour(9, 1)], "0.05"), mode="production")
+    house.read("inverter", counted(faint, register=EXPORT))
+
+    def conflict(name: str, answered_at: datetime, is_rule: bool) -> Series:
+        house.findings.append({
+            "found_at_utc": answered_at, "code": "conflicting_rows", "dataset": "meter_intervals", "site_id": name,
+            "subject_id": "m", "first_day": OCTOBER[0], "last_day": OCTOBER[-1], "occurrences": 4,
+            "samples": [start.isoformat(sep=" ") for start in span(hour(8, 6), 3)],
+        })  # fmt: skip
+        return site(name, is_rule=is_rule)
+
+    conflict("conflict_unread", AS_OF, True)
+    conflict("conflict_mended", AS_OF - HOUR, True)
+    house.read("conflict_confirmed", counted(conflict("conflict_confirmed", AS_OF, False)))

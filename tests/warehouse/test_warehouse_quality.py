@@ -8,7 +8,22 @@ from decimal import Decimal
 
 import pytest
 from built_warehouse import Built, build_with
-from fault_lake import CLOSING, CUT, HOUR, LEAP_ZONES, MONTH, OPENING, SPOILT, FaultLake, build_fault_lake, hour
+from fault_lake import (
+    CLOSING,
+    CUT,
+    HOUR,
+    LEAP_ZONES,
+    MONTH,
+    OPENING,
+    SPOILT,
+    SWAPPED_FROM,
+    SWAPPED_UNTIL,
+    FaultLake,
+    build_fault_lake,
+    hour,
+    ordinary,
+)
+from small_lake import ZURICH
 
 from climkit_pipeline.lake.layout import Layout
 
@@ -45,10 +60,10 @@ EXPECTED = {
     "stuck": ("blocked", {"index_difference"}, {"stuck"}),
     "steady": ("ready", set(), set()),
     "sentinel": ("blocked", {"sentinel", "index_difference"}, set()),
-    "spike": ("ready", set(), {"spike"}),
+    "spike": ("blocked", {"spike"}, set()),
     "negative": ("ready", set(), {"negative"}),
     "null_value": ("blocked", {"null_intervals"}, set()),
-    "night": ("ready", set(), {"night_production"}),
+    "night": ("blocked", {"night_production_unusual"}, {"night_production"}),
     "empty_flat": ("ready", set(), set()),
     "warm": ("ready", set(), set()),
     "zeros": ("blocked", {"zero_run_unread", "index_difference"}, {"zero_run"}),
@@ -61,6 +76,22 @@ EXPECTED = {
     "disputed": ("blocked", {"conflicting_rows"}, set()),
     "disputed_once": ("ready", set(), set()),
     "unbalanced": ("blocked", {"site_balance"}, {"site_sum"}),
+    "swap_of_zero": ("ready", set(), {"swapped_registers"}),
+    "swap_of_null": ("ready", set(), {"swapped_registers"}),
+    "swap_of_two": ("ready", set(), {"swapped_registers"}),
+    "swap_at_rest": ("ready", set(), {"swapped_registers"}),
+    "swap_and_gaps": ("blocked", {"missing_intervals", "change_day_counts", "index_difference"}, {"swapped_registers"}),
+    "plant_offline": ("blocked", {"index_difference"}, set()),
+    "replaced_both": ("provisional", {"replaced"}, set()),
+    "stuck_unread": ("blocked", {"stuck_unread"}, {"stuck"}),
+    "steady_unread": ("ready", set(), {"stuck"}),
+    "frozen_unread": ("blocked", {"stuck_unread"}, {"stuck"}),
+    "real_peak": ("ready", set(), set()),
+    "boiler": ("ready", set(), {"night_production"}),
+    "inverter": ("ready", set(), {"night_production"}),
+    "conflict_unread": ("blocked", {"conflicting_rows"}, set()),
+    "conflict_mended": ("ready", set(), set()),
+    "conflict_confirmed": ("ready", set(), set()),
 }
 
 
@@ -95,12 +126,83 @@ def october(built: Built, columns: str, site: str, meter: str = "m") -> tuple:
     return row
 
 
-@pytest.mark.parametrize("site", ["clean", "rollover", "swapped", "exchanged", "glitch", "created"])
+UNDERSTOOD = (
+    "clean rollover swapped exchanged glitch created swap_of_zero swap_of_null swap_of_two swap_at_rest".split()
+)
+
+
+@pytest.mark.parametrize("site", UNDERSTOOD)
 def test_the_advance_is_what_was_counted_over_every_cut_that_is_understood(faulty, house, site):
     advance, difference, unmeasured = october(faulty, "index_advance, index_difference, index_unmeasured", site)
-    lost = house.stated[site, "m"][hour(15, 0)] if site == "exchanged" else 0
-    assert advance == house.total(site) - lost
-    assert (difference, unmeasured) == (lost, lost)
+    assert (advance, difference, unmeasured) == (house.total(site), 0, 0)
+
+
+@pytest.mark.parametrize("site", ["swap_of_zero", "swap_of_null", "swap_of_two", "swap_at_rest", "swap_and_gaps"])
+def test_registers_are_swapped_from_the_exchange_to_the_exchange_back_and_on_no_other_day(faulty, site):
+    """Days on which no register can be told inherited the swap, for a month after it had ended."""
+    swapped = faulty.rows("select local_date from meter_index_days where site_id = ? and is_swapped", [site])
+    assert {day for (day,) in swapped} == {date(2026, 10, day) for day in range(10, 20)}
+    warned = faulty.rows(
+        "select local_date from data_quality_daily where site_id = ? and check_name = 'swapped_registers'", [site]
+    )
+    at_rest = {date(2026, 10, day) for day in (10, 11, 19)} if site == "swap_at_rest" else set()
+    assert {day for (day,) in warned} == {day for (day,) in swapped} - at_rest
+
+
+def test_the_other_direction_is_followed_through_a_swap_as_well(faulty, house):
+    fed_in = sum(ordinary("fed_in").values())
+    assert october(
+        faulty, "export_index_start, export_index_advance, grid_import, grid_export, flow_source", "swap_of_two"
+    ) == (700, fed_in, house.total("swap_of_two"), fed_in, "register")
+    produced = house.total("swap_at_rest")
+    assert october(faulty, "export_index_start, export_index_advance", "swap_at_rest") == (1000, produced)
+
+
+def test_a_swap_begins_a_segment_in_the_other_column_that_goes_on_from_its_last_index(faulty, house):
+    rows = faulty.rows(
+        """select register, began_with, from_utc, until_utc, index_from, index_before, counted_across, advance,
+            first_used_on, last_used_on
+        from meter_index_segments where site_id = 'swap_of_zero' and is_used order by from_utc"""
+    )
+    series = house.stated["swap_of_zero", "m"]
+    index = {at: Decimal(1000) + sum(v for start, v in series.items() if start < at) for at in [*series, CLOSING]}
+    first, second, third = OPENING, SWAPPED_FROM, SWAPPED_UNTIL
+    assert [row[:6] for row in rows] == [
+        ("import", "first_reading", first, second, index[first], None),
+        ("export", "swap", second + HOUR, third, index[second + HOUR], index[second]),
+        ("import", "swap", third + HOUR, CLOSING, index[third + HOUR], index[third]),
+    ]
+    assert [row[6] for row in rows] == [None, series[second], series[third]]
+    assert sum(row[7] + (row[6] or 0) for row in rows) == house.total("swap_of_zero")
+    october_day = [date(2026, 10, day) for day in range(32)[1:]]
+    assert [row[8:] for row in rows] == [
+        (date(2026, 9, 30), october_day[8]), (october_day[9], october_day[18]), (october_day[19], october_day[30]),
+    ]  # fmt: skip
+
+
+def test_months_before_in_and_after_a_swap_have_their_own_advance_and_share_their_bounds(faulty, house):
+    rows = faulty.rows(
+        """select billing_month, grade, total, index_advance, index_difference, index_start, index_end, warnings
+        from billing_monthly where site_id = 'swapped_march' order by billing_month"""
+    )
+    index = Decimal(1000)
+    for month, grade, total, advance, difference, start, end, warnings in rows:
+        stated = sum(
+            value
+            for at, value in house.stated["swapped_march", "m"].items()
+            if at.astimezone(ZURICH).date().replace(day=1) == month
+        )
+        assert (grade, total, advance, difference) == ("ready", stated, stated, 0)
+        assert (start, end) == (index, index + stated)
+        assert [warning.partition(":")[0] for warning in warnings] == ["swapped_registers"] * (month.month == 3)
+        index = end
+    assert len(rows) == 3
+
+
+def test_what_neither_register_measured_at_a_replacement_is_lost_once(faulty, house):
+    """Both registers of the meter are cut, and it was counted for each."""
+    lost = house.stated["replaced_both", "m"][CUT]
+    assert october(faulty, "index_difference, index_unmeasured", "replaced_both") == (lost, lost)
 
 
 @pytest.mark.parametrize("site", ["fall", "jump"])

@@ -93,6 +93,7 @@ final as (
             when index_source <> 'none' then 0
         end::decimal(18, 6) as uncertainty,
         (counted_at_last + index_at_end - last_index)::decimal(18, 6) as counted,
+        is_crossed,
         case when read_on = local_date then cuts end as cuts,
         case when read_on = local_date then glitches else 0 end as glitches,
         case when read_on = local_date then readings else 0 end as readings

@@ -30,24 +30,86 @@ calendar as (
     select * from {{ ref('calendar_days') }}
 ),
 
--- A reading belongs to the local day (start, end]. What cannot be an index is no reading: a register that shows all bits
--- set, or more than DECIMAL(18,6) holds.
+-- What cannot be an index is no reading: a register that shows all bits set, or more than DECIMAL(18,6) holds.
+registers_as_read as (
+    select
+        site_id,
+        meter_id,
+        local_date,
+        read_at_utc
+        {%- for column in registers.values() %},
+        case
+            when {{ column }} not in (4294967295, 429496729.5, 42949672.95, 4294967.295, 2147483647, 2147483.647)
+                then try_cast({{ column }} as decimal(18, 6))
+        end as {{ column }}
+        {%- endfor %}
+    from versions
+    where superseded_at_utc is null
+),
+
+-- Import and export change places where each goes on from what the other showed, while in its own column one would fall.
+-- Only days on which the export register shows anything can hold that.
+exchanges as (
+    select
+        site_id,
+        meter_id,
+        local_date,
+        list({
+            'before_at_utc': before_at_utc, 'read_at_utc': read_at_utc, 'import_before': import_before,
+            'export_before': export_before, 'import_after': import_after, 'export_after': export_after
+        } order by read_at_utc) as exchanges
+    from (
+        select
+            site_id,
+            meter_id,
+            local_date,
+            read_at_utc,
+            coalesce(index_import_kwh, 0) as import_after,
+            coalesce(index_export_kwh, 0) as export_after,
+            lag(read_at_utc) over meter_day as before_at_utc,
+            lag(coalesce(index_import_kwh, 0)) over meter_day as import_before,
+            lag(coalesce(index_export_kwh, 0)) over meter_day as export_before
+        from registers_as_read
+        semi join (select * from registers_as_read where index_export_kwh <> 0) as exporting
+            using (site_id, meter_id, local_date)
+        window meter_day as (partition by site_id, meter_id, local_date order by read_at_utc)
+    ) as steps_of_both
+    where {{ is_exchange('import_before', 'export_before', 'import_after', 'export_after') }}
+    group by site_id, meter_id, local_date
+),
+
+-- Over the day each register keeps the name of the column in which the day began. The export register of a meter that
+-- only consumes stands at 0 and says nothing.
 readings as (
     {% for register, column in registers.items() %}
     select
-        versions.site_id,
-        versions.meter_id,
+        registers_as_read.site_id,
+        registers_as_read.meter_id,
+        {% if register in ('import', 'export') -%}
+        case
+            when len(list_filter(exchanges.exchanges, lambda e: e.read_at_utc <= registers_as_read.read_at_utc)) % 2 = 1
+                then {{ other_register("'" ~ register ~ "'") }}
+            else '{{ register }}'
+        end as register,
+        {%- else -%}
         '{{ register }}' as register,
-        versions.local_date,
-        versions.read_at_utc,
-        try_cast(versions.{{ column }} as decimal(18, 6)) as reading
-    from versions
-    where versions.superseded_at_utc is null and versions.{{ column }} is not null
+        {%- endif %}
+        registers_as_read.local_date,
+        registers_as_read.read_at_utc,
+        registers_as_read.{{ column }} as reading
+    from registers_as_read
+    {% if register in ('import', 'export') -%}
+    left join exchanges
+        on exchanges.site_id = registers_as_read.site_id
+        and exchanges.meter_id = registers_as_read.meter_id
+        and exchanges.local_date = registers_as_read.local_date
+    {% endif -%}
+    where registers_as_read.{{ column }} is not null
     {{ 'union all' if not loop.last }}
     {% endfor %}
 ),
 
--- The export register of a meter that only consumes stands at 0 and says nothing.
+-- A reading belongs to the local day (start, end].
 dated as (
     select
         readings.*,
@@ -65,10 +127,7 @@ dated as (
         and calendar.local_date = readings.local_date
         and calendar.day_start_utc < readings.read_at_utc
         and calendar.day_end_utc >= readings.read_at_utc
-    where
-        readings.reading is not null
-        and readings.reading not in (4294967295, 429496729.5, 42949672.95, 4294967.295, 2147483647, 2147483.647)
-        and not (meters.has_split and readings.register = 'export' and readings.reading = 0)
+    where not (meters.has_split and readings.register = 'export' and readings.reading = 0)
 ),
 
 in_order as (
@@ -284,7 +343,8 @@ final as (
                 lambda c: {{ rollover_advance('c.index_before', 'c.index_after') }}
             )), 0)
         )::decimal(18, 6) as advance,
-        cuts.cuts
+        cuts.cuts,
+        exchanges.exchanges
     from summed
     inner join shapes
         on shapes.site_id = summed.site_id
@@ -301,6 +361,11 @@ final as (
         and before_first.meter_id = summed.meter_id
         and before_first.register = summed.register
         and before_first.local_date = summed.local_date
+    left join exchanges
+        on exchanges.site_id = summed.site_id
+        and exchanges.meter_id = summed.meter_id
+        and exchanges.local_date = summed.local_date
+        and summed.register in ('import', 'export')
     left join cuts
         on cuts.site_id = summed.site_id
         and cuts.meter_id = summed.meter_id

@@ -104,8 +104,8 @@ asked_days as (
         meter_days.longest_repeat,
         meter_days.repeated_total,
         meter_days.decimals,
-        index_days.advance,
-        index_days.index_uncertainty,
+        -- What the registers counted in the day; a load curve states it as a sum.
+        coalesce(index_days.advance, index_days.load_curve_total) as advance,
         index_days.series_kind,
         index_days.is_swapped,
         index_days.rollovers,
@@ -118,14 +118,16 @@ asked_days as (
         site_steps.coarsest_step,
         splits.uneven_solar,
         splits.grid_without_import,
-        nights.night_total,
         register_coverage.state as register_state,
         -- Whether the register counted the day as the intervals do: then what looks odd was real.
         coalesce(
-            abs(index_days.advance - (days.total - index_days.unmeasured))
-            <= greatest(2 * meter_steps.step, abs(days.total) * 0.001) + index_days.index_uncertainty,
+            abs(coalesce(index_days.advance, index_days.load_curve_total) - (days.total - index_days.unmeasured))
+            <= greatest(2 * meter_steps.step, abs(days.total) * 0.001) + coalesce(index_days.index_uncertainty, 0),
             false
-        ) as is_confirmed_by_index
+        ) as is_confirmed_by_index,
+        -- What the register did on the first day that it was ever read is not known, but it was read.
+        index_days.advance is null and index_days.load_curve_total is null and coalesce(index_days.readings, 0) = 0
+            as is_unread
     from days
     inner join meters
         on meters.site_id = days.site_id
@@ -149,10 +151,6 @@ asked_days as (
         on splits.site_id = days.site_id
         and splits.meter_id = days.meter_id
         and splits.local_date = days.local_date
-    left join nights
-        on nights.site_id = days.site_id
-        and nights.meter_id = days.meter_id
-        and nights.local_date = days.local_date
     left join coverage as register_coverage
         on register_coverage.dataset = 'meter_indices'
         and register_coverage.site_id = days.site_id
@@ -199,16 +197,43 @@ zero_runs as (
     where zero_groups.first_nonzero_utc is null
 ),
 
--- The highest peak of the 45 days before and after.
-peaks as (
+-- The highest peak and the longest repetition of the 45 days before and after.
+neighbours as (
     select
         *,
         max(peak) over around as highest_other,
+        max(longest_repeat) over around as longest_other_repeat,
         count(peak) over around as other_days
     from asked_days
     where intervals_sentinel = 0
     window around as (
         partition by site_id, meter_id order by local_date
+        range between interval 45 days preceding and interval 45 days following
+        exclude current row
+    )
+),
+
+-- A plant that rests in nine of ten nights of the 45 days before and after.
+plant_nights as (
+    select
+        nights.site_id,
+        nights.meter_id,
+        nights.local_date,
+        nights.night_total,
+        coalesce(
+            avg((nights.night_total <= checks.tolerance)::integer) over around >= 0.9
+            and count(*) over around >= 20,
+            false
+        ) as is_usually_dark
+    from nights
+    inner join asked_days
+        on asked_days.site_id = nights.site_id
+        and asked_days.meter_id = nights.meter_id
+        and asked_days.local_date = nights.local_date
+    cross join checks
+    where checks.check_name = 'night_production'
+    window around as (
+        partition by nights.site_id, nights.meter_id order by nights.local_date
         range between interval 45 days preceding and interval 45 days following
         exclude current row
     )
@@ -299,7 +324,6 @@ measured as (
             " and (advance is not null or abs(repeated_total) >= 100 * meter_step)",
             "repeated_total::varchar"
         ],
-        'night_production': ["night_total", "night_total is not null", "null"],
         'rollover': ["rollovers", "rollovers > 0", "null"],
         'index_glitch': ["glitches", "glitches > 0", "null"],
         'estimated': [
@@ -331,20 +355,42 @@ measured as (
     union all
     select 'zero_run', site_id, meter_id, local_date, zero_hours, null
     from zero_runs
-    -- What the register did on the first day that it was ever read is not known, but it was read.
-    where not is_confirmed_by_index and not (advance is null and coalesce(readings, 0) > 0)
+    where not is_confirmed_by_index and (advance is not null or is_unread)
     union all
     select 'zero_run_unread', site_id, meter_id, local_date, zero_hours / 24, null
     from zero_runs
     where
         not is_rule_meter
-        and (advance > 2 * meter_step or (advance is null and coalesce(readings, 0) = 0))
+        and (advance > 2 * meter_step or is_unread)
     union all
     select 'spike', site_id, meter_id, local_date, peak / nullif(highest_other, 0), peak_at_utc::varchar
-    from peaks
-    where not is_confirmed_by_index and other_days >= 20 and highest_other > 0 and peak >= 400 * meter_step
+    from neighbours
+    where
+        not is_confirmed_by_index
+        and (advance is not null or is_unread)
+        and other_days >= 20
+        and highest_other > 0
+        and peak >= 400 * meter_step
     union all
-    select check_name, site_id, meter_id, local_date, 1, interval_start_utc::varchar from doubled_rows
+    select 'stuck_unread', site_id, meter_id, local_date, longest_repeat, repeated_total::varchar
+    from neighbours
+    where
+        is_unread
+        and abs(repeated_total) >= 100 * meter_step
+        and (longest_repeat > 2 * coalesce(longest_other_repeat, 1) or longest_repeat = intervals_present)
+    union all
+    select 'night_production', site_id, meter_id, local_date, night_total, null from plant_nights
+    union all
+    select 'night_production_unusual', site_id, meter_id, local_date, night_total, null
+    from plant_nights
+    where is_usually_dark
+    union all
+    select
+        doubled_rows.check_name, doubled_rows.site_id, doubled_rows.meter_id, doubled_rows.local_date, 1,
+        doubled_rows.interval_start_utc::varchar
+    from doubled_rows
+    inner join asked_days using (site_id, meter_id, local_date)
+    where doubled_rows.check_name = 'duplicate_rows' or not asked_days.is_confirmed_by_index
     union all
     select 'missing_sibling', site_id, meter_id, local_date, intervals_lacking, names from lacking_siblings
     union all

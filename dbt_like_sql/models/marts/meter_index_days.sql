@@ -52,17 +52,7 @@ sides as (
         max(advance) filter (where register = '{{ register }}') as {{ register }}_advance,
         {% endfor %}
         coalesce(flatten(list(replacements) filter (where len(replacements) > 0)), []) as replacements,
-        -- The columns of import and export changed places: each goes on where the other was.
-        max(replacements[1].read_at_utc) filter (where register = 'import')
-            = max(replacements[1].read_at_utc) filter (where register = 'export')
-            and abs(
-                max(replacements[1].index_before) filter (where register = 'import')
-                - max(replacements[1].index_after) filter (where register = 'export')
-            ) <= 10
-            and abs(
-                max(replacements[1].index_before) filter (where register = 'export')
-                - max(replacements[1].index_after) filter (where register = 'import')
-            ) <= 10 as is_exchange,
+        coalesce(bool_or(is_crossed), false) as is_crossed,
         sum(len(list_filter(cuts, lambda c: c.cut = 'rollover')))::integer as rollovers,
         sum(glitches)::integer as glitches,
         max(readings) as readings
@@ -91,15 +81,17 @@ mapped as (
         case
             when facts.register_map in ('import', 'export', 'heat', 'volume') then facts.register_map
             when facts.register_map = 'swapped' then {{ other_register('meters.usual_register') }}
-        end as stated_register,
+        end as stated_column,
         meter_days.total,
         case when meter_days.intervals_missing = 0 and meter_days.intervals_null = 0 then meter_days.total end
             as whole_total,
-        -- Across a cut nothing was measured by either register.
-        coalesce(case
-            when sides.is_exchange then sides.replacements[1].total_between
-            else list_sum(list_transform(sides.replacements, lambda c: c.total_between))
-        end, 0)::decimal(18, 6) as unmeasured
+        -- Across a cut nothing was measured by either register; both are cut at once.
+        coalesce(list_sum(list_transform(
+            list_distinct(list_transform(
+                sides.replacements, lambda c: {'read_at_utc': c.read_at_utc, 'total': c.total_between}
+            )),
+            lambda c: c.total
+        )), 0)::decimal(18, 6) as unmeasured
     from sides
     inner join meters
         on meters.site_id = sides.site_id
@@ -126,25 +118,53 @@ compared as (
     from mapped
 ),
 
--- Which register the intervals of the day were made of. A day on which both agree (nothing was counted) says nothing.
+-- Which register the intervals of the day were made of. A day on which nothing was counted says nothing, nor does one on
+-- which both agree.
+agreements as (
+    select
+        *,
+        {{ in_column('stated_column') }} as stated_register,
+        abs(measured_total) > slack
+            and coalesce(abs({{ side('usual_register', 'advance') }} - measured_total) <= slack, false) as usual_agrees,
+        abs(measured_total) > slack
+            and coalesce(abs({{ side(other_register('usual_register'), 'advance') }} - measured_total) <= slack, false)
+            as other_agrees
+    from compared
+),
+
+told as (
+    select
+        *,
+        case
+            when usual_register not in ('import', 'export') or usual_agrees = other_agrees then null
+            when usual_agrees then usual_register
+            else {{ other_register('usual_register') }}
+        end as told_register
+    from agreements
+),
+
+-- One day that tells otherwise than the days before and after it was told so by chance.
+neighboured as (
+    select
+        *,
+        lag(told_register ignore nulls) over days as told_before,
+        lead(told_register ignore nulls) over days as told_after
+    from told
+    window days as (partition by site_id, meter_id order by local_date)
+),
+
 recognised as (
     select
         *,
         case
-            when stated_register is not null or usual_register not in ('import', 'export') or export_advance is null
-                or import_advance is null then null
-            else case
-                when abs({{ side('usual_register', 'advance') }} - measured_total) <= slack
-                    and abs({{ side(other_register('usual_register'), 'advance') }} - measured_total) > slack
-                    then usual_register
-                when abs({{ side('usual_register', 'advance') }} - measured_total) > slack
-                    and abs({{ side(other_register('usual_register'), 'advance') }} - measured_total) <= slack
-                    then {{ other_register('usual_register') }}
-            end
+            when told_register = coalesce(told_before, told_register)
+                or told_register = coalesce(told_after, told_register)
+                then told_register
         end as recognised_register
-    from compared
+    from neighboured
 ),
 
+-- A register is followed when columns change places, so that which one counts for the meter seldom changes.
 settled as (
     select
         *,
@@ -153,7 +173,7 @@ settled as (
             last_value(recognised_register ignore nulls) over so_far,
             first_value(recognised_register ignore nulls) over from_now,
             usual_register
-        ) as index_register
+        ) as counting_register
     from recognised
     window
         so_far as (partition by site_id, meter_id order by local_date rows unbounded preceding),
@@ -165,14 +185,14 @@ settled as (
 chosen as (
     select
         *,
-        {{ side('index_register', 'index') }} as index_at_end,
-        {{ side('index_register', 'source') }} as index_source,
-        {{ side('index_register', 'distance') }} as index_distance_minutes,
-        {{ side('index_register', 'uncertainty') }} as index_uncertainty,
-        {{ side('index_register', 'counted') }} as register_counted,
-        {{ side('index_register', 'advance') }} as register_advance,
-        min(index_register) over meter <> max(index_register) over meter as has_changed_register,
-        lag(index_register) over (partition by site_id, meter_id order by local_date) as register_before
+        {{ in_column('counting_register') }} as index_register,
+        {{ side('counting_register', 'index') }} as index_at_end,
+        {{ side('counting_register', 'source') }} as index_source,
+        {{ side('counting_register', 'distance') }} as index_distance_minutes,
+        {{ side('counting_register', 'uncertainty') }} as index_uncertainty,
+        {{ side('counting_register', 'counted') }} as register_counted,
+        {{ side('counting_register', 'advance') }} as register_advance,
+        min(counting_register) over meter <> max(counting_register) over meter as has_changed_register
     from settled
     window meter as (partition by site_id, meter_id)
 ),
@@ -211,7 +231,7 @@ final as (
         index_distance_minutes,
         index_uncertainty,
         register_advance as advance,
-        -- Where registers were swapped on the way, what either counted while it counted for the meter.
+        -- Where another register came to count for the meter, what each counted while it did.
         case
             when has_changed_register then sum(coalesce(register_advance, 0)) over (
                 partition by site_id, meter_id order by local_date rows unbounded preceding
@@ -220,12 +240,13 @@ final as (
         end::decimal(18, 6) as counted,
         unmeasured,
         coalesce(index_register <> usual_register and stated_register is null, false) as is_swapped,
-        coalesce(index_register <> register_before, false) as is_register_changed,
+        coalesce(index_register <> lag(index_register) over (partition by site_id, meter_id order by local_date), false)
+            as is_register_changed,
         {{ side(feed_in_register(), 'index') }} as export_index,
         {{ side(feed_in_register(), 'source') }} as export_source,
         {{ side(feed_in_register(), 'counted') }} as export_counted,
-        import_counted,
-        case when is_exchange then [] else replacements end as replacements,
+        {{ side(drawn_register(), 'counted') }} as import_counted,
+        replacements,
         coalesce(rollovers, 0) as rollovers,
         glitches,
         readings,

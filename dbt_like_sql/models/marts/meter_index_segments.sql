@@ -20,6 +20,7 @@ series as (
         min(first_read_at_utc) as first_read_at_utc,
         min_by(first_index, local_date) as first_index,
         min_by(is_installation, local_date) as is_installation,
+        min_by(first_column, local_date) as first_column,
         max(last_read_at_utc) as last_read_at_utc,
         max_by(last_index, local_date) as last_index
     from links
@@ -37,24 +38,45 @@ cuts as (
     where len(cuts) > 0
 ),
 
--- Each cut ends one segment and begins the next.
-beginnings as (
+swaps as (
     select
         site_id,
         meter_id,
         register,
-        case when is_installation then 'installation' else 'first_reading' end as began_with,
-        first_read_at_utc as from_utc,
-        first_index as index_from,
+        local_date,
+        unnest(swaps) as swap
+    from links
+    where len(swaps) > 0
+),
+
+-- Each cut and each swap ends one segment and begins the next.
+beginnings as (
+    select
+        series.site_id,
+        series.meter_id,
+        series.register,
+        series.first_column as column_then,
+        case when series.is_installation then 'installation' else 'first_reading' end as began_with,
+        series.first_read_at_utc as from_utc,
+        series.first_index as index_from,
         null::timestamptz as ended_before_utc,
         null::decimal(18, 6) as ended_at_index,
         null::decimal(18, 6) as counted_across
     from series
+    where not exists (
+        select 1 from swaps
+        where
+            swaps.site_id = series.site_id
+            and swaps.meter_id = series.meter_id
+            and swaps.register = series.register
+            and swaps.swap.read_at_utc <= series.first_read_at_utc
+    )
     union all
     select
         site_id,
         meter_id,
         register,
+        null,
         case cut.cut when 'rollover' then 'rollover' else 'replacement' end,
         cut.read_at_utc,
         cut.index_after,
@@ -64,36 +86,65 @@ beginnings as (
             when cut.cut = 'rollover' then {{ rollover_advance('cut.index_before', 'cut.index_after') }}
         end
     from cuts
+    union all
+    select
+        site_id,
+        meter_id,
+        register,
+        swap.column_after,
+        'swap',
+        swap.read_at_utc,
+        swap.index_after,
+        swap.before_at_utc,
+        swap.index_before,
+        swap.index_after - swap.index_before
+    from swaps
 ),
 
-numbered as (
+-- A register stays in its column until it is swapped; clerks look for it under the column's name.
+placed as (
     select
-        *,
-        row_number() over series as segment,
+        * exclude (column_then),
+        last_value(column_then ignore nulls) over (
+            partition by site_id, meter_id, register order by from_utc rows unbounded preceding
+        ) as column_now,
         lead(ended_before_utc) over series as next_ended_before_utc,
         lead(ended_at_index) over series as next_ended_at_index
     from beginnings
     window series as (partition by site_id, meter_id, register order by from_utc)
 ),
 
--- Which of a meter's registers its intervals were made of, on the days of the segment.
+numbered as (
+    select
+        *,
+        row_number() over (partition by site_id, meter_id, column_now order by from_utc) as segment
+    from placed
+),
+
+-- The days at whose end the meter's intervals were made of the register, in this segment.
 uses as (
     select
-        site_id,
-        meter_id,
-        index_register,
-        min(local_date) as first_used_on,
-        max(local_date) as last_used_on
+        numbered.site_id,
+        numbered.meter_id,
+        numbered.column_now,
+        numbered.segment,
+        min(index_days.local_date) as first_used_on,
+        max(index_days.local_date) as last_used_on
     from index_days
-    where series_kind = 'index'
-    group by site_id, meter_id, index_register
+    asof inner join numbered
+        on numbered.site_id = index_days.site_id
+        and numbered.meter_id = index_days.meter_id
+        and numbered.column_now = index_days.index_register
+        and numbered.from_utc <= index_days.index_at_utc
+    where index_days.series_kind = 'index'
+    group by numbered.site_id, numbered.meter_id, numbered.column_now, numbered.segment
 ),
 
 final as (
     select
         numbered.site_id,
         numbered.meter_id,
-        numbered.register,
+        numbered.column_now as register,
         numbered.segment::integer as segment,
         numbered.began_with,
         numbered.from_utc,
@@ -103,7 +154,7 @@ final as (
         (coalesce(numbered.next_ended_at_index, series.last_index) - numbered.index_from)::decimal(18, 6) as advance,
         numbered.counted_across,
         numbered.ended_at_index as index_before,
-        uses.index_register is not null as is_used,
+        uses.segment is not null as is_used,
         uses.first_used_on,
         uses.last_used_on,
         numbered.began_with = 'replacement' and exists (
@@ -121,8 +172,9 @@ final as (
     left join uses
         on uses.site_id = numbered.site_id
         and uses.meter_id = numbered.meter_id
-        and uses.index_register = numbered.register
-    order by numbered.site_id, numbered.meter_id, numbered.register, numbered.segment
+        and uses.column_now = numbered.column_now
+        and uses.segment = numbered.segment
+    order by numbered.site_id, numbered.meter_id, numbered.column_now, numbered.segment
 )
 
 select * from final

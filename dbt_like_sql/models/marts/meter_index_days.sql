@@ -223,7 +223,12 @@ final as (
         coalesce(index_register <> register_before, false) as is_register_changed,
         {{ side(feed_in_register(), 'index') }} as export_index,
         {{ side(feed_in_register(), 'source') }} as export_source,
-        {{ side(feed_in_register(), 'counted') }} as export_counted,
+        case
+            when has_changed_register then sum(coalesce({{ side(feed_in_register(), 'advance') }}, 0)) over (
+                partition by site_id, meter_id order by local_date rows unbounded preceding
+            )
+            else {{ side(feed_in_register(), 'counted') }}
+        end::decimal(18, 6) as export_counted,
         import_counted,
         case when is_exchange then [] else replacements end as replacements,
         coalesce(rollovers, 0) as rollovers,

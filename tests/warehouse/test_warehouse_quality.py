@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import reduce
 
 import pytest
 from built_warehouse import Built, build_with
@@ -17,12 +18,16 @@ from fault_lake import (
     LEAP_ZONES,
     MONTH,
     OPENING,
+    DaySums,
     FaultLake,
+    added,
     both_ways,
     build_fault_lake,
     flow_of_site,
     hour,
 )
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from small_lake import OCTOBER, ZURICH
 
 from climkit_pipeline.lake.layout import Layout
@@ -488,15 +493,107 @@ def test_a_fault_counts_in_the_periods_that_hold_it_and_in_no_other(faulty):
         ) == [(grade,)]
 
 
-def test_a_month_asked_for_as_a_period_is_the_month(faulty):
+@pytest.mark.parametrize("month", [date(2024, 2, 1), date(2024, 3, 1), date(2024, 10, 1), date(2025, 10, 1), MONTH])
+def test_a_month_asked_for_as_a_period_is_the_month(faulty, month):
     """One SQL for both: every column is the same, but that only a month has a last year to be compared with."""
     last_year = "list_filter(warnings, lambda warning: not starts_with(warning, 'far_from_last_year'))"
     monthly = faulty.rows(
         f"""select * replace ({last_year} as warnings) from billing_monthly
-        where billing_month = '2026-10-01' order by site_id, meter_id"""
+        where billing_month = ? order by site_id, meter_id""",
+        [month],
     )
-    period = faulty.rows("from billing_between('2026-10-01', '2026-10-31') order by site_id, meter_id")
+    period = faulty.rows("from billing_between($1, last_day($1)) order by site_id, meter_id", [month])
+    assert monthly
     assert monthly == period
+
+
+ADDED_UP = (
+    "total", "solar", "grid", "intervals_expected", "intervals_present", "intervals_missing", "intervals_null",
+    "intervals_negative", "intervals_revised", "intervals_without_split", "days_over", "days_asked", "index_unmeasured",
+)  # fmt: skip
+FLOWS = ("grid_import", "grid_export", "storage_charge", "storage_discharge")
+OTHERS = ("index_advance", "export_index_advance", "flow_source", "peak_kw", "peak_at_utc", "longest_gap_minutes")
+
+
+def periods_of(built: Built, pieces: list[tuple[date, date]]) -> list[dict[tuple[str, str], dict]]:
+    """The rows of each period by meter, in one query."""
+    names = [*ADDED_UP, *FLOWS, *OTHERS]
+    found = built.rows(
+        " union all ".join(
+            f"select {number}, site_id, meter_id, {', '.join(names)} from billing_between('{first}', '{last}')"
+            for number, (first, last) in enumerate(pieces)
+        )
+    )
+    periods: list[dict[tuple[str, str], dict]] = [{} for _ in pieces]
+    for number, site, meter, *values in found:
+        assert (site, meter) not in periods[number]
+        periods[number][site, meter] = dict(zip(names, values, strict=True))
+    return periods
+
+
+def sum_of(rows: list[dict], name: str) -> Decimal | int | None:
+    """The sum of what is there, None where nothing is."""
+    return reduce(added, [row[name] for row in rows], None)
+
+
+@st.composite
+def cut_ranges(draw) -> list[tuple[date, date]]:
+    """Consecutive pieces of a range of days of the lake, and the days around it."""
+    around = draw(st.sampled_from([(date(2023, 12, 25), date(2025, 1, 5)), (date(2025, 9, 25), date(2026, 11, 5)),
+                                   (date(2026, 9, 29), date(2026, 11, 2))]))  # fmt: skip
+    first, *cuts, last = sorted(draw(st.sets(st.dates(*around), min_size=3, max_size=5)))
+    starts = [first, *cuts]
+    return list(zip(starts, [*(cut - timedelta(days=1) for cut in cuts), last], strict=True))
+
+
+def test_the_pieces_of_any_range_add_up_to_it_and_to_what_was_stated(faulty, house):
+    """Decimals, counts and advances of every meter of the lake, whatever is wrong with it; the sums are Python's."""
+
+    # Inside, because hypothesis writes out every argument at every example, and a lake is long.
+    @settings(max_examples=8, deadline=None)
+    @example([(date(2026, 10, day), date(2026, 10, day)) for day in (11, 12, 13)])  # the replacements, day by day
+    @example([(date(2026, 10, 1), date(2026, 10, 14)), (date(2026, 10, 15), date(2026, 10, 31))])  # the exchange
+    @given(cut_ranges())
+    def law(pieces):
+        first, last = pieces[0][0], pieces[-1][1]
+        whole, *parts = periods_of(faulty, [(first, last), *pieces])
+        assert {meter for part in parts for meter in part} == set(whole)
+        for meter, row in whole.items():
+            mine = [part[meter] for part in parts if meter in part]
+            for name in ADDED_UP:
+                assert row[name] == sum_of(mine, name), (meter, name)
+            for name in ("index_advance", "export_index_advance"):
+                if all(part[name] is not None for part in mine):
+                    assert row[name] == sum_of(mine, name), (meter, name)
+            if {part["flow_source"] for part in mine} == {row["flow_source"]}:
+                assert [row[name] for name in FLOWS] == [sum_of(mine, name) for name in FLOWS], meter
+            peaks = [(-part["peak_kw"], part["peak_at_utc"]) for part in mine if part["peak_kw"] is not None]
+            if peaks:
+                assert (-row["peak_kw"], row["peak_at_utc"]) == min(peaks), meter
+            assert row["longest_gap_minutes"] >= max(part["longest_gap_minutes"] for part in mine), meter
+
+            of_days = (sums for day, sums in house.days_by_meter.get(meter, {}).items() if first <= day <= last)
+            truth = sum(of_days, DaySums())
+            assert (row["total"], row["intervals_present"], row["intervals_null"]) == (
+                truth.total, truth.present, truth.null,
+            ), meter  # fmt: skip
+            if meter in house.split_meters:
+                assert (row["solar"], row["grid"]) == (truth.solar, truth.grid), meter
+            else:
+                assert (row["solar"], row["grid"]) == (None, None), meter
+
+    law()
+
+
+def test_an_advance_over_any_days_is_what_was_stated_on_them(faulty, house):
+    """Day by day, so that no piece of the law above holds only because the advance is null."""
+    october_days = periods_of(faulty, [(day, day) for day in OCTOBER[::6]])
+    for day, rows in zip(OCTOBER[::6], october_days, strict=True):
+        for site in ("clean", "rollover", "swapped", "glitch"):
+            truth = sum(
+                total for start, total in house.stated[site, "m"].items() if start.astimezone(ZURICH).date() == day
+            )
+            assert rows[site, "m"]["index_advance"] == truth, (site, day)
 
 
 def quantities_of(rows: list[tuple]) -> tuple[Decimal, ...]:

@@ -135,20 +135,33 @@ site_sums as (
         sum(grid_export)::decimal(18, 6) as grid_export,
         sum(storage_charge)::decimal(18, 6) as storage_charge,
         sum(storage_discharge)::decimal(18, 6) as storage_discharge,
-        sum(intervals_present) as intervals_present
+        sum(intervals_with_grid) as intervals_with_grid,
+        sum(intervals_with_storage) as intervals_with_storage
     from site_period_days
     where meter_type = 'electricity'
     group by site_id, period_from
 ),
 
+-- Those of the period: where one meter took the place of another, the series of the site is of both.
 site_meters as (
     select
-        site_id,
-        count(*) filter (where meter_mode = 'introduction' and is_listed) as introductions,
-        count(*) filter (where meter_mode = 'battery' and is_listed) as batteries
-    from {{ ref('meters') }}
-    where meter_type = 'electricity' and not is_rule_meter
-    group by site_id
+        periods.site_id,
+        periods.period_from,
+        count(*) filter (where meters.meter_mode = 'introduction') as introductions,
+        count(*) filter (where meters.meter_mode = 'battery') as batteries
+    from periods
+    inner join sums
+        on sums.site_id = periods.site_id
+        and sums.meter_id = periods.meter_id
+        and sums.period_from = periods.period_from
+    inner join {{ ref('meters') }} as meters
+        on meters.site_id = periods.site_id
+        and meters.meter_id = periods.meter_id
+    where
+        meters.meter_type = 'electricity'
+        and not meters.is_rule_meter
+        and (periods.is_listed or sums.intervals_present > 0)
+    group by periods.site_id, periods.period_from
 ),
 
 measures as (
@@ -193,7 +206,11 @@ measures as (
             when meters.meter_mode in ('introduction', 'production', 'battery')
                 then closing.export_counted - opening.export_counted
         end::decimal(18, 6) as export_index_advance,
-        (closing.import_counted - opening.import_counted)::decimal(18, 6) as import_advance,
+        -- Of a grid connection, whichever register it was that counted the import.
+        case
+            when meters.meter_mode = 'introduction' then index_advance
+            else (closing.import_counted - opening.import_counted)::decimal(18, 6)
+        end as import_advance,
         case
             when meters.meter_mode = 'introduction' then site_meters.introductions
             when meters.meter_mode = 'battery' then site_meters.batteries
@@ -202,7 +219,10 @@ measures as (
         site_sums.grid_export as site_grid_export,
         site_sums.storage_charge as site_storage_charge,
         site_sums.storage_discharge as site_storage_discharge,
-        site_sums.intervals_present * 15 = sums.intervals_expected * sums.interval_minutes as is_site_whole,
+        case meters.meter_mode
+            when 'introduction' then site_sums.intervals_with_grid
+            when 'battery' then site_sums.intervals_with_storage
+        end * 15 = sums.intervals_expected * sums.interval_minutes as is_site_whole,
         settings.as_of_utc,
         settings.close_after_days,
         coalesce(settings.as_of_utc >= periods.period_end_utc, false) as is_over
@@ -223,7 +243,9 @@ measures as (
     left join site_sums
         on site_sums.site_id = periods.site_id
         and site_sums.period_from = periods.period_from
-    left join site_meters on site_meters.site_id = periods.site_id
+    left join site_meters
+        on site_meters.site_id = periods.site_id
+        and site_meters.period_from = periods.period_from
     left join {{ ref('meters') }} as meters
         on meters.site_id = periods.site_id
         and meters.meter_id = periods.meter_id
@@ -870,9 +892,9 @@ final as (
             when flow_source is not null then null
             when meter_mode not in ('introduction', 'battery') then 'the meter measures one direction'
             when is_rule_meter then 'a rule meter has no register'
-            when meters_of_mode = 1
-                then 'the series of the site is not whole, and the registers were not read at both bounds'
-            else 'the site has several meters of this mode, and the registers were not read at both bounds'
+            when meters_of_mode > 1
+                then 'the site has several meters of this mode, and the registers were not read at both bounds'
+            else 'the series of the site is not whole, and the registers were not read at both bounds'
         end as flow_reason,
         peak_kw,
         peak_at_utc,

@@ -11,8 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import cached_property
+from typing import Any
 
-from small_lake import AS_OF, KATHMANDU, OCTOBER, ZURICH, SmallLake, days, midnight, starts, thousandths
+from small_lake import AS_OF, KATHMANDU, OCTOBER, QUARTER, ZURICH, SmallLake, days, midnight, starts, thousandths
 
 from climkit_pipeline.lake import journals
 from climkit_pipeline.lake.layout import Layout
@@ -41,6 +43,34 @@ def span(first: datetime, count: int) -> list[datetime]:
     return [first + number * HOUR for number in range(count)]
 
 
+@dataclass(frozen=True)
+class DaySums:
+    """Sums and counts of some intervals; a quantity that no interval states is None."""
+
+    total: Decimal | None = None
+    solar: Decimal | None = None
+    grid: Decimal | None = None
+    present: int = 0
+    null: int = 0
+
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> DaySums:
+        stated = (row.get(name) for name in ("total", "solar", "grid"))
+        quantities = [None if number is None else Decimal(str(number)) for number in stated]
+        return cls(*quantities, present=int(row["total"] is not None), null=int(row["total"] is None))
+
+    def __add__(self, other: DaySums) -> DaySums:
+        return DaySums(
+            added(self.total, other.total), added(self.solar, other.solar), added(self.grid, other.grid),
+            self.present + other.present, self.null + other.null,
+        )  # fmt: skip
+
+
+def added(one: Decimal | None, other: Decimal | None) -> Decimal | None:
+    """The sum of what is there."""
+    return other if one is None else one if other is None else one + other
+
+
 @dataclass
 class FaultLake:
     """The lake, and the totals that each (site, meter) states."""
@@ -58,6 +88,26 @@ class FaultLake:
         bounds = hour(first, 0), midnight(date(2026, 10, last) + timedelta(days=1), ZURICH)
         stated = self.stated[site, meter].items()
         return sum((value for start, value in stated if value is not None and bounds[0] <= start < bounds[1]), ZERO)
+
+    @cached_property
+    def days_by_meter(self) -> dict[tuple[str, str], dict[date, DaySums]]:
+        """What the lake's current intervals add up to, by meter and the site's own local day, without any SQL."""
+        found: dict[tuple[str, str], dict[date, DaySums]] = {}
+        for row in self.lake.current("meter_intervals"):
+            day = row["interval_start_utc"].astimezone(LEAP_ZONES.get(row["site_id"], ZURICH)).date()
+            of_meter = found.setdefault((row["site_id"], row["meter_id"]), {})
+            of_meter[day] = of_meter.get(day, DaySums()) + DaySums.of(row)
+        return found
+
+    @cached_property
+    def split_meters(self) -> set[tuple[str, str]]:
+        """The meters whose energy is split into solar and grid, as last listed."""
+        listed = sorted(
+            ((day, row) for (name, day), rows in self.lake.rows.items() if name == "meters" for row in rows),
+            key=lambda pair: pair[0],
+        )
+        modes = {(row["site_id"], row["meter_id"]): (row["meter_type"], row["meter_mode"]) for _, row in listed}
+        return {meter for meter, mode in modes.items() if mode == ("electricity", "consumption")}
 
     def add_site(self, site: str, *, created: datetime = datetime(2020, 1, 1, tzinfo=UTC)) -> None:
         for day in OCTOBER:
@@ -82,15 +132,20 @@ class FaultLake:
         asked_until: int = 31,
         states: dict[int, str] | None = None,
         equal_after_month: int = 2,
+        mode_until: tuple[int, str] | None = None,
     ) -> Series:
-        """List, fill and cover one meter; without ``series``, an ordinary one. Days without a state are complete."""
+        """List, fill and cover one meter; without ``series``, an ordinary one. Days without a state are complete.
+
+        ``mode_until`` names the last day of October on which it was listed with another mode.
+        """
         series = ordinary(site + meter) if series is None else series
         self.stated[site, meter] = series
         has_split = type_ == "electricity" and mode == "consumption"
         for day in OCTOBER[:listed_until]:
+            listed = mode_until[1] if mode_until and day.day <= mode_until[0] else mode
             self.lake.add(
                 "meters", day, site_id=site, meter_id=meter, meter_name=f"{site} {meter}", meter_type=type_,
-                meter_mode=mode, primary_address=1, is_rule_meter=is_rule,
+                meter_mode=listed, primary_address=1, is_rule_meter=is_rule,
             )  # fmt: skip
         for start, total in series.items():
             solar = None if total is None or not has_split else round(total * solar_share, 3)
@@ -105,6 +160,18 @@ class FaultLake:
                 "meter_intervals", day, site, meter, state, interval_minutes=60, equal_after_month=equal_after_month
             )
         return series
+
+    def add_site_series(self, site: str, **hourly: Series) -> None:
+        """Quarter-hours of the site, each a quarter of what its hour states."""
+        for start in sorted(set().union(*hourly.values())):
+            stated = {name: float(series[start] / 4) for name, series in hourly.items() if start in series}
+            for begin in (start + QUARTER * number for number in range(4)):
+                self.lake.add(
+                    "site_intervals", local_day(start), site_id=site, meter_type="electricity",
+                    interval_start_utc=begin, interval_end_utc=begin + QUARTER, **stated,
+                )  # fmt: skip
+        for day in OCTOBER:
+            self.lake.cover("site_intervals", day, site, "electricity", expected=len(starts(day, ZURICH)))
 
     def read(self, site: str, readings: dict[datetime, dict[str, Decimal]], meter: str = "m") -> None:
         """Raw readings by instant; coverage says complete where there are some, gap where there are none."""
@@ -156,6 +223,8 @@ def build_fault_lake() -> FaultLake:
     _add_sites(house)
     _add_spoilt(house)
     _add_doubled(house)
+    _add_flows(house)
+    _add_last_year(house)
     _add_leap_year(house)
     _add_swaps(house)
     _add_swapped_month(house)
@@ -187,9 +256,8 @@ def _add_registers(house: FaultLake) -> None:
     house.read("swapped", {at: {**row, "index_import_kwh": Decimal(3)} for at, row in run.items()})
 
     series = site("exchanged")
-    half = hour(15, 0)
     house.read("exchanged", {
-        at: {"index_import_kwh": row["index_import_kwh"], "index_export_kwh": Decimal(7)} if at <= half
+        at: {"index_import_kwh": row["index_import_kwh"], "index_export_kwh": Decimal(7)} if at <= EXCHANGED
         else {"index_import_kwh": Decimal(7), "index_export_kwh": row["index_import_kwh"]}
         for at, row in counted(series).items()
     })  # fmt: skip
@@ -214,6 +282,9 @@ def _add_registers(house: FaultLake) -> None:
     house.read("wrong_unit", {
         at: {"index_import_kwh": row["index_import_kwh"] * 1000} for at, row in counted(series).items()
     })  # fmt: skip
+
+    series = site("wrong_register", type_="heating")
+    house.read("wrong_register", counted(series, register="volume_m3"))
 
     house.add_site("created", created=hour(10, 0))
     series = house.add_meter("created", series=ordinary("created", hour(10, 0)))
@@ -269,6 +340,7 @@ def _add_lives(house: FaultLake) -> None:
     site("vanished", ending, listed_until=20, asked_until=20)
     site("silent", {}, states=dict.fromkeys(range(1, 32), "gap"))
     site("once", is_rule=True, equal_after_month=1)
+    site("mode", mode="introduction", mode_until=(14, "consumption"))
     house.add_site("moved")
     old = {start: total for start, total in ordinary("old").items() if start < hour(15, 0)}
     house.add_meter("moved", "old", series=old, states=dict.fromkeys(range(15, 32), "gap"))
@@ -295,6 +367,156 @@ def _add_sites(house: FaultLake) -> None:
     for day in OCTOBER:
         hours = len(starts(day, ZURICH, HOUR))
         house.lake.cover("site_intervals", day, "unbalanced", "electricity", expected=hours, interval_minutes=60)
+
+    _add_no_import(house)
+
+
+FROM_NOWHERE, TOLERATED = hour(9, 5), hour(10, 5)
+"""Hours in which the site draws nothing, and its consumer more than 50 Wh from the grid, or just that."""
+
+
+def _add_no_import(house: FaultLake) -> None:
+    house.add_site("no_import")
+    series = {**ordinary("no_import"), FROM_NOWHERE: Decimal("0.051"), TOLERATED: Decimal("0.050")}
+    house.add_meter("no_import", series=series)
+    nothing = dict.fromkeys(series, ZERO)
+    alone = {start: total if start in {FROM_NOWHERE, TOLERATED} else ZERO for start, total in series.items()}
+    house.add_site_series(
+        "no_import", consumption=series, production=alone, self_consumption=alone, grid_export=nothing,
+        grid_import={start: total - alone[start] for start, total in series.items()},
+    )  # fmt: skip
+
+
+def both_ways(site: str, meter: str) -> dict[str, Series]:
+    """What a meter counts in each direction, hour by hour."""
+    return {direction: ordinary(f"{site} {meter} {direction}") for direction in ("import", "export")}
+
+
+def hourly_both_ways(forward: Series, backward: Series) -> dict:
+    """Readings of registers that count ``forward`` (import) from 100 and ``backward`` from 7000."""
+    rows = counted(forward, Decimal(100)), counted(backward, Decimal(7000), "index_export_kwh")
+    return {at: row | rows[1][at] for at, row in rows[0].items()}
+
+
+def at_midnights(forward: Series, backward: Series) -> dict:
+    """The same, read at local midnight only."""
+    rows = hourly_both_ways(forward, backward)
+    return {at: row for at, row in rows.items() if at.astimezone(ZURICH).hour == 0}
+
+
+EXCHANGED = hour(15, 0)
+"""After this reading, import and export of a meter are stated in each other's column."""
+FLOW_SITES = [
+    "stated",
+    "two_ways",
+    "unstated",
+    "no_store",
+    "incomplete",
+    "unread",
+    "crossed",
+    "crossing",
+    "changed_grid",
+]
+
+
+def _add_flows(house: FaultLake) -> None:
+    """Sites with grid connections (``grid``, …) and batteries (``store``, …) beside a consumer ``m``."""
+    modes = {"grid": "introduction", "store": "battery"}
+    for site in FLOW_SITES:
+        house.add_site(site)
+        house.add_meter(site)
+    for site, meters in {
+        "stated": ["grid", "store"],
+        "two_ways": ["grid", "grid2", "store", "store2"],
+        "unstated": ["grid", "store"],
+        "no_store": ["grid", "store"],
+        "incomplete": ["grid"],
+        "unread": ["grid", "grid2"],
+    }.items():
+        for meter in meters:
+            flows = both_ways(site, meter)
+            house.add_meter(site, meter, mode=modes[meter.rstrip("2")], series=flows["import"])
+            if site not in {"unstated", "unread"}:
+                house.read(site, at_midnights(flows["import"], flows["export"]), meter)
+
+    for site in ("stated", "no_store", "incomplete"):
+        import_, export = (flow_of_site(site, name) for name in ("grid_import", "grid_export"))
+        store = {name: flow_of_site(site, name) for name in ("storage_charge", "storage_discharge") if site == "stated"}
+        used = house.stated[site, "m"]
+        if site == "incomplete":
+            import_ = without(import_, [hour(6, 4)])
+        house.add_site_series(
+            site, consumption=used, production=export, self_consumption=dict.fromkeys(used, ZERO), grid_import=import_,
+            grid_export=export, **store,
+        )  # fmt: skip
+
+    flows = both_ways("crossed", "grid")
+    for meter, registers in {"grid": ("export", "import"), "grid2": ("import", "export")}.items():
+        house.add_meter("crossed", meter, mode="introduction", series=flows["import"])
+        house.read("crossed", at_midnights(*(flows[name] for name in registers)), meter)
+
+    # The columns of the first meter change places on the 15th.
+    for meter in ("grid", "grid2"):
+        flows = both_ways("crossing", meter)
+        house.add_meter("crossing", meter, mode="introduction", series=flows["import"])
+        straight = hourly_both_ways(flows["import"], flows["export"])
+        house.read("crossing", straight | {
+            at: {"index_import_kwh": row["index_export_kwh"], "index_export_kwh": row["index_import_kwh"]}
+            for at, row in straight.items() if meter == "grid" and at > EXCHANGED
+        }, meter)  # fmt: skip
+
+    # The connection was replaced on the 15th: the site's series is of both meters together.
+    series = ordinary("changed_grid grid")
+    for meter, mine, listed_until in (
+        ("grid", {start: total for start, total in series.items() if start < hour(15, 0)}, 14),
+        ("grid2", {start: total for start, total in series.items() if start >= hour(15, 0)}, 31),
+    ):
+        states = dict.fromkeys(range(1, 15) if meter == "grid2" else range(15, 32), "empty")
+        house.add_meter(
+            "changed_grid", meter, mode="introduction", series=mine, listed_until=listed_until, states=states
+        )
+    used = house.stated["changed_grid", "m"]
+    nothing = dict.fromkeys(used, ZERO)
+    house.add_site_series(
+        "changed_grid", consumption=used, production=nothing, self_consumption=nothing, grid_import=used,
+        grid_export=nothing,
+    )  # fmt: skip
+
+
+def flow_of_site(site: str, name: str) -> Series:
+    """What the site states of a direction: not what the registers of its meters count."""
+    return ordinary(f"{site} states {name}")
+
+
+LAST_YEAR = days(date(2025, 10, 1), date(2025, 10, 31))
+TIMES_LAST_YEAR = {"four_times": "4", "five_times": "5", "a_fifth": "0.2", "five_confirmed": "5"}
+"""This October's cold water against the last one's."""
+
+
+def _add_last_year(house: FaultLake) -> None:
+    """Daily values of two Octobers; ``five_confirmed`` was read, ``little`` is too little to be compared."""
+    for site, times in {**TIMES_LAST_YEAR, "little": "5"}.items():
+        house.add_site(site)
+        base = Decimal("0.5") if site == "little" else Decimal(5)
+        index, readings = Decimal(0), {OPENING: {"volume_m3": Decimal(0)}}
+        for day in [*LAST_YEAR, *OCTOBER]:
+            total = base if day.year == 2025 else base * Decimal(times)
+            start, end = midnight(day, ZURICH), midnight(day + timedelta(days=1), ZURICH)
+            house.stated.setdefault((site, "m"), {})[start] = total
+            house.lake.add(
+                "meter_intervals", day, site_id=site, meter_id="m", interval_start_utc=start, interval_end_utc=end,
+                total=float(total),
+            )  # fmt: skip
+            house.lake.cover("meter_intervals", day, site, "m", interval_minutes=1440)
+            house.lake.add(
+                "meters", day, site_id=site, meter_id="m", meter_name=f"{site} m", meter_type="cold_water",
+                meter_mode="consumption", primary_address=1, is_rule_meter=False,
+            )  # fmt: skip
+            if day.year == 2026:
+                index += total
+                readings[end] = {"volume_m3": index}
+        if site == "five_confirmed":
+            house.read(site, readings)
 
 
 SPOILT = {
@@ -380,7 +602,7 @@ def _add_leap_year(house: FaultLake) -> None:
 
 IMPORT, EXPORT = "index_import_kwh", "index_export_kwh"
 SWAPPED_FROM, SWAPPED_UNTIL = hour(10, 12), hour(20, 15)
-"""In the middle of days: the last reading before the columns change places, and the last one before they change back."""
+"""In the middle of days: the last readings before the columns change places, and before they change back."""
 
 
 def both(drawn: dict, fed_in: dict) -> dict:
@@ -441,7 +663,8 @@ def _add_swaps(house: FaultLake) -> None:
     readings = both(counted(series), counted(ordinary("fed_in"), Decimal(700), EXPORT))
     cut = readings[CUT + HOUR]
     house.read("replaced_both", {
-        at: {name: index - (cut[name] if at > CUT else 0) for name, index in row.items()} for at, row in readings.items()
+        at: {name: index - (cut[name] if at > CUT else 0) for name, index in row.items()}
+        for at, row in readings.items()
     })  # fmt: skip
 
 

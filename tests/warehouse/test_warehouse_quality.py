@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import reduce
 
 import pytest
 from built_warehouse import Built, build_with
 from fault_lake import (
     CLOSING,
     CUT,
+    FROM_NOWHERE,
     HOUR,
     LEAP_ZONES,
     MONTH,
@@ -18,12 +20,18 @@ from fault_lake import (
     SPOILT,
     SWAPPED_FROM,
     SWAPPED_UNTIL,
+    DaySums,
     FaultLake,
+    added,
+    both_ways,
     build_fault_lake,
+    flow_of_site,
     hour,
     ordinary,
 )
-from small_lake import ZURICH
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from small_lake import OCTOBER, ZURICH
 
 from climkit_pipeline.lake.layout import Layout
 
@@ -92,6 +100,14 @@ EXPECTED = {
     "conflict_unread": ("blocked", {"conflicting_rows"}, set()),
     "conflict_mended": ("ready", set(), set()),
     "conflict_confirmed": ("ready", set(), set()),
+    "wrong_register": ("blocked", {"register_type"}, set()),
+    "mode": ("ready", set(), {"mode_changed"}),
+    "no_import": ("blocked", {"grid_without_import"}, set()),
+    "four_times": ("ready", set(), set()),
+    "five_times": ("ready", set(), {"far_from_last_year"}),
+    "a_fifth": ("ready", set(), {"far_from_last_year"}),
+    "five_confirmed": ("ready", set(), set()),
+    "little": ("ready", set(), set()),
 }
 
 
@@ -108,7 +124,8 @@ def test_days_on_which_rows_came_twice_are_named_in_local_time(faulty):
     """The first hour of the 12th is still the 11th in UTC; 23:00 is the last day's. Later answers count instead."""
     rows = faulty.rows(
         "select site_id, local_date from data_quality_daily"
-        " where check_name in ('duplicate_rows', 'conflicting_rows') order by all"
+        " where check_name in ('duplicate_rows', 'conflicting_rows') and site_id in ('twice', 'disputed', 'disputed_once')"
+        " order by all"
     )
     assert rows == [
         ("disputed", date(2026, 10, 11)),
@@ -126,9 +143,18 @@ def october(built: Built, columns: str, site: str, meter: str = "m") -> tuple:
     return row
 
 
-UNDERSTOOD = (
-    "clean rollover swapped exchanged glitch created swap_of_zero swap_of_null swap_of_two swap_at_rest".split()
-)
+UNDERSTOOD = [
+    "clean",
+    "rollover",
+    "swapped",
+    "exchanged",
+    "glitch",
+    "created",
+    "swap_of_zero",
+    "swap_of_null",
+    "swap_of_two",
+    "swap_at_rest",
+]
 
 
 @pytest.mark.parametrize("site", UNDERSTOOD)
@@ -324,6 +350,150 @@ def test_failed_days_of_the_quality_tables_are_the_faulty_ones(faulty):
     assert "clean" not in days
 
 
+RARE = {
+    "register_type": {("wrong_register", "m", day) for day in OCTOBER},
+    "mode_changed": {("mode", "m", date(2026, 10, 15))},
+    "grid_without_import": {("no_import", "m", FROM_NOWHERE.astimezone(ZURICH).date())},
+}
+
+
+@pytest.mark.parametrize("check", RARE)
+def test_a_check_of_days_fails_where_it_should_and_nowhere_else(faulty, check):
+    found = faulty.rows("select site_id, meter_id, local_date from data_quality_daily where check_name = ?", [check])
+    assert set(found) == RARE[check]
+    assert len(found) == len(RARE[check])
+
+
+def test_a_month_is_compared_with_last_years_unless_little_or_confirmed(faulty):
+    found = faulty.rows(
+        """select site_id, meter_id, billing_month, measured, passed from data_quality_monthly
+        where check_name = 'far_from_last_year' order by site_id"""
+    )
+    assert found == [
+        ("a_fifth", "m", MONTH, 5, False),
+        ("five_times", "m", MONTH, 5, False),
+        ("four_times", "m", MONTH, 4, True),
+    ]
+
+
+def test_the_rare_checks_say_what_was_found(faulty):
+    said = dict(
+        faulty.rows(
+            """select check_name, any_value(reason order by site_id desc) from data_quality_monthly
+            where not passed group by check_name"""
+        )
+    )
+    assert said["register_type"] == "raw readings are of another kind of register: volume, on 31 days"
+    assert said["mode_changed"] == "listed differently from electricity consumption to electricity introduction"
+    assert said["grid_without_import"] == "0.051 kWh from the grid in a day, while the site drew nothing from it"
+    assert said["far_from_last_year"] == ("the month holds 775.000000, the same month last year 155.000000")
+
+
+# --- Flows ---------------------------------------------------------------------------------------------------------
+
+SEVERAL = "the site has several meters of this mode, and the registers were not read at both bounds"
+NOT_WHOLE = "the series of the site is not whole, and the registers were not read at both bounds"
+ONE_WAY = "the meter measures one direction"
+
+
+def flows_of(built: Built, site: str, meter: str) -> tuple:
+    return october(
+        built, "flow_source, grid_import, grid_export, storage_charge, storage_discharge, flow_reason", site, meter
+    )
+
+
+@pytest.mark.parametrize(("meter", "place"), [("grid", 0), ("store", 2)])
+def test_flows_are_the_sites_where_it_has_one_meter_of_the_mode(faulty, meter, place):
+    names = (("grid_import", "grid_export"), ("storage_charge", "storage_discharge"))[place // 2]
+    stated = [sum(flow_of_site("stated", name).values()) for name in names]
+    flows = flows_of(faulty, "stated", meter)
+    assert (flows[0], flows[-1]) == ("site_intervals", None)
+    assert list(flows[1 + place : 3 + place]) == stated
+    assert [flow for number, flow in enumerate(flows[1:5]) if number not in {place, place + 1}] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("site", "meter"),
+    [
+        ("two_ways", "grid"),
+        ("two_ways", "grid2"),
+        ("two_ways", "store"),
+        ("two_ways", "store2"),
+        ("no_store", "store"),
+        ("incomplete", "grid"),
+    ],
+)
+def test_flows_are_the_registers_where_the_site_does_not_tell_them_apart(faulty, site, meter):
+    """A site with a battery that states no storage had flows of null, said to be the site's."""
+    counted = [sum(series.values()) for series in both_ways(site, meter).values()]
+    place = 0 if meter.startswith("grid") else 2
+    expected: list[Decimal | None] = [None] * 4
+    expected[place : place + 2] = counted
+    assert flows_of(faulty, site, meter) == ("register", *expected, None)
+
+
+def test_flows_of_a_meter_wired_the_wrong_way_round_are_those_of_the_other_registers(faulty):
+    """Import and feed-in were both taken from the import register."""
+    flows = {meter: flows_of(faulty, "crossed", meter)[1:3] for meter in ("grid", "grid2")}
+    counted = tuple(sum(series.values()) for series in both_ways("crossed", "grid").values())
+    assert flows == {"grid": counted, "grid2": counted}
+    assert october(faulty, "index_register, index_advance, export_index_advance", "crossed") == ("import", None, None)
+    assert october(faulty, "index_register, index_advance, export_index_advance", "crossed", "grid") == (
+        "export", *counted,
+    )  # fmt: skip
+
+
+def test_flows_go_on_where_the_registers_changed_places(faulty):
+    """The feed-in of the month was one register's count at its end less the other's at its beginning."""
+    for meter in ("grid", "grid2"):
+        series = both_ways("crossing", meter)
+        counted = [sum(series[name].values()) for name in ("import", "export")]
+        assert flows_of(faulty, "crossing", meter)[:3] == ("register", *counted)
+
+
+@pytest.mark.parametrize(
+    ("site", "meter", "reason"),
+    [
+        ("unread", "grid", SEVERAL),
+        ("unread", "grid2", SEVERAL),
+        ("changed_grid", "grid", SEVERAL),
+        ("changed_grid", "grid2", SEVERAL),
+        ("unstated", "grid", NOT_WHOLE),
+        ("unstated", "store", NOT_WHOLE),
+        ("stated", "m", ONE_WAY),
+        ("night", "m", ONE_WAY),
+    ],
+)
+def test_flows_that_nobody_tells_are_null_with_a_reason(faulty, site, meter, reason):
+    """A connection that was replaced in the month: each of its meters was given all that the site drew."""
+    assert flows_of(faulty, site, meter) == (None, None, None, None, None, reason)
+
+
+@pytest.mark.parametrize(("site", "meter"), [("two_ways", "grid"), ("two_ways", "store"), ("night", "m")])
+def test_meters_that_run_both_ways_show_the_other_register(faulty, house, site, meter):
+    start, end, advance = october(faulty, "export_index_start, export_index_end, export_index_advance", site, meter)
+    backward = house.total(site) if site == "night" else sum(both_ways(site, meter)["export"].values())
+    first = 1000 if site == "night" else 7000
+    assert (start, end, advance) == (first, first + backward, backward)
+
+
+def test_a_consumer_shows_no_other_register(faulty):
+    columns = "export_index_start, export_index_end, export_index_advance"
+    for site in ("clean", "swapped", "exchanged"):
+        assert october(faulty, columns, site) == (None, None, None)
+
+
+def test_a_battery_has_two_registers_and_no_one_index(faulty, house):
+    """What it took and gave back can't be one advance."""
+    row = october(
+        faulty,
+        "grade, reasons, total, solar, unit, meter_role, is_billed, index_register, index_advance",
+        "stated",
+        "store",
+    )
+    assert row == ("ready", [], house.total("stated", "store"), None, "kWh", "storage", False, None, None)
+
+
 def test_every_check_has_its_tolerance_and_reason_in_one_place(faulty):
     rows = faulty.rows("select check_name, severity, why, is_overridden from data_quality_checks")
     assert len(rows) == len({row[0] for row in rows}) > 35
@@ -476,11 +646,107 @@ def test_a_fault_counts_in_the_periods_that_hold_it_and_in_no_other(faulty):
         ) == [(grade,)]
 
 
-def test_a_month_asked_for_as_a_period_is_the_month(faulty):
-    """One SQL for both: every column but the list of site checks, which months alone extend, is the same."""
-    monthly = faulty.rows("from billing_monthly where billing_month = '2026-10-01' order by site_id, meter_id")
-    period = faulty.rows("from billing_between('2026-10-01', '2026-10-31') order by site_id, meter_id")
+@pytest.mark.parametrize("month", [date(2024, 2, 1), date(2024, 3, 1), date(2024, 10, 1), date(2025, 10, 1), MONTH])
+def test_a_month_asked_for_as_a_period_is_the_month(faulty, month):
+    """One SQL for both: every column is the same, but that only a month has a last year to be compared with."""
+    last_year = "list_filter(warnings, lambda warning: not starts_with(warning, 'far_from_last_year'))"
+    monthly = faulty.rows(
+        f"""select * replace ({last_year} as warnings) from billing_monthly
+        where billing_month = ? order by site_id, meter_id""",
+        [month],
+    )
+    period = faulty.rows("from billing_between($1, last_day($1)) order by site_id, meter_id", [month])
+    assert monthly
     assert monthly == period
+
+
+ADDED_UP = (
+    "total", "solar", "grid", "intervals_expected", "intervals_present", "intervals_missing", "intervals_null",
+    "intervals_negative", "intervals_revised", "intervals_without_split", "days_over", "days_asked", "index_unmeasured",
+)  # fmt: skip
+FLOWS = ("grid_import", "grid_export", "storage_charge", "storage_discharge")
+OTHERS = ("index_advance", "export_index_advance", "flow_source", "peak_kw", "peak_at_utc", "longest_gap_minutes")
+
+
+def periods_of(built: Built, pieces: list[tuple[date, date]]) -> list[dict[tuple[str, str], dict]]:
+    """The rows of each period by meter, in one query."""
+    names = [*ADDED_UP, *FLOWS, *OTHERS]
+    found = built.rows(
+        " union all ".join(
+            f"select {number}, site_id, meter_id, {', '.join(names)} from billing_between('{first}', '{last}')"
+            for number, (first, last) in enumerate(pieces)
+        )
+    )
+    periods: list[dict[tuple[str, str], dict]] = [{} for _ in pieces]
+    for number, site, meter, *values in found:
+        assert (site, meter) not in periods[number]
+        periods[number][site, meter] = dict(zip(names, values, strict=True))
+    return periods
+
+
+def sum_of(rows: list[dict], name: str) -> Decimal | int | None:
+    """The sum of what is there, None where nothing is."""
+    return reduce(added, [row[name] for row in rows], None)
+
+
+@st.composite
+def cut_ranges(draw) -> list[tuple[date, date]]:
+    """Consecutive pieces of a range of days of the lake, and the days around it."""
+    around = draw(st.sampled_from([(date(2023, 12, 25), date(2025, 1, 5)), (date(2025, 9, 25), date(2026, 11, 5)),
+                                   (date(2026, 9, 29), date(2026, 11, 2))]))  # fmt: skip
+    first, *cuts, last = sorted(draw(st.sets(st.dates(*around), min_size=3, max_size=5)))
+    starts = [first, *cuts]
+    return list(zip(starts, [*(cut - timedelta(days=1) for cut in cuts), last], strict=True))
+
+
+def test_the_pieces_of_any_range_add_up_to_it_and_to_what_was_stated(faulty, house):
+    """Decimals, counts and advances of every meter of the lake, whatever is wrong with it; the sums are Python's."""
+
+    # Inside, because hypothesis writes out every argument at every example, and a lake is long.
+    @settings(max_examples=8, deadline=None)
+    @example([(date(2026, 10, day), date(2026, 10, day)) for day in (11, 12, 13)])  # the replacements, day by day
+    @example([(date(2026, 10, 1), date(2026, 10, 14)), (date(2026, 10, 15), date(2026, 10, 31))])  # the exchange
+    @given(cut_ranges())
+    def law(pieces):
+        first, last = pieces[0][0], pieces[-1][1]
+        whole, *parts = periods_of(faulty, [(first, last), *pieces])
+        assert {meter for part in parts for meter in part} == set(whole)
+        for meter, row in whole.items():
+            mine = [part[meter] for part in parts if meter in part]
+            for name in ADDED_UP:
+                assert row[name] == sum_of(mine, name), (meter, name)
+            for name in ("index_advance", "export_index_advance"):
+                if all(part[name] is not None for part in mine):
+                    assert row[name] == sum_of(mine, name), (meter, name)
+            if {part["flow_source"] for part in mine} == {row["flow_source"]}:
+                assert [row[name] for name in FLOWS] == [sum_of(mine, name) for name in FLOWS], meter
+            peaks = [(-part["peak_kw"], part["peak_at_utc"]) for part in mine if part["peak_kw"] is not None]
+            if peaks:
+                assert (-row["peak_kw"], row["peak_at_utc"]) == min(peaks), meter
+            assert row["longest_gap_minutes"] >= max(part["longest_gap_minutes"] for part in mine), meter
+
+            of_days = (sums for day, sums in house.days_by_meter.get(meter, {}).items() if first <= day <= last)
+            truth = sum(of_days, DaySums())
+            assert (row["total"], row["intervals_present"], row["intervals_null"]) == (
+                truth.total, truth.present, truth.null,
+            ), meter  # fmt: skip
+            if meter in house.split_meters:
+                assert (row["solar"], row["grid"]) == (truth.solar, truth.grid), meter
+            else:
+                assert (row["solar"], row["grid"]) == (None, None), meter
+
+    law()
+
+
+def test_an_advance_over_any_days_is_what_was_stated_on_them(faulty, house):
+    """Day by day, so that no piece of the law above holds only because the advance is null."""
+    october_days = periods_of(faulty, [(day, day) for day in OCTOBER[::6]])
+    for day, rows in zip(OCTOBER[::6], october_days, strict=True):
+        for site in ("clean", "rollover", "swapped", "glitch"):
+            truth = sum(
+                total for start, total in house.stated[site, "m"].items() if start.astimezone(ZURICH).date() == day
+            )
+            assert rows[site, "m"]["index_advance"] == truth, (site, day)
 
 
 def quantities_of(rows: list[tuple]) -> tuple[Decimal, ...]:

@@ -287,6 +287,7 @@ register_types as (
         local_date,
         string_agg(register, ', ' order by register) as found_registers
     from register_days
+    semi join days using (site_id, meter_id, local_date)
     where usual_register is not null
     group by site_id, meter_id, local_date
     having not bool_or(

@@ -51,12 +51,15 @@ site_ranges as (
     group by site_id
 ),
 
--- A month that was never asked for is counted in the steps of the months that were.
+-- What brought no value, or was never asked for, is counted in the steps in which there were values.
 usual_steps as (
     select
         site_id,
         meter_id,
-        max_by(interval_minutes, local_date) as interval_minutes,
+        coalesce(
+            max_by(interval_minutes, local_date) filter (where intervals_present > 0),
+            max_by(interval_minutes, local_date)
+        ) as interval_minutes,
         min(local_date) filter (where intervals_present > 0) as first_value_on,
         max(local_date) filter (where intervals_present > 0) as last_value_on
     from meter_days
@@ -67,12 +70,15 @@ listed_meters as (
     select * from {{ ref('meters') }}
 ),
 
+-- Past days get the first list that was read after them; one read within two days is that of the day, in any zone.
 listed_months as (
-    select distinct
+    select
         site_id,
         meter_id,
-        date_trunc('month', local_date)::date as billing_month
+        date_trunc('month', local_date)::date as billing_month,
+        bool_or(epoch_us(fetched_at_utc) < epoch_us((local_date + 2)::timestamp)) as was_listed_then
     from listed_days
+    group by site_id, meter_id, date_trunc('month', local_date)::date
 ),
 
 snapshot_months as (
@@ -86,7 +92,7 @@ snapshot_months as (
 known_months as (
     select * from asked_months
     union
-    select * from listed_months
+    select site_id, meter_id, billing_month from listed_months
 ),
 
 meter_ranges as (
@@ -108,7 +114,9 @@ months as (
         calendar_months.billing_month,
         calendar_months.period_start_utc,
         calendar_months.period_end_utc,
-        listed_months.meter_id is not null as is_listed
+        listed_months.meter_id is not null as is_listed,
+        listed_months.meter_id is not null or snapshot_months.site_id is null as may_be_listed,
+        coalesce(listed_months.was_listed_then, false) as was_listed_then
     from meters
     inner join site_ranges on site_ranges.site_id = meters.site_id
     inner join meter_ranges
@@ -160,6 +168,9 @@ final as (
         coalesce(days_due.days_over, 0)::integer as days_over,
         coalesce(usual_steps.interval_minutes, 15) as usual_interval_minutes,
         months.is_listed,
+        months.may_be_listed and (
+            months.was_listed_then or coalesce(usual_steps.first_value_on <= last_day(months.billing_month), true)
+        ) as is_there,
         usual_steps.first_value_on,
         usual_steps.last_value_on,
         coalesce(listed_meters.is_listed, false) as is_listed_now

@@ -150,9 +150,7 @@ class World:
         self._clock = clock
         self._lock = threading.Lock()
         self._splits: dict[tuple[str, int, int], dict[str, int]] = {}
-        plain = [
-            build_site(seed, position, meters=meters, created=created, zones=zones) for position in range(sites)
-        ]
+        plain = [build_site(seed, position, meters=meters, created=created, zones=zones) for position in range(sites)]
         curves = _resolved(plain, load_curves or {})
         self.sites: list[Site] = [_with_resolutions(site, curves) for site in plain]
         self._by_id = {site.site_id: site for site in self.sites}

@@ -77,8 +77,9 @@ class Row:
 
 
 COLUMNS = """site_id, meter_id, billing_month, grade,
-    list_transform(reasons, lambda reason: split_part(reason, ':', 1)), intervals_expected, intervals_present, total, solar, grid, billable_total, is_billed, index_start, index_end,
-    index_advance, (index_start_source, index_end_source), index_register"""
+    list_transform(reasons, lambda reason: split_part(reason, ':', 1)), intervals_expected, intervals_present,
+    total, solar, grid, billable_total, is_billed, index_start, index_end, index_advance,
+    (index_start_source, index_end_source), index_register"""
 
 
 @dataclass
@@ -364,20 +365,37 @@ REGISTERS = {"import": "en_im", "export": "en_ex", "heat": "heat_energy_kwh"}
 
 def test_indices_at_the_bounds_are_what_the_registers_showed_there(story: Story) -> None:
     """Local midnight in two zones: wherever the reading of that instant exists, it is the one that is used."""
+    gone = (story.new_york, story.meter(story.new_york, "flat"), VANISHES.replace(day=1))
     read = 0
-    for (site_id, meter_id, month), row in story.billing("dated").items():
-        known = story.world.month_truth(site_id, meter_id, month)
+    for key, row in story.billing("dated").items():
+        known = story.world.month_truth(*key)
         if known.index_start is None or known.index_end is None or row.register is None:
             continue
         name = REGISTERS[row.register]
-        for index, source, true in zip(
-            (row.index_start, row.index_end), row.sources, (known.index_start, known.index_end), strict=True
-        ):
+        # The meter that vanished was read for the last time a quarter-hour before midnight.
+        end = known.index_end[name] - (known.total - truth(story, key)[0] if key == gone else 0)
+        indices = zip((row.index_start, row.index_end), row.sources, (known.index_start[name], end), strict=True)
+        for index, source, true in indices:
             if source in {"read", "zero_at_installation"}:
-                assert index == true[name], (meter_id, month)
+                assert index == true, key
                 read += 1
-    # 8 registers over 13 months; without them: the flats' months out of service, and November's end of the heat meter.
-    assert read > 2 * 80
+    # 8 registers over 13 months, one of them for 10; no reading: a flat's 5 months out of service and the opening of
+    # its first, the heat meter's end of November and begin of December.
+    assert read == 2 * (7 * 13 + 10) - 2 * 5 - 2
+
+
+def test_a_meter_that_is_gone_is_confirmed_by_its_last_reading(story: Story) -> None:
+    """It cannot be asked a second time, and at midnight there was no reading any more."""
+    gone = (story.new_york, story.meter(story.new_york, "flat"), VANISHES.replace(day=1))
+    row = story.billing("dated")[gone]
+    assert (row.sources, row.index_advance) == (("read", "read"), truth(story, gone)[0])
+    ((at, distance),) = story.rows(
+        "dated",
+        "select index_end_at_utc, index_end_distance_minutes from billing_monthly"
+        " where (site_id, meter_id, billing_month) = (?, ?, ?)",
+        *gone,
+    )
+    assert (at, distance) == (datetime(2024, 9, 11, 3, 45, tzinfo=UTC), 15)
 
 
 def test_the_months_of_the_year_add_up_to_any_period_that_holds_it(story: Story) -> None:

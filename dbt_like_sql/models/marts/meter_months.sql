@@ -70,15 +70,23 @@ listed_meters as (
     select * from {{ ref('meters') }}
 ),
 
--- Past days get the first list that was read after them; one read within two days is that of the day, in any zone.
 listed_months as (
+    select distinct
+        site_id,
+        meter_id,
+        date_trunc('month', local_date)::date as billing_month
+    from listed_days
+),
+
+-- Past days get the first list that was read after them; one read within two days is that of the day, in any zone.
+first_lists as (
     select
         site_id,
         meter_id,
-        date_trunc('month', local_date)::date as billing_month,
-        bool_or(epoch_us(fetched_at_utc) < epoch_us((local_date + 2)::timestamp)) as was_listed_then
+        min(local_date) as named_from
     from listed_days
-    group by site_id, meter_id, date_trunc('month', local_date)::date
+    where epoch_us(fetched_at_utc) < epoch_us((local_date + 2)::timestamp)
+    group by site_id, meter_id
 ),
 
 snapshot_months as (
@@ -92,7 +100,7 @@ snapshot_months as (
 known_months as (
     select * from asked_months
     union
-    select site_id, meter_id, billing_month from listed_months
+    select * from listed_months
 ),
 
 meter_ranges as (
@@ -115,8 +123,7 @@ months as (
         calendar_months.period_start_utc,
         calendar_months.period_end_utc,
         listed_months.meter_id is not null as is_listed,
-        listed_months.meter_id is not null or snapshot_months.site_id is null as may_be_listed,
-        coalesce(listed_months.was_listed_then, false) as was_listed_then
+        listed_months.meter_id is not null or snapshot_months.site_id is null as may_be_listed
     from meters
     inner join site_ranges on site_ranges.site_id = meters.site_id
     inner join meter_ranges
@@ -168,8 +175,9 @@ final as (
         coalesce(days_due.days_over, 0)::integer as days_over,
         coalesce(usual_steps.interval_minutes, 15) as usual_interval_minutes,
         months.is_listed,
-        months.may_be_listed and (
-            months.was_listed_then or coalesce(usual_steps.first_value_on <= last_day(months.billing_month), true)
+        months.may_be_listed
+        and coalesce(
+            least(usual_steps.first_value_on, first_lists.named_from) <= last_day(months.billing_month), true
         ) as is_there,
         usual_steps.first_value_on,
         usual_steps.last_value_on,
@@ -178,6 +186,9 @@ final as (
     left join usual_steps
         on usual_steps.site_id = months.site_id
         and usual_steps.meter_id = months.meter_id
+    left join first_lists
+        on first_lists.site_id = months.site_id
+        and first_lists.meter_id = months.meter_id
     left join listed_meters
         on listed_meters.site_id = months.site_id
         and listed_meters.meter_id = months.meter_id

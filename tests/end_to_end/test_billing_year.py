@@ -384,6 +384,20 @@ def test_indices_at_the_bounds_are_what_the_registers_showed_there(story: Story)
     assert read == 2 * (7 * 13 + 10) - 2 * 5 - 2
 
 
+def test_an_index_between_two_readings_lies_on_the_line_between_them(story: Story) -> None:
+    """November brought no reading: the next one after its first midnight is of one o'clock on 1 December."""
+    heat = story.meter(story.new_york, "building_heat")
+    november, december = (story.billing("dated")[story.new_york, heat, date(2024, month, 1)] for month in (11, 12))
+    assert (november.sources, december.sources[0]) == (("read", "interpolated"), "interpolated")
+    hours = len(quarters(story, story.new_york, WITHOUT_DATA, month_end(WITHOUT_DATA))) // 4
+    one_o_clock = int(datetime(2024, 12, 1, 6, tzinfo=UTC).timestamp()) // 900
+    first = story.world.month_truth(story.new_york, heat, WITHOUT_DATA).index_start
+    assert first is not None
+    last = Decimal(story.world.registers(story.new_york).at(heat, one_o_clock)) / MEGA
+    line = first["heat_energy_kwh"] + (last - first["heat_energy_kwh"]) * hours / (hours + 1)
+    assert november.index_end == december.index_start == round(line, 6)
+
+
 def test_a_meter_that_is_gone_is_confirmed_by_its_last_reading(story: Story) -> None:
     """It cannot be asked a second time, and at midnight there was no reading any more."""
     gone = (story.new_york, story.meter(story.new_york, "flat"), VANISHES.replace(day=1))

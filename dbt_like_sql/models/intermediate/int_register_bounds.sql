@@ -22,7 +22,7 @@ ends_of_service as (
         meter_days.site_id,
         meter_days.meter_id,
         meter_days.local_date,
-        epoch_us(meter_days.day_end_utc) - meter_days.gap_at_end_minutes * 60000000 as served_until_us
+        epoch_us(meter_days.day_end_utc) - meter_days.gap_at_end_minutes::bigint * 60000000 as served_until_us
     from facts
     inner join meter_days
         on meter_days.site_id = facts.site_id
@@ -63,7 +63,7 @@ dated as (
 placed as (
     select
         dated.*,
-        calendar.day_end_utc,
+        calendar.day_end_utc as midnight_utc,
         case
             when dated.last_read_at_utc = calendar.day_end_utc
                 then case when dated.is_installation then 'zero_at_installation' else 'read' end
@@ -86,11 +86,11 @@ placed as (
 valued as (
     select
         *,
-        case when index_source = 'read' then last_read_at_utc else day_end_utc end as bound_utc,
+        case when index_source = 'read' then last_read_at_utc else midnight_utc end as bound_utc,
         case index_source
             when 'interpolated' then (
                 last_index + (next_index - last_index)
-                * ((epoch_us(day_end_utc) - epoch_us(last_read_at_utc))::double
+                * ((epoch_us(midnight_utc) - epoch_us(last_read_at_utc))::double
                     / (epoch_us(next_read_at_utc) - epoch_us(last_read_at_utc)))
             )::decimal(18, 6)
             when 'none' then null
@@ -113,7 +113,7 @@ final as (
                 then least(
                     epoch_us(bound_utc) - epoch_us(last_read_at_utc), epoch_us(next_read_at_utc) - epoch_us(bound_utc)
                 ) // 60000000
-            when index_source <> 'none' then (epoch_us(day_end_utc) - epoch_us(bound_utc)) // 60000000
+            when index_source <> 'none' then (epoch_us(midnight_utc) - epoch_us(bound_utc)) // 60000000
         end::integer as distance_minutes,
         -- The register stood between these two readings, wherever the line puts it.
         case

@@ -6,6 +6,7 @@ Here: identity only, drawn from the seed. Not here: what the meters count (``sim
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -46,12 +47,16 @@ FURTHER_POSITIONS = ("flat", "flat", "flat", "flat", "flat", "flat_heat", "flat"
 STREETS = {
     "Europe/Zurich": ("Rue des Tilleuls", "Lindenweg", "Chemin du Verger", "Birkenstrasse", "Avenue du Lac"),
     "Europe/Lisbon": ("Rua das Oliveiras", "Travessa do Poço", "Rua do Moinho", "Largo da Fonte"),
+    "America/New_York": ("Linden Street", "Orchard Lane", "Mill Road"),
 }
 TOWNS = {
     "Europe/Zurich": (("Morges", 1110), ("Burgdorf", 3400), ("Nyon", 1260), ("Uster", 8610), ("Bulle", 1630)),
     "Europe/Lisbon": (("Lisboa", 1200), ("Setúbal", 2900), ("Sintra", 2710)),
+    "America/New_York": (("Ithaca", 14850), ("Kingston", 12401)),
 }
-PLACES = {"Europe/Zurich": (46.9, 7.2), "Europe/Lisbon": (38.7, -9.1)}
+PLACES = {"Europe/Zurich": (46.9, 7.2), "Europe/Lisbon": (38.7, -9.1), "America/New_York": (42.3, -75.2)}
+ZONES = ("Europe/Zurich", "Europe/Lisbon", "Europe/Zurich")
+"""Of successive sites, again and again, unless the world names others. In New York, clocks change on other days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,14 +198,14 @@ def _sensors(site_id: str, position: int) -> tuple[Sensor, ...]:
     return outdoor, Sensor(object_id(site_id, "sensor", 1), "Staircase", "co2", "ppm", "AQ-1 LoRa")
 
 
-def build_site(seed: int, position: int, *, meters: int, created: date) -> Site:
+def build_site(seed: int, position: int, *, meters: int, created: date, zones: Sequence[str] = ZONES) -> Site:
     """Site number ``position`` of a seed: the same whatever the number of sites; more meters only add to it.
 
-    Positions cycle through a site in Zurich's zone, one in Lisbon's, and one in Zurich's without sensors. Sites come
-    into being 2 to 55 days after ``created``.
+    Positions cycle through ``zones``, and every third site has no sensors. Sites come into being 2 to 55 days after
+    ``created``.
     """
     site_id = object_id(seed, "site", position)
-    zone = "Europe/Lisbon" if position % 3 == 1 else "Europe/Zurich"
+    zone = zones[position % len(zones)]
     traits = dice(seed, "place", position)
     street, number = traits.choice(STREETS[zone]), str(traits.randrange(1, 60))
     city, postal_code = traits.choice(TOWNS[zone])

@@ -38,7 +38,7 @@ from climkit_pipeline.simulator.profiles import (
 )
 from climkit_pipeline.simulator.registers import Registers, feed_in, index_columns, quarter_of_local_midnight, steps
 from climkit_pipeline.simulator.served import Served
-from climkit_pipeline.simulator.sites import Meter, Sensor, Site, build_site
+from climkit_pipeline.simulator.sites import PLACES, ZONES, Meter, Sensor, Site, build_site
 
 __all__ = ["LoadCurve", "Meter", "MonthTruth", "Sensor", "Site", "SiteTruth", "World"]
 
@@ -116,7 +116,8 @@ class World:
     """Sites with meters, and all they ever counted.
 
     ``clock`` says what time it is (aware, UTC): nothing later is served or counted. Sites come into being in the
-    weeks after ``created``. ``step_minutes`` is the step of heat and water series: 15, 60 or 1440. ``load_curves``
+    weeks after ``created``, in ``zones`` by turns (of those that the simulator has places in: Zurich's, Lisbon's and
+    New York's). ``step_minutes`` is the step of heat and water series: 15, 60 or 1440. ``load_curves``
     replaces the simulated load of meters, named by (site position or id, meter position or id); the grid meter and
     rule meters follow from the others and take none. ``data_faults`` are laid over what is served; ``labels`` tells
     what they change. ``cached_site_days`` bounds what is kept in memory, about 20 kB each: two sites over two years
@@ -135,9 +136,12 @@ class World:
         cached_site_days: int = 2000,
         load_curves: Mapping[tuple[int | str, int | str], Curve | LoadCurve] | None = None,
         data_faults: Sequence[DataFault] = (),
+        zones: Sequence[str] = ZONES,
     ) -> None:
         if sites < 0 or meters < 0:
             raise ValueError("a world has no negative number of sites or meters")
+        if not zones or not set(zones) <= PLACES.keys():
+            raise ValueError(f"sites lie in {', '.join(PLACES)}, not in {', '.join(zones) or 'no zone'}")
         if step_minutes not in {15, 60, 1440}:
             raise ValueError(f"heat and water come in steps of 15, 60 or 1440 minutes, not {step_minutes}")
         self.seed = seed
@@ -146,7 +150,7 @@ class World:
         self._clock = clock
         self._lock = threading.Lock()
         self._splits: dict[tuple[str, int, int], dict[str, int]] = {}
-        plain = [build_site(seed, position, meters=meters, created=created) for position in range(sites)]
+        plain = [build_site(seed, position, meters=meters, created=created, zones=zones) for position in range(sites)]
         curves = _resolved(plain, load_curves or {})
         self.sites: list[Site] = [_with_resolutions(site, curves) for site in plain]
         self._by_id = {site.site_id: site for site in self.sites}

@@ -3,7 +3,7 @@
   any local dates. Each macro is a list of common table expressions that stand on the ones before it.
 
   `periods` is what is billed (site_id, meter_id, period_from, period_until, period_start_utc, period_end_utc, is_listed,
-  first_value_on, last_value_on), `period_days` are the rows of billing_days with the `period_from` they belong to.
+  is_there, is_listed_now, first_value_on, last_value_on), `period_days` are the rows of billing_days with the `period_from` they belong to.
   Nothing here that DuckDB 1.1 cannot read: these texts are stored in the published file.
 #}
 
@@ -107,7 +107,8 @@ sums as (
         count(load_curve_total) as days_of_load_curve,
         max(step) as step,
         max_by(billing_point, local_date) as billing_point,
-        bool_and(is_billed) as is_billed
+        bool_and(is_billed) as is_billed,
+        bool_and(is_gone) as is_gone
     from period_days
     group by site_id, meter_id, period_from
 ),
@@ -302,10 +303,14 @@ compared as (
     select
         *,
         greatest(0, days_over - days_asked) as days_not_asked,
-        -- Of this meter itself: that others were asked later says nothing about its late data.
+        -- Of this meter itself: that others were asked later says nothing about its late data. One that is gone cannot
+        -- be asked again.
         case
             when is_over and last_fetched_at_utc is not null then greatest(
-                0, close_after_days - (epoch_us(last_fetched_at_utc) - epoch_us(period_end_utc)) / 86400000000.0
+                0,
+                close_after_days - (
+                    epoch_us(case when is_gone then as_of_utc else last_fetched_at_utc end) - epoch_us(period_end_utc)
+                ) / 86400000000.0
             )
         end as days_too_young,
         case when index_advance is not null then total - unmeasured - index_advance end as difference,
@@ -348,8 +353,7 @@ period_measured as (
             {'check_name': 'too_young', 'measured': days_too_young::double},
             {
                 'check_name': 'starts_inside',
-                'measured': case when first_value_on between period_from and period_until
-                    then days_before_first_value end::double
+                'measured': case when first_value_on >= period_from then days_before_first_value end::double
             },
             {
                 'check_name': 'ends_inside',
@@ -791,6 +795,7 @@ graded as (
                 and decisions.first_day <= measures.period_until
                 and decisions.last_day >= measures.period_from
         ), 'by decision')] else [] end
+        || case when measures.days_due is null then ['not_in_service: no day of the period, by meters.csv'] else [] end
         || coalesce(verdicts.reasons, [])
         || case
             when not verdicts.has_to_wait and not verdicts.is_blocked then coalesce(verdicts.confirmation, []) else []
@@ -902,7 +907,7 @@ final as (
         content_hash,
         coalesce(billing_point, meter_id) as billing_point,
         coalesce(
-            is_billed, coalesce(meter_mode = 'consumption', false) and not is_rule_meter and is_listed
+            is_billed, coalesce(meter_mode = 'consumption', false) and not is_rule_meter and is_there
         ) as is_billed,
         coalesce(days_excluded, 0) as days_excluded,
         unmeasured as index_unmeasured,

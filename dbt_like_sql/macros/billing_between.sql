@@ -21,6 +21,7 @@ periods as (
         any_value(asked_period.period_from::timestamp at time zone meter_months.zone) as period_start_utc,
         any_value((asked_period.period_until + 1)::timestamp at time zone meter_months.zone) as period_end_utc,
         bool_or(meter_months.is_listed) as is_listed,
+        bool_or(meter_months.is_there) as is_there,
         bool_or(meter_months.is_listed_now) as is_listed_now,
         any_value(meter_months.first_value_on) as first_value_on,
         any_value(meter_months.last_value_on) as last_value_on

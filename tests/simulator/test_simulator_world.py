@@ -93,6 +93,26 @@ def test_sites_cycle_through_zones_and_the_third_has_no_sensor(world):
         assert sum(meter.resolution == Decimal("0.01") for meter in site.meters) == 1
 
 
+def test_a_world_lies_in_the_zones_that_are_named_and_changes_its_clocks_as_they_do():
+    world = fresh_world(sites=3, meters=1, zones=("America/New_York", "Europe/Zurich"))
+    assert [site.zone.key for site in world.sites] == ["America/New_York", "Europe/Zurich", "America/New_York"]
+    new_york, zurich = (site.site_id for site in world.sites[:2])
+    hours = {
+        site_id: [
+            world.truth_between(site_id, world.site(site_id).meters[0].id, day, day).intervals_expected / 4
+            for day in (date(2026, 3, 8), date(2026, 3, 29))
+        ]
+        for site_id in (new_york, zurich)
+    }
+    assert hours == {new_york: [23, 24], zurich: [24, 23]}
+
+
+@pytest.mark.parametrize("zones", [(), ("Mars/Olympus",)])
+def test_zones_without_a_place_are_refused(zones):
+    with pytest.raises(ValueError, match="sites lie in Europe/Zurich, Europe/Lisbon, America/New_York, not in"):
+        fresh_world(zones=zones)
+
+
 @pytest.mark.parametrize("month", [MARCH, OCTOBER])
 @pytest.mark.parametrize("position", [0, 1])
 def test_the_truth_of_a_month_is_the_sum_of_the_rows_served(world, api, position, month):

@@ -8,6 +8,29 @@ calendar as (
     select * from {{ ref('calendar_days') }}
 ),
 
+meter_days as (
+    select * from {{ ref('meter_days') }}
+),
+
+facts as (
+    select * from {{ ref('meter_facts') }}
+),
+
+-- A meter that was taken out in the middle of a day was read for the last time when its last interval ended.
+ends_of_service as (
+    select
+        meter_days.site_id,
+        meter_days.meter_id,
+        meter_days.local_date,
+        epoch_us(meter_days.day_end_utc) - meter_days.gap_at_end_minutes::bigint * 60000000 as served_until_us
+    from facts
+    inner join meter_days
+        on meter_days.site_id = facts.site_id
+        and meter_days.meter_id = facts.meter_id
+        and meter_days.local_date = facts.in_service_until
+        and meter_days.local_date between facts.valid_from and facts.valid_until
+),
+
 neighbours as (
     select
         *,
@@ -40,28 +63,34 @@ dated as (
 placed as (
     select
         dated.*,
-        calendar.day_end_utc as bound_utc,
+        calendar.day_end_utc as midnight_utc,
         case
             when dated.last_read_at_utc = calendar.day_end_utc
                 then case when dated.is_installation then 'zero_at_installation' else 'read' end
             when dated.next_cut is null and dated.next_read_at_utc > calendar.day_end_utc
                 and epoch_us(dated.next_read_at_utc) - epoch_us(dated.last_read_at_utc) <= 40 * 86400000000
                 then 'interpolated'
+            when epoch_us(dated.last_read_at_utc) = ends_of_service.served_until_us then 'read'
             else 'none'
         end as index_source
     from dated
     inner join calendar
         on calendar.zone = dated.zone
         and calendar.local_date = dated.local_date
+    left join ends_of_service
+        on ends_of_service.site_id = dated.site_id
+        and ends_of_service.meter_id = dated.meter_id
+        and ends_of_service.local_date = dated.local_date
 ),
 
 valued as (
     select
         *,
+        case when index_source = 'read' then last_read_at_utc else midnight_utc end as bound_utc,
         case index_source
             when 'interpolated' then (
                 last_index + (next_index - last_index)
-                * ((epoch_us(bound_utc) - epoch_us(last_read_at_utc))::double
+                * ((epoch_us(midnight_utc) - epoch_us(last_read_at_utc))::double
                     / (epoch_us(next_read_at_utc) - epoch_us(last_read_at_utc)))
             )::decimal(18, 6)
             when 'none' then null
@@ -84,7 +113,7 @@ final as (
                 then least(
                     epoch_us(bound_utc) - epoch_us(last_read_at_utc), epoch_us(next_read_at_utc) - epoch_us(bound_utc)
                 ) // 60000000
-            when index_source <> 'none' then 0
+            when index_source <> 'none' then (epoch_us(midnight_utc) - epoch_us(bound_utc)) // 60000000
         end::integer as distance_minutes,
         -- The register stood between these two readings, wherever the line puts it.
         case

@@ -72,11 +72,26 @@ known as (
         facts.resolution,
         facts.billing_point,
         facts.is_billed,
-        facts.interval_minutes is not null as is_step_stated,
-        coalesce(facts.interval_minutes, meter_days.interval_minutes, due.usual_interval_minutes) as interval_minutes,
+        not due.is_listed_now and facts.in_service_until is not null as is_gone,
+        coalesce(
+            facts.interval_minutes,
+            case when meter_days.intervals_present + meter_days.intervals_null > 0 then meter_days.interval_minutes end,
+            due.usual_interval_minutes
+        ) as interval_minutes,
+        meter_days.interval_minutes as asked_interval_minutes,
         meter_days.* exclude (
-            site_id, meter_id, zone, billing_month, local_date, day_start_utc, day_end_utc, interval_minutes
+            site_id, meter_id, zone, billing_month, local_date, day_start_utc, day_end_utc, interval_minutes,
+            coverage_state
         ),
+        -- The last day of a meter that is gone cannot be asked for again: what had come by then is all there is.
+        case
+            when
+                meter_days.coverage_state = 'pending'
+                and not due.is_listed_now
+                and due.local_date = facts.in_service_until
+                then 'complete'
+            else meter_days.coverage_state
+        end as coverage_state,
         meter_days.coverage_state is not null as is_asked,
         (
             meter_days.equal_after_month >= 2
@@ -109,7 +124,7 @@ expected as (
         *,
         greatest(0, case
             when not is_over then elapsed_minutes // interval_minutes
-            when intervals_expected is not null and not is_step_stated then intervals_expected
+            when intervals_expected is not null and interval_minutes = asked_interval_minutes then intervals_expected
             else greatest(1, round(minutes_of_day / interval_minutes))
         end
         - case when local_date = in_service_from then coalesce(gap_at_start_minutes, 0) // interval_minutes else 0 end
@@ -165,6 +180,7 @@ final as (
         expected.local_date < expected.first_value_on and expected.in_service_from is null as is_before_first_value,
         expected.local_date > expected.last_value_on and expected.in_service_until is null as is_after_last_value,
         expected.is_listed_now,
+        expected.is_gone,
         expected.billing_point,
         expected.is_billed,
         exclusions.site_id is not null as is_excluded

@@ -9,6 +9,7 @@ periods as (
         period_start_utc,
         period_end_utc,
         is_listed,
+        is_there,
         is_listed_now,
         first_value_on,
         last_value_on

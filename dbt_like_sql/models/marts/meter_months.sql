@@ -51,12 +51,15 @@ site_ranges as (
     group by site_id
 ),
 
--- A month that was never asked for is counted in the steps of the months that were.
+-- What brought no value, or was never asked for, is counted in the steps in which there were values.
 usual_steps as (
     select
         site_id,
         meter_id,
-        max_by(interval_minutes, local_date) as interval_minutes,
+        coalesce(
+            max_by(interval_minutes, local_date) filter (where intervals_present > 0),
+            max_by(interval_minutes, local_date)
+        ) as interval_minutes,
         min(local_date) filter (where intervals_present > 0) as first_value_on,
         max(local_date) filter (where intervals_present > 0) as last_value_on
     from meter_days
@@ -73,6 +76,17 @@ listed_months as (
         meter_id,
         date_trunc('month', local_date)::date as billing_month
     from listed_days
+),
+
+-- Past days get the first list that was read after them; one read within two days is that of the day, in any zone.
+first_lists as (
+    select
+        site_id,
+        meter_id,
+        min(local_date) as named_from
+    from listed_days
+    where epoch_us(fetched_at_utc) < epoch_us((local_date + 2)::timestamp)
+    group by site_id, meter_id
 ),
 
 snapshot_months as (
@@ -108,7 +122,8 @@ months as (
         calendar_months.billing_month,
         calendar_months.period_start_utc,
         calendar_months.period_end_utc,
-        listed_months.meter_id is not null as is_listed
+        listed_months.meter_id is not null as is_listed,
+        listed_months.meter_id is not null or snapshot_months.site_id is null as may_be_listed
     from meters
     inner join site_ranges on site_ranges.site_id = meters.site_id
     inner join meter_ranges
@@ -160,6 +175,10 @@ final as (
         coalesce(days_due.days_over, 0)::integer as days_over,
         coalesce(usual_steps.interval_minutes, 15) as usual_interval_minutes,
         months.is_listed,
+        months.may_be_listed
+        and coalesce(
+            least(usual_steps.first_value_on, first_lists.named_from) <= last_day(months.billing_month), true
+        ) as is_there,
         usual_steps.first_value_on,
         usual_steps.last_value_on,
         coalesce(listed_meters.is_listed, false) as is_listed_now
@@ -167,6 +186,9 @@ final as (
     left join usual_steps
         on usual_steps.site_id = months.site_id
         and usual_steps.meter_id = months.meter_id
+    left join first_lists
+        on first_lists.site_id = months.site_id
+        and first_lists.meter_id = months.meter_id
     left join listed_meters
         on listed_meters.site_id = months.site_id
         and listed_meters.meter_id = months.meter_id

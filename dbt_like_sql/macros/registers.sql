@@ -1,15 +1,16 @@
 {# What happened to a register between two readings. #}
 
 {#
-  The reading at which a register of as many digits as `before` has starts again at 0: the power of ten above it.
+  The reading at which a register of as many digits as `before` has starts again at 0: the power of ten above it, counted
+  in digits (a logarithm is off by one from 1e9 on). That of the longest readings is longer than DECIMAL(18,6).
 #}
 {% macro register_end(before) -%}
-    pow(10, ceil(log10(greatest({{ before }}, 1)::double + 0.000001)))::decimal(18, 6)
+    pow(10, length(floor(greatest({{ before }}, 1))::bigint::varchar))::decimal(20, 6)
 {%- endmacro %}
 
 {# What a register counted between a reading before it rolled over and one after. #}
 {% macro rollover_advance(before, after) -%}
-    ({{ register_end(before) }} - {{ before }} + {{ after }})::decimal(18, 6)
+    ({{ register_end(before) }} - {{ before }} + {{ after }})::decimal(20, 6)
 {%- endmacro %}
 
 {#

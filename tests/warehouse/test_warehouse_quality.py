@@ -124,8 +124,7 @@ def test_days_on_which_rows_came_twice_are_named_in_local_time(faulty):
     """The first hour of the 12th is still the 11th in UTC; 23:00 is the last day's. Later answers count instead."""
     rows = faulty.rows(
         "select site_id, local_date from data_quality_daily"
-        " where check_name in ('duplicate_rows', 'conflicting_rows') and site_id in ('twice', 'disputed', 'disputed_once')"
-        " order by all"
+        " where check_name in ('duplicate_rows', 'conflicting_rows') and site_id[:4] in ('twic', 'disp') order by all"
     )
     assert rows == [
         ("disputed", date(2026, 10, 11)),

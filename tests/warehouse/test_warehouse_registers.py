@@ -29,7 +29,7 @@ def rendered(text: str) -> str:
     """SQL as dbt renders it: the macros of registers, and a model's name for a reference to it."""
     macros = (PROJECT_DIR / "macros/registers.sql").read_text()
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined)  # noqa: S701 - SQL, not HTML
-    return environment.from_string(macros + text).render(ref=lambda name: name)
+    return environment.from_string(macros + text).render(ref="temp.main.{}".format)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def register_steps(draw) -> tuple[Decimal, Decimal, Decimal | None]:
         st.builds(lambda by: before + known + by, millionths(Decimal(-30), Decimal(30))),
         st.builds(lambda by: before + 21 * known + by * STEP, st.integers(-2, 2)),
         st.builds(lambda by: known - across + by, millionths(Decimal(-2), Decimal(2))),
-        st.builds(lambda tenth, by: known * tenth / 10 - across + by * STEP, st.sampled_from([9, 11]), st.integers(-2, 2)),
+        st.builds(lambda ten, by: known * ten / 10 - across + by * STEP, st.sampled_from([9, 11]), st.integers(-2, 2)),
         st.just(before),
     ))  # fmt: skip
     return before, min(max(after.quantize(STEP), Decimal(0)), LARGEST), None if total is None else total.quantize(STEP)
@@ -180,7 +180,7 @@ def registers_read(draw) -> Register:
         later = index + (draw(millionths(Decimal(0), Decimal(9))) if len(instants) > 1 else 0)
         read.append(ReadDay(day, instants[0], instants[-1], index, later, total))
         index = later
-    return read, draw(st.none() | st.sampled_from([day for day in DAYS if day <= read_on[0]][-12:]))
+    return read, draw(st.none() | st.sampled_from([day for day in DAYS[1:] if day <= read_on[0]][-12:]))
 
 
 def with_installation(read: list[ReadDay], installed_on: date | None, step: Decimal) -> list[ReadDay]:
@@ -228,6 +228,9 @@ def known_at_midnights(read: list[ReadDay]) -> dict[date, tuple[str, Decimal | N
 CUTS = """struct(cut varchar, before_at_utc timestamptz, read_at_utc timestamptz, index_before decimal(18, 6),
     index_after decimal(18, 6), total_between decimal(18, 6))[]"""
 
+EXCHANGES = """struct(before_at_utc timestamptz, read_at_utc timestamptz, import_before decimal(18, 6),
+    export_before decimal(18, 6), import_after decimal(18, 6), export_after decimal(18, 6))[]"""
+
 
 def bounds_of(database: duckdb.DuckDBPyConnection, meters: list[Register], step: Decimal) -> list[tuple]:
     """What the two models make of it; each register is that of a meter of its own."""
@@ -253,17 +256,22 @@ def bounds_of(database: duckdb.DuckDBPyConnection, meters: list[Register], step:
         schema={"zone": pl.String, "local_date": pl.Date, "day_start_utc": INSTANT, "day_end_utc": INSTANT},
         orient="row",
     )
-    for name, frame in {"read": read, "meter_facts": facts, "calendar_days": calendar}.items():
+    for name, frame in {"read": read, "installed": facts, "calendar_days": calendar}.items():
         database.register(name, frame)
     database.execute(f"""
         create or replace temp view int_register_days as
         select *, 's' as site_id, 'import' as register, '{ZONE}' as zone, true as has_split, 'import' as usual_register,
-            null::{CUTS} as cuts, 0 as glitches, 2 as readings, false as is_jumping
+            null::{CUTS} as cuts, null::{EXCHANGES} as exchanges, 0 as glitches, 2 as readings, false as is_jumping
         from read;
         create or replace temp view int_registers as
         select 's' as site_id, meter_id, 'import' as register, 'index' as series_kind, {step}::decimal(18, 6) as step,
             2 as usual_readings, min(local_date) as first_read_on
         from read group by meter_id;
+        -- All of them are in service still.
+        create or replace temp view meter_facts as
+        select *, null::date as in_service_until, null::date as valid_from, null::date as valid_until from installed;
+        create or replace temp view meter_days as
+        select 's' as site_id, meter_id, local_date, day_end_utc, 0 as gap_at_end_minutes from read where false;
     """)
     for name in ("int_register_links", "int_register_bounds"):
         model = rendered((PROJECT_DIR / f"models/intermediate/{name}.sql").read_text())

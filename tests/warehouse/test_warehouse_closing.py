@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -10,7 +11,10 @@ import duckdb
 import polars as pl
 import pytest
 from built_warehouse import SETTINGS
-from small_lake import SECOND_FETCH, ZURICH, midnight
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rendered_models import rendered_model
+from small_lake import SECOND_FETCH, ZONES, ZURICH, local_month, midnight
 
 from climkit_pipeline.errors import ConfigurationError, LakeError, WarehouseError
 from climkit_pipeline.lake.layout import Layout
@@ -28,7 +32,7 @@ from climkit_pipeline.warehouse.closed_files import (
     write_version,
 )
 from climkit_pipeline.warehouse.closing import AUTOMATIC, closable_months, close_what_is_ready, open_closings
-from climkit_pipeline.warehouse.dbt_project import PROJECT_DIR
+from climkit_pipeline.warehouse.queries import frame_of
 from climkit_pipeline.warehouse.refresh import open_refresh
 
 OCTOBER = date(2026, 10, 1)
@@ -174,8 +178,7 @@ def at(hour: int) -> datetime:
 )
 def test_each_instant_has_one_version_in_force(told, in_force):
     """The model's own SQL: closed at 10 from data of 8, settled at 12, opened again at 14, closed again at 16."""
-    sql = (PROJECT_DIR / "models/marts/billing_closings.sql").read_text()
-    sql = sql.replace("{{ source('pipeline', 'closed_versions') }}", "versions")
+    sql = rendered_model("marts/billing_closings", source=lambda *_: "versions")
     nothing = pl.DataFrame(schema={"meter_id": pl.String})
     acts = [("close", 8, 10), ("settle", 11, 12), ("reopen", 11, 14), ("close", 11, 16)]
     versions = [
@@ -284,3 +287,165 @@ def test_values_are_known_from_the_call_that_brought_them_until_the_next(built):
         )
         assert {tuple(row[:3]): row[3] for row in found} == truth
         assert len(found) == len(truth)
+
+
+# --- Laws over drawn histories -------------------------------------------------------------------------------------
+
+QUANTITIES = (
+    "total", "solar", "grid", "index_start", "index_end", "index_advance", "export_index_start", "export_index_end",
+    "export_index_advance", "grid_import", "grid_export", "storage_charge", "storage_discharge", "peak_kw",
+)  # fmt: skip
+HOURS = timedelta(hours=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Act:
+    """One version of a site's October: what it says differently from the values as they are now."""
+
+    kind: str
+    closed_at: datetime
+    as_of: datetime
+    changes: list[tuple[int, str, Decimal | None]]
+    """The number of a meter, a quantity, and what to add to it; None: it was not known."""
+    left_out: int
+    excluded: int
+
+
+@st.composite
+def acts_on_a_month(draw) -> list[Act]:
+    """A month closed, settled, opened and closed again, in any order that is allowed."""
+    acts, kind, at = [], "", datetime(2026, 11, 6, tzinfo=UTC)
+    change = st.tuples(
+        st.integers(0, 9),
+        st.sampled_from(QUANTITIES),
+        st.sampled_from([None, Decimal("0.000001"), Decimal("-2.5"), Decimal(0)]),
+    )
+    for may_reopen in draw(st.lists(st.booleans(), max_size=4)):
+        kind = "close" if kind in {"", "reopen"} else "reopen" if may_reopen else "settle"
+        at += draw(st.integers(1, 60)) * HOURS
+        as_of = at - draw(st.integers(0, 20)) * HOURS
+        changes = [] if kind == "reopen" else draw(st.lists(change, max_size=4))
+        acts.append(Act(kind, at, as_of, changes, *(draw(st.sampled_from([-1, -1, -1, 0, 3])) for _ in range(2))))
+    return acts
+
+
+def frozen_by(act: Act, current: list[dict]) -> list[dict]:
+    """The rows that an act freezes, made of the present ones."""
+    if act.kind == "reopen":
+        return []
+    rows = [dict(row) for row in current]
+    for number, quantity, by in act.changes:
+        row = rows[number % len(rows)]
+        row[quantity] = None if by is None else (row[quantity] or Decimal(0)) + by
+    return [row for number, row in enumerate(rows) if number != act.left_out]
+
+
+def test_corrections_and_what_was_known_are_those_of_the_version_in_force(copy):
+    """A bill, its corrections and the present values: two of them tell the third, for every meter and quantity."""
+    with duckdb.connect(copy.layout.warehouse) as connection:
+        connection.execute("set timezone = 'UTC'")
+        connection.execute("create schema pipeline")
+        billing = frame_of(connection, "from billing_monthly where billing_month = '2026-10-01' order by all")
+        schema = [(name, kind) for name, kind, *_ in connection.execute("describe billing_monthly").fetchall()]
+        connection.execute("create table pipeline.corrections_seen as select * from billing_corrections where false")
+        current = {
+            site: list(rows)
+            for site, rows in itertools.groupby(billing.iter_rows(named=True), lambda row: row["site_id"])
+        }
+
+        @settings(max_examples=10, deadline=None)
+        @given(st.fixed_dictionaries({site: acts_on_a_month() for site in current}), st.integers(0, 250))
+        def law(histories, hours):
+            instant = datetime(2026, 11, 4, tzinfo=UTC) + hours * HOURS
+            _close(connection, billing, schema, histories, current)
+            _check_corrections(connection, histories, current)
+            _check_as_of(connection, copy, histories, current, instant)
+
+        law()
+
+
+def _close(connection, billing, schema, histories, current) -> None:
+    """Put drawn versions where the pipeline puts them, and make the models of them."""
+    versions, frozen = [], [billing.clear().with_columns(version=pl.lit(0), was_excluded=False, inputs_hash=pl.lit(""))]
+    for site, acts in histories.items():
+        for number, act in enumerate(acts, 1):
+            rows = pl.DataFrame(frozen_by(act, current[site]), schema=billing.schema)
+            excluded = rows["meter_id"].to_list()[act.excluded : act.excluded + 1] if act.excluded >= 0 else []
+            frozen.append(
+                rows.with_columns(
+                    version=pl.lit(number), was_excluded=pl.col("meter_id").is_in(excluded), inputs_hash=pl.lit("")
+                )
+            )
+            version = version_of(
+                billing.clear(), site_id=site, version=number, kind=act.kind, closed_at_utc=act.closed_at,
+                lake_as_of_utc=act.as_of, frozen_columns=tuple(billing.columns),
+            )  # fmt: skip
+            versions.append(dataclasses.asdict(version))
+    example_of = dataclasses.asdict(version_of(billing.clear()))
+    connection.register("drawn_versions", pl.DataFrame([*versions, example_of | {"site_id": None}]))
+    connection.register("drawn_rows", pl.concat(frozen))
+    connection.register("drawn_inputs", billing.select("site_id", "meter_id", "billing_month", inputs_hash=pl.lit("")))
+    names = [name for name, _ in schema]
+    macros = {"columns_of": lambda _: schema, "names_in": lambda _: names}
+    connection.execute(f"""
+        create or replace table pipeline.closed_versions as from drawn_versions where site_id is not null;
+        create or replace table pipeline.closed_rows as from drawn_rows;
+        create or replace temp view int_inputs_monthly as select *, false as is_excluded from drawn_inputs;
+        create or replace table billing_closings as {rendered_model("marts/billing_closings")};
+        create or replace table billing_closed_versions as {rendered_model("marts/billing_closed_versions", **macros)};
+        create or replace table billing_corrections as {rendered_model("marts/billing_corrections", **macros)};
+    """)
+
+
+def _check_corrections(connection, histories, current) -> None:
+    found = {
+        (site, meter, quantity): numbers
+        for site, meter, quantity, *numbers in connection.execute(
+            "select site_id, meter_id, quantity, closed_value, current_value, delta from billing_corrections"
+        ).fetchall()
+    }
+    ((count,),) = connection.execute("select count(*) from billing_corrections").fetchall()
+    assert count == len(found)
+    expected = {}
+    for site, acts in histories.items():
+        if not acts or acts[-1].kind == "reopen":
+            continue
+        rows = frozen_by(acts[-1], current[site])
+        excluded = {row["meter_id"] for number, row in enumerate(rows) if number == acts[-1].excluded}
+        closed = {row["meter_id"]: row for row in rows if row["meter_id"] not in excluded}
+        for row in current[site]:
+            for quantity in QUANTITIES:
+                was, now = closed.get(row["meter_id"], {}).get(quantity), row[quantity]
+                if was != now:
+                    expected[site, row["meter_id"], quantity] = [was, now, (now or 0) - (was or 0)]
+    assert found == expected
+
+
+def _check_as_of(connection, built, histories, current, instant) -> None:
+    known = frame_of(connection, "from billing_as_of(?) where billing_month = '2026-10-01' order by all", [instant])
+    for site, acts in histories.items():
+        rows = known.filter(pl.col("site_id") == site).rows(named=True)
+        begins = [act.as_of if number == 0 else act.closed_at for number, act in enumerate(acts)]
+        in_force = [act for act, begin in zip(acts, begins, strict=True) if begin <= instant]
+        if in_force and in_force[-1].kind != "reopen":
+            assert sorted(rows, key=by_meter) == sorted(frozen_by(in_force[-1], current[site]), key=by_meter)
+            continue
+        sums: dict[str, Decimal] = {}
+        for (dataset, _), lake_rows in built.lake.rows.items():
+            for row in lake_rows if dataset == "meter_intervals" else []:
+                if (
+                    row["site_id"] == site
+                    and row["total"] is not None
+                    and local_month(row["interval_start_utc"], ZONES[site]) == OCTOBER
+                    and row["fetched_at_utc"] <= instant
+                    and (row["superseded_at_utc"] is None or row["superseded_at_utc"] > instant)
+                ):
+                    sums[row["meter_id"]] = sums.get(row["meter_id"], Decimal(0)) + Decimal(str(row["total"]))
+        assert {row["meter_id"]: row["total"] for row in rows} == {
+            row["meter_id"]: sums.get(row["meter_id"]) for row in current[site]
+        }
+        assert {row["grade"] for row in rows} == {None}
+
+
+def by_meter(row: dict) -> str:
+    return row["meter_id"]

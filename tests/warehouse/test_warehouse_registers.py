@@ -217,7 +217,11 @@ def known_at_midnights(read: list[ReadDay]) -> dict[date, tuple[str, Decimal | N
 
 
 CUTS = """struct(cut varchar, before_at_utc timestamptz, read_at_utc timestamptz, index_before decimal(18, 6),
-    index_after decimal(18, 6), total_between decimal(18, 6))[]"""
+    index_after decimal(18, 6), total_between decimal(18, 6), open_between decimal(18, 6))[]"""
+
+STEPS = CUTS.replace("cut varchar", "cut_registers varchar[]")
+
+STATED = "struct(stated decimal(18, 6), open decimal(18, 6), is_whole boolean)"
 
 EXCHANGES = """struct(before_at_utc timestamptz, read_at_utc timestamptz, import_before decimal(18, 6),
     export_before decimal(18, 6), import_after decimal(18, 6), export_after decimal(18, 6))[]"""
@@ -252,7 +256,9 @@ def bounds_of(database: duckdb.DuckDBPyConnection, meters: list[Register], step:
     database.execute(f"""
         create or replace temp view int_register_days as
         select *, 's' as site_id, 'import' as register, '{ZONE}' as zone, true as has_split, 'import' as usual_register,
-            null::{CUTS} as cuts, null::{EXCHANGES} as exchanges, 0 as glitches, 2 as readings, false as is_jumping
+            {{'stated': total_before_first, 'open': 0::decimal(18, 6), 'is_whole': total_before_first is not null}} as before_first,
+            null::{STATED} as after_last, null::{CUTS} as cuts, null::{STEPS} as sibling_steps,
+            null::{EXCHANGES} as exchanges, 0 as glitches, 2 as readings, false as is_jumping
         from read;
         create or replace temp view int_registers as
         select 's' as site_id, meter_id, 'import' as register, 'index' as series_kind, {step}::decimal(18, 6) as step,
@@ -260,9 +266,15 @@ def bounds_of(database: duckdb.DuckDBPyConnection, meters: list[Register], step:
         from read group by meter_id;
         -- All of them are in service still.
         create or replace temp view meter_facts as
-        select *, null::date as in_service_until, null::date as valid_from, null::date as valid_until from installed;
+        select *, null::date as in_service_until, null::date as valid_from, null::date as valid_until,
+            null::timestamptz as replaced_at_utc
+        from installed;
         create or replace temp view meter_days as
-        select 's' as site_id, meter_id, local_date, day_end_utc, 0 as gap_at_end_minutes from read where false;
+        select 's' as site_id, meter_id, local_date, day_end_utc, 0 as gap_at_end_minutes, 0 as total from read where false;
+        create or replace temp view int_register_dated_steps as
+        select 's' as site_id, meter_id, 'import' as register, local_date, null::timestamptz as replaced_at_utc,
+            unnest(null::{CUTS}, recursive := true)
+        from read where false;
     """)
     for name in ("int_register_links", "int_register_bounds"):
         model = rendered_model(f"intermediate/{name}", macros="registers.sql", ref="temp.main.{}".format)

@@ -115,6 +115,8 @@ mapped as (
             when facts.register_map in ('import', 'export', 'heat', 'volume') then facts.register_map
             when facts.register_map = 'swapped' then {{ other_register('meters.usual_register') }}
         end as stated_column,
+        -- A battery has no one register that counts, and can be wired the other way round all the same.
+        case when facts.register_map = 'swapped' then 'export' else 'import' end as stated_drawn_column,
         meter_days.total,
         case when meter_days.intervals_missing = 0 and meter_days.intervals_null = 0 then meter_days.total end
             as whole_total,
@@ -228,13 +230,33 @@ chosen as (
         {{ side('counting_register', 'source') }} as index_source,
         {{ side('counting_register', 'distance') }} as index_distance_minutes,
         {{ side('counting_register', 'uncertainty') }} as index_uncertainty,
-        {{ side('counting_register', 'counted') }} as register_counted,
         {{ side('counting_register', 'advance') }} as register_advance,
         coalesce({{ side('counting_register', 'unmeasured') }}, any_unmeasured) as unmeasured,
         coalesce({{ side('counting_register', 'open') }}, any_open) as open,
-        min(counting_register) over meter <> max(counting_register) over meter as has_changed_register
+        {{ drawn_register() }} as drawn_register,
+        {{ feed_in_register() }} as feed_in_register
     from settled
-    window meter as (partition by site_id, meter_id)
+),
+
+-- Where another register came to count, what each counted while it did.
+counted as (
+    select
+        *,
+        {% for role in ['counting', 'drawn', 'feed_in'] %}
+        case
+            when min({{ role }}_register) over meter <> max({{ role }}_register) over meter
+                then try_cast(
+                    sum(coalesce({{ side(role ~ '_register', 'advance') }}, 0)) over so_far as decimal(18, 6)
+                )
+            else {{ side(role ~ '_register', 'counted') }}
+        end as {{ role }}_counted,
+        {% endfor %}
+        sum(open) over so_far as open_so_far,
+        sum(len(replacements)) over so_far as replacements_so_far
+    from chosen
+    window
+        meter as (partition by site_id, meter_id),
+        so_far as (partition by site_id, meter_id order by local_date rows unbounded preceding)
 ),
 
 -- Consumption per interval of the distribution grid's operator: no index, but its sum can be compared.
@@ -272,21 +294,17 @@ final as (
         index_distance_minutes,
         index_uncertainty,
         register_advance as advance,
-        -- Where another register came to count for the meter, what each counted while it did.
-        case
-            when has_changed_register then try_cast(sum(coalesce(register_advance, 0)) over so_far as decimal(18, 6))
-            else register_counted
-        end as counted,
+        counting_counted as counted,
         unmeasured,
-        sum(open) over so_far as open_so_far,
-        sum(len(replacements)) over so_far as replacements_so_far,
+        open_so_far,
+        replacements_so_far,
         coalesce(index_register <> usual_register and stated_register is null, false) as is_swapped,
         coalesce(index_register <> lag(index_register) over (partition by site_id, meter_id order by local_date), false)
             as is_register_changed,
-        {{ side(feed_in_register(), 'index') }} as export_index,
-        {{ side(feed_in_register(), 'source') }} as export_source,
-        {{ side(feed_in_register(), 'counted') }} as export_counted,
-        {{ side(drawn_register(), 'counted') }} as import_counted,
+        {{ side('feed_in_register', 'index') }} as export_index,
+        {{ side('feed_in_register', 'source') }} as export_source,
+        feed_in_counted as export_counted,
+        drawn_counted as import_counted,
         replacements,
         coalesce(rollovers, 0) as rollovers,
         glitches,
@@ -294,8 +312,7 @@ final as (
         usual_readings,
         step,
         null::decimal(18, 6) as load_curve_total
-    from chosen
-    window so_far as (partition by site_id, meter_id order by local_date rows unbounded preceding)
+    from counted
     union all by name
     select
         site_id,

@@ -73,7 +73,7 @@
     case
         when usual_register = 'import' then counting_register
         when usual_register = 'export' then {{ other_register('counting_register') }}
-        else {{ in_column('stated_drawn_column') }}
+        else coalesce({{ in_column('stated_drawn_column') }}, 'import')
     end
 {%- endmacro %}
 
@@ -82,7 +82,7 @@
     case
         when usual_register = 'import' then {{ other_register('counting_register') }}
         when usual_register = 'export' then counting_register
-        else {{ other_register('(' ~ in_column('stated_drawn_column') ~ ')') }}
+        else coalesce({{ other_register('(' ~ in_column('stated_drawn_column') ~ ')') }}, 'export')
     end
 {%- endmacro %}
 

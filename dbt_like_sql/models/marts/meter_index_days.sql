@@ -55,6 +55,8 @@ advances as (
             when bounds.local_date - lag(bounds.local_date) over series = 1
                 then bounds.counted - lag(bounds.counted) over series
         end as advance,
+        -- The same over midnights at which the index is not known: they are made up for at the next that is.
+        bounds.counted - lag(bounds.counted ignore nulls) over series as gained,
         -- Across a cut the register measured nothing.
         coalesce(list_sum(list_transform(
             list_filter(bounds.cuts, lambda c: c.cut <> 'rollover'), lambda c: c.total_between
@@ -80,6 +82,7 @@ sides as (
         max(uncertainty) filter (where register = '{{ register }}') as {{ register }}_uncertainty,
         max(counted) filter (where register = '{{ register }}') as {{ register }}_counted,
         max(advance) filter (where register = '{{ register }}') as {{ register }}_advance,
+        max(gained) filter (where register = '{{ register }}') as {{ register }}_gained,
         max(unmeasured) filter (where register = '{{ register }}') as {{ register }}_unmeasured,
         max(open) filter (where register = '{{ register }}') as {{ register }}_open,
         {% endfor %}
@@ -116,7 +119,7 @@ mapped as (
             when facts.register_map = 'swapped' then {{ other_register('meters.usual_register') }}
         end as stated_column,
         -- A battery has no one register that counts, and can be wired the other way round all the same.
-        case when facts.register_map = 'swapped' then 'export' else 'import' end as stated_drawn_column,
+        case when facts.register_map = 'swapped' then 'export' end as stated_drawn_column,
         meter_days.total,
         case when meter_days.intervals_missing = 0 and meter_days.intervals_null = 0 then meter_days.total end
             as whole_total,
@@ -244,9 +247,11 @@ counted as (
         *,
         {% for role in ['counting', 'drawn', 'feed_in'] %}
         case
-            when min({{ role }}_register) over meter <> max({{ role }}_register) over meter
+            when
+                min({{ role }}_register) over meter <> max({{ role }}_register) over meter
+                and {{ side(role ~ '_register', 'counted') }} is not null
                 then try_cast(
-                    sum(coalesce({{ side(role ~ '_register', 'advance') }}, 0)) over so_far as decimal(18, 6)
+                    sum(coalesce({{ side(role ~ '_register', 'gained') }}, 0)) over so_far as decimal(18, 6)
                 )
             else {{ side(role ~ '_register', 'counted') }}
         end as {{ role }}_counted,

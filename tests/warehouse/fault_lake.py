@@ -801,13 +801,19 @@ def _add_replacements(house: FaultLake) -> None:
         house.read("turned_stores", at_midnights(flows["export"], flows["import"]), meter)
 
 
-ABSURD_DAYS = (date(2026, 10, 8), date(2026, 10, 9))
+ABSURD_DAYS = (date(2026, 10, 8), date(2026, 10, 10))
 
 
 def _add_absurd_readings(house: FaultLake) -> None:
-    """Numbers that fit a DECIMAL(18,6), and whose sum does not, at two midnights in a row."""
-    absurd = {midnight(day + timedelta(days=1), ZURICH): {IMPORT: Decimal("6e11")} for day in ABSURD_DAYS}
-    for name, is_kept in (("absurd", lambda at: True), ("absurd_midnights", lambda at: at.astimezone(ZURICH).hour == 0)):
-        house.add_site(name)
-        readings = counted(house.add_meter(name)) | absurd
-        house.read(name, {at: row for at, row in readings.items() if is_kept(at)})
+    """Numbers that fit a DECIMAL(18,6), and whose sum does not, at two midnights."""
+    absurd, wrong = [midnight(day + timedelta(days=1), ZURICH) for day in ABSURD_DAYS], Decimal("6e11")
+
+    # No interval tells how far the register of the other direction can have come.
+    house.add_site("absurd")
+    drawn = counted(house.add_meter("absurd", mode="introduction"))
+    fed_in = counted(ordinary("fed_in"), Decimal(700), EXPORT)
+    house.read("absurd", both(drawn, fed_in | {at: {EXPORT: wrong} for at in absurd}))
+
+    house.add_site("absurd_midnights")
+    readings = counted(house.add_meter("absurd_midnights")) | {at: {IMPORT: wrong} for at in absurd}
+    house.read("absurd_midnights", {at: row for at, row in readings.items() if at.astimezone(ZURICH).hour == 0})

@@ -13,7 +13,7 @@
     'no_data', 'missing_intervals', 'too_many_intervals', 'change_day_counts', 'conflicting_rows', 'null_intervals',
     'without_split', 'split_adds_up', 'missing_sibling', 'unsound_sibling', 'grid_without_import', 'site_balance',
     'sentinel', 'wrong_unit', 'index_difference', 'register_type', 'unknown_unit', 'off_grid', 'zero_run_unread',
-    'spike', 'stuck_unread', 'night_production_unusual', 'site_sum', 'changed_after_closing', 'not_confirmed',
+    'spike_unread', 'stuck_unread', 'night_production_unusual', 'site_sum', 'changed_after_closing', 'not_confirmed',
     'estimated']
 {%- endmacro %}
 
@@ -513,7 +513,7 @@ site_series as (
         period_from,
         sum(consumption)::decimal(18, 6) as consumption,
         sum(production)::decimal(18, 6) as production,
-        bool_and(intervals_present = intervals_expected) as is_whole,
+        bool_and(coalesce(intervals_present = intervals_expected, false)) as is_whole,
         count(*) as days
     from site_period_days
     where meter_type = 'electricity'
@@ -648,13 +648,16 @@ unsound as (
         measures.site_id,
         measures.meter_id,
         measures.period_from,
-        any_value(measures.meter_type) as meter_type,
+        any_value({{ carrier_of('measures.meter_type') }}) as carrier,
         any_value(coalesce(measures.meter_name, measures.meter_id)) as meter_name,
-        bool_or({{ is_in_split('measures.meter_type', 'measures.meter_mode') }}) as is_in_split
+        bool_or(
+            checks.spreads_to = 'split and rule meters'
+            and {{ is_in_split('measures.meter_type', 'measures.meter_mode') }}
+        ) as spoils_split
     from own_rows
     inner join {{ ref('data_quality_checks') }} as checks
         on checks.check_name = own_rows.check_name
-        and checks.spreads
+        and checks.spreads_to <> 'nothing'
     inner join measures
         on measures.site_id = own_rows.site_id
         and measures.meter_id = own_rows.meter_id
@@ -680,8 +683,8 @@ spoilt as (
         and unsound.period_from = measures.period_from
         and unsound.meter_id <> measures.meter_id
         and (
-            (measures.has_split and unsound.is_in_split)
-            or (measures.is_rule_meter and unsound.meter_type = measures.meter_type)
+            (measures.has_split and unsound.spoils_split)
+            or (measures.is_rule_meter and unsound.carrier = {{ carrier_of('measures.meter_type') }})
         )
     where measures.intervals_present > 0
     group by measures.site_id, measures.meter_id, measures.period_from, measures.period_until

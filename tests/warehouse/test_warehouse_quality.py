@@ -10,6 +10,7 @@ from functools import reduce
 import pytest
 from built_warehouse import Built, build_with
 from fault_lake import (
+    BALANCES,
     CLOSING,
     CUT,
     FROM_NOWHERE,
@@ -68,7 +69,8 @@ EXPECTED = {
     "stuck": ("blocked", {"index_difference"}, {"stuck"}),
     "steady": ("ready", set(), set()),
     "sentinel": ("blocked", {"sentinel", "index_difference"}, set()),
-    "spike": ("blocked", {"spike"}, set()),
+    "spike": ("ready", set(), {"spike"}),
+    "spike_unread": ("blocked", {"spike_unread"}, {"spike"}),
     "negative": ("ready", set(), {"negative"}),
     "null_value": ("blocked", {"null_intervals"}, set()),
     "night": ("blocked", {"night_production_unusual"}, {"night_production"}),
@@ -83,6 +85,10 @@ EXPECTED = {
     "twice": ("ready", set(), {"duplicate_rows"}),
     "disputed": ("blocked", {"conflicting_rows"}, set()),
     "disputed_once": ("ready", set(), set()),
+    "disputed_still": ("blocked", {"conflicting_rows"}, set()),
+    "disputed_split": ("blocked", {"conflicting_rows"}, set()),
+    "disputed_heat": ("ready", set(), set()),
+    "disputed_series": ("ready", set(), {"conflicting_readings"}),
     "unbalanced": ("blocked", {"site_balance"}, {"site_sum"}),
     "swap_of_zero": ("ready", set(), {"swapped_registers"}),
     "swap_of_null": ("ready", set(), {"swapped_registers"}),
@@ -97,9 +103,6 @@ EXPECTED = {
     "real_peak": ("ready", set(), set()),
     "boiler": ("ready", set(), {"night_production"}),
     "inverter": ("ready", set(), {"night_production"}),
-    "conflict_unread": ("blocked", {"conflicting_rows"}, set()),
-    "conflict_mended": ("ready", set(), set()),
-    "conflict_confirmed": ("ready", set(), set()),
     "wrong_register": ("blocked", {"register_type"}, set()),
     "mode": ("ready", set(), {"mode_changed"}),
     "no_import": ("blocked", {"grid_without_import"}, set()),
@@ -124,7 +127,7 @@ def test_days_on_which_rows_came_twice_are_named_in_local_time(faulty):
     """The first hour of the 12th is still the 11th in UTC; 23:00 is the last day's. Later answers count instead."""
     rows = faulty.rows(
         "select site_id, local_date from data_quality_daily"
-        " where check_name in ('duplicate_rows', 'conflicting_rows') and site_id[:4] in ('twic', 'disp') order by all"
+        " where check_name in ('duplicate_rows', 'conflicting_rows') and site_id in ('twice', 'disputed') order by all"
     )
     assert rows == [
         ("disputed", date(2026, 10, 11)),
@@ -312,6 +315,33 @@ def test_a_wrong_meter_blocks_what_the_provider_works_out_of_it_and_nothing_else
         if meter != cause
     }
     assert all(f"({site} {cause})" in reasons[0] for meter, _, reasons in rows if meter in spoilt)
+
+
+@pytest.mark.parametrize(("site", "others"), [("sum_of_gap", {"whole"}), ("sum_of_charging", set())])
+def test_a_sum_over_a_meter_that_is_not_whole_or_wrong_is_blocked(faulty, site, others):
+    """What is left of a meter is part of the sum: the sum looks complete and is short."""
+    assert october(faulty, "grade", site, "sum") == ("blocked",)
+    assert october(faulty, "reasons[1][:15]", site, "sum") == ("unsound_sibling",)
+    assert all(october(faulty, "grade", site, meter) == ("ready",) for meter in others)
+
+
+def test_two_values_in_the_sites_series_block_the_meter_whose_flows_it_states(faulty):
+    grade, reasons = october(faulty, "grade, reasons", "disputed_series", "grid")
+    assert (grade, [reason.partition(":")[0] for reason in reasons]) == ("blocked", ["conflicting_rows"])
+
+
+@pytest.mark.parametrize("site", BALANCES)
+def test_a_balance_is_whole_when_every_day_and_every_flow_of_it_is(faulty, site):
+    ((is_whole,),) = faulty.rows(
+        "select is_whole from site_balance_monthly where (site_id, meter_type, billing_month) = (?, 'electricity', ?)",
+        [site, MONTH],
+    )
+    assert is_whole == BALANCES[site]
+    warned = faulty.rows(
+        "select check_name from data_quality_monthly where site_id = ? and check_name = 'site_sum' and not passed",
+        [site],
+    )
+    assert warned == []
 
 
 def test_accepting_the_wrong_meter_clears_what_it_spoilt(known):

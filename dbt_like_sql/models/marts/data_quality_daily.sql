@@ -373,6 +373,10 @@ measured as (
         and highest_other > 0
         and peak >= 400 * meter_step
     union all
+    select 'spike_unread', site_id, meter_id, local_date, peak / nullif(highest_other, 0), peak_at_utc::varchar
+    from neighbours
+    where is_unread and not is_rule_meter and other_days >= 20 and highest_other > 0 and peak >= 400 * meter_step
+    union all
     select 'stuck_unread', site_id, meter_id, local_date, longest_repeat, repeated_total::varchar
     from neighbours
     where
@@ -388,10 +392,14 @@ measured as (
     union all
     select
         doubled_rows.check_name, doubled_rows.site_id, doubled_rows.meter_id, doubled_rows.local_date, 1,
-        doubled_rows.interval_start_utc::varchar
+        doubled_rows.first_at_utc::varchar
     from doubled_rows
     inner join asked_days using (site_id, meter_id, local_date)
-    where doubled_rows.check_name = 'duplicate_rows' or not asked_days.is_confirmed_by_index
+    -- The register says nothing about the split.
+    where
+        doubled_rows.check_name <> 'conflicting_rows'
+        or asked_days.has_split
+        or not asked_days.is_confirmed_by_index
     union all
     select 'missing_sibling', site_id, meter_id, local_date, intervals_lacking, names from lacking_siblings
     union all

@@ -608,7 +608,7 @@ BALANCES = {
 
 
 def _add_balances(house: FaultLake) -> None:
-    """Sites whose series is the sum of their meters; one day of it failed, import is null at times, a meter lacks hours."""
+    """Sites whose series is the sum of their meters; a day failed, import is null at times, a meter lacks hours."""
     for site in BALANCES:
         house.add_site(site)
         series = house.add_meter(site)

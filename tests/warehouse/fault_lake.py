@@ -335,7 +335,7 @@ def _add_leap_year(house: FaultLake) -> None:
 
 IMPORT, EXPORT = "index_import_kwh", "index_export_kwh"
 SWAPPED_FROM, SWAPPED_UNTIL = hour(10, 12), hour(20, 15)
-"""In the middle of days: the last reading before the columns change places, and the last one before they change back."""
+"""In the middle of days: the last reading before the columns change places, and the last before they change back."""
 
 
 def both(drawn: dict, fed_in: dict) -> dict:
@@ -379,7 +379,11 @@ def _add_swaps(house: FaultLake) -> None:
 
     # After the columns changed back, an hour of each day is missing: nothing can be compared there.
     truth = ordinary("swap_and_gaps")
-    site("swap_and_gaps", without(truth, [hour(day, 5) for day in range(21, 32)]), states=dict.fromkeys(range(21, 32), "gap"))
+    site(
+        "swap_and_gaps",
+        without(truth, [hour(day, 5) for day in range(21, 32)]),
+        states=dict.fromkeys(range(21, 32), "gap"),
+    )
     house.read("swap_and_gaps", exchanged(both(counted(truth), counted(zero, ZERO, EXPORT))))
 
     # The plant's register counts on, and its other one stands still, as the zeros do: nothing was swapped.
@@ -387,12 +391,22 @@ def _add_swaps(house: FaultLake) -> None:
     site("plant_offline", with_values(truth, span(hour(14, 0), 48), "0"), mode="production")
     house.read("plant_offline", both(counted(zero, Decimal(3)), counted(truth, register=EXPORT)))
 
-    # A reading less is no swap: the meter that came instead counts in both directions from 0.
+    # One day, on which the intervals are wrong, is by chance what was fed in.
+    truth, fed_in = ordinary("chance"), ordinary("fed_in")
+    site(
+        "chance",
+        {at: fed_in[at] if local_day(at).day == 15 else total for at, total in truth.items()},
+        mode="introduction",
+    )
+    house.read("chance", both(counted(truth), counted(fed_in, Decimal(700), EXPORT)))
+
+    # No swap, although both registers fall: another meter counts in both directions from 0.
     series = site("replaced_both", mode="introduction")
     readings = both(counted(series), counted(ordinary("fed_in"), Decimal(700), EXPORT))
     cut = readings[CUT + HOUR]
     house.read("replaced_both", {
-        at: {name: index - (cut[name] if at > CUT else 0) for name, index in row.items()} for at, row in readings.items()
+        at: {name: index - (cut[name] if at > CUT else 0) for name, index in row.items()}
+        for at, row in readings.items()
     })  # fmt: skip
 
 
@@ -449,8 +463,13 @@ def _add_unread(house: FaultLake) -> None:
     house.read("real_peak", counted(peak))
 
     sunny = by_day(ordinary("sunny"))
-    boiler = site("boiler", with_values(sunny, [hour(day, 1) for day in range(1, 32, 2)], "0.5"), mode="production")
+    boiler = site(
+        "boiler", with_values(sunny, [hour(day, 1) for day in range(1, 32) if day % 3], "0.5"), mode="production"
+    )
     house.read("boiler", counted(boiler, register=EXPORT))
+    # Wrong for a third of the nights, and still a solar plant.
+    clock = site("wrong_clock", with_values(sunny, [hour(day, 1) for day in range(1, 11)], "0.5"), mode="production")
+    house.read("wrong_clock", counted(clock, register=EXPORT))
     faint = site("inverter", with_values(sunny, [hour(9, 1)], "0.05"), mode="production")
     house.read("inverter", counted(faint, register=EXPORT))
 

@@ -112,7 +112,6 @@ def october(built: Built, columns: str, site: str, meter: str = "m") -> tuple:
 
 SWAPPED = ["swap_of_zero", "swap_of_null", "swap_of_two", "swap_at_rest"]
 UNDERSTOOD = ["clean", "rollover", "swapped", "exchanged", "glitch", "created", *SWAPPED]
-)
 
 
 @pytest.mark.parametrize("site", UNDERSTOOD)

@@ -681,7 +681,7 @@ def _add_leap_year(house: FaultLake) -> None:
 
 IMPORT, EXPORT = "index_import_kwh", "index_export_kwh"
 SWAPPED_FROM, SWAPPED_UNTIL = hour(10, 12), hour(20, 15)
-"""In the middle of days: the last readings before the columns change places, and before they change back."""
+"""In the middle of days: the last reading before the columns change places, and the last before they change back."""
 
 
 def both(drawn: dict, fed_in: dict) -> dict:
@@ -737,7 +737,16 @@ def _add_swaps(house: FaultLake) -> None:
     site("plant_offline", with_values(truth, span(hour(14, 0), 48), "0"), mode="production")
     house.read("plant_offline", both(counted(zero, Decimal(3)), counted(truth, register=EXPORT)))
 
-    # A reading less is no swap: the meter that came instead counts in both directions from 0.
+    # One day, on which the intervals are wrong, is by chance what was fed in.
+    truth, fed_in = ordinary("chance"), ordinary("fed_in")
+    site(
+        "chance",
+        {at: fed_in[at] if local_day(at).day == 15 else total for at, total in truth.items()},
+        mode="introduction",
+    )
+    house.read("chance", both(counted(truth), counted(fed_in, Decimal(700), EXPORT)))
+
+    # No swap, although both registers fall: another meter counts in both directions from 0.
     series = site("replaced_both", mode="introduction")
     readings = both(counted(series), counted(ordinary("fed_in"), Decimal(700), EXPORT))
     cut = readings[CUT + HOUR]
@@ -800,7 +809,12 @@ def _add_unread(house: FaultLake) -> None:
     house.read("real_peak", counted(peak))
 
     sunny = by_day(ordinary("sunny"))
-    boiler = site("boiler", with_values(sunny, [hour(day, 1) for day in range(1, 32, 2)], "0.5"), mode="production")
+    boiler = site(
+        "boiler", with_values(sunny, [hour(day, 1) for day in range(1, 32) if day % 3], "0.5"), mode="production"
+    )
     house.read("boiler", counted(boiler, register=EXPORT))
+    # Wrong for a third of the nights, and still a solar plant.
+    clock = site("wrong_clock", with_values(sunny, [hour(day, 1) for day in range(1, 11)], "0.5"), mode="production")
+    house.read("wrong_clock", counted(clock, register=EXPORT))
     faint = site("inverter", with_values(sunny, [hour(9, 1)], "0.05"), mode="production")
     house.read("inverter", counted(faint, register=EXPORT))

@@ -96,12 +96,14 @@ EXPECTED = {
     "swap_at_rest": ("ready", set(), {"swapped_registers"}),
     "swap_and_gaps": ("blocked", {"missing_intervals", "change_day_counts", "index_difference"}, {"swapped_registers"}),
     "plant_offline": ("blocked", {"index_difference"}, set()),
+    "chance": ("blocked", {"index_difference"}, set()),
     "replaced_both": ("provisional", {"replaced"}, set()),
     "stuck_unread": ("blocked", {"stuck_unread"}, {"stuck"}),
     "steady_unread": ("ready", set(), {"stuck"}),
     "frozen_unread": ("blocked", {"stuck_unread"}, {"stuck"}),
     "real_peak": ("ready", set(), set()),
     "boiler": ("ready", set(), {"night_production"}),
+    "wrong_clock": ("blocked", {"night_production_unusual"}, {"night_production"}),
     "inverter": ("ready", set(), {"night_production"}),
     "wrong_register": ("blocked", {"register_type"}, set()),
     "mode": ("ready", set(), {"mode_changed"}),
@@ -143,18 +145,8 @@ def october(built: Built, columns: str, site: str, meter: str = "m") -> tuple:
     return row
 
 
-UNDERSTOOD = [
-    "clean",
-    "rollover",
-    "swapped",
-    "exchanged",
-    "glitch",
-    "created",
-    "swap_of_zero",
-    "swap_of_null",
-    "swap_of_two",
-    "swap_at_rest",
-]
+SWAPPED = ["swap_of_zero", "swap_of_null", "swap_of_two", "swap_at_rest"]
+UNDERSTOOD = ["clean", "rollover", "swapped", "exchanged", "glitch", "created", *SWAPPED]
 
 
 @pytest.mark.parametrize("site", UNDERSTOOD)
@@ -163,7 +155,7 @@ def test_the_advance_is_what_was_counted_over_every_cut_that_is_understood(fault
     assert (advance, difference, unmeasured) == (house.total(site), 0, 0)
 
 
-@pytest.mark.parametrize("site", ["swap_of_zero", "swap_of_null", "swap_of_two", "swap_at_rest", "swap_and_gaps"])
+@pytest.mark.parametrize("site", [*SWAPPED, "swap_and_gaps"])
 def test_registers_are_swapped_from_the_exchange_to_the_exchange_back_and_on_no_other_day(faulty, site):
     """Days on which no register can be told inherited the swap, for a month after it had ended."""
     swapped = faulty.rows("select local_date from meter_index_days where site_id = ? and is_swapped", [site])

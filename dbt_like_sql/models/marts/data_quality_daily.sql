@@ -213,7 +213,7 @@ neighbours as (
     )
 ),
 
--- A plant that rests in nine of ten nights of the 45 days before and after.
+-- Whether a plant rests in most nights of the 45 days before and after, even if it is wrong for a whole month.
 plant_nights as (
     select
         nights.site_id,
@@ -221,7 +221,7 @@ plant_nights as (
         nights.local_date,
         nights.night_total,
         coalesce(
-            avg((nights.night_total <= checks.tolerance)::integer) over around >= 0.9
+            avg((nights.night_total <= checks.tolerance)::integer) over around > 0.5
             and count(*) over around >= 20,
             false
         ) as is_usually_dark

@@ -171,7 +171,7 @@ def registers_read(draw) -> Register:
         later = index + (draw(millionths(Decimal(0), Decimal(9))) if len(instants) > 1 else 0)
         read.append(ReadDay(day, instants[0], instants[-1], index, later, total))
         index = later
-    return read, draw(st.none() | st.sampled_from([day for day in DAYS if day <= read_on[0]][-12:]))
+    return read, draw(st.none() | st.sampled_from([day for day in DAYS[1:] if day <= read_on[0]][-12:]))
 
 
 def with_installation(read: list[ReadDay], installed_on: date | None, step: Decimal) -> list[ReadDay]:

@@ -618,7 +618,18 @@ confirmations as (
         {{ number_of('reconciled.days_unconfirmed', 'day was', 'days were') }}
         || ' not confirmed by a second equal answer after the month; run climkit backfill '
         || reconciled.period_from || ' ' || reconciled.period_until || ' --site ' || reconciled.site_id
-        || ' --dataset meter_intervals --refetch' as reason
+        || ' --dataset meter_intervals --refetch' as reason,
+        (
+            select min({'who': decisions.decided_by, 'why': decisions.reason})
+            from {{ ref('decisions') }} as decisions
+            where
+                decisions.action = 'accept'
+                and decisions.check_name = 'not_confirmed'
+                and decisions.site_id = reconciled.site_id
+                and (decisions.meter_id is null or decisions.meter_id = reconciled.meter_id)
+                and decisions.first_day <= reconciled.period_from
+                and decisions.last_day >= reconciled.period_until
+        ) as accepted
     from reconciled
     inner join {{ ref('data_quality_checks') }} as checks on checks.check_name = 'not_confirmed'
     where
@@ -638,7 +649,7 @@ own_rows as (
     union all
     select
         check_name, site_id, meter_id, period_from, severity, measured, tolerance, tolerance_unit,
-        measured <= tolerance, reason, null, null
+        measured <= tolerance, reason, accepted.who, accepted.why
     from confirmations
 ),
 
@@ -767,12 +778,13 @@ verdicts as (
         period_from,
         bool_or(severity = 'waits' and not is_accepted and check_name <> 'not_confirmed') as has_to_wait,
         bool_or(severity = 'blocks' and not is_accepted) as is_blocked,
-        bool_or(check_name = 'not_confirmed') as is_unconfirmed,
+        bool_or(check_name = 'not_confirmed' and not is_accepted) as is_unconfirmed,
         bool_or(check_name = 'estimated') as is_estimated,
         list(sentence order by position, sentence) filter (
             where (severity <> 'warns' and check_name <> 'not_confirmed') or check_name = 'estimated' or is_accepted
         ) as reasons,
-        list(sentence order by position, sentence) filter (where check_name = 'not_confirmed') as confirmation,
+        list(sentence order by position, sentence) filter (where check_name = 'not_confirmed' and not is_accepted)
+            as confirmation,
         list(sentence order by sentence) filter (where severity = 'warns') as warnings
     from failures
     group by site_id, meter_id, period_from

@@ -12,6 +12,7 @@ import pytest
 from built_warehouse import SETTINGS
 
 from climkit_pipeline.errors import WarehouseError
+from climkit_pipeline.lake.day_files import write_empty_files
 from climkit_pipeline.lake.layout import EMPTY_PARTITION, Layout
 from climkit_pipeline.lake.schemas import DATASETS
 from climkit_pipeline.warehouse.lake_state import (
@@ -28,7 +29,9 @@ DAY = date(2026, 10, 5)
 
 @pytest.fixture
 def layout(tmp_path):
-    return Layout(tmp_path)
+    layout = Layout(tmp_path)
+    write_empty_files(layout)
+    return layout
 
 
 def touch(layout, dataset="meter_intervals", day=DAY, name="data.parquet", content="x"):
@@ -105,11 +108,9 @@ def test_a_file_that_changes_while_models_run_is_seen_next_time(layout):
 
 
 def test_what_is_no_partition_is_left_alone(layout):
-    (layout.dataset("meters") / EMPTY_PARTITION).mkdir(parents=True)
-    (layout.dataset("meters") / EMPTY_PARTITION / "data.parquet").write_text("")
+    assert (layout.dataset("meters") / EMPTY_PARTITION / "data.parquet").exists()
     (layout.dataset("meters") / ".day=2026-10-05.tmp").mkdir()
     (layout.dataset("meters") / "day=2026-10-05").write_text("a file")
-    (layout.lake / "api_calls").mkdir()
     assert scan_lake(layout).files.is_empty()
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import duckdb
+import polars as pl
 import pytest
 from built_warehouse import SETTINGS
 
@@ -105,6 +106,40 @@ def test_a_file_that_changes_while_models_run_is_seen_next_time(layout):
     path.write_text("changed meanwhile")
     advance(layout.build_file, scan, models_version="a")
     assert changed(layout).days == {"meter_intervals": [DAY]}
+
+
+def shown_days(layout, view):
+    with duckdb.connect(layout.build_file) as connection:
+        return [day for (day,) in connection.execute(f"select distinct day from pipeline.{view} order by 1").fetchall()]
+
+
+def test_models_are_shown_the_files_of_changed_days_only(tmp_path):
+    """Looking for every file of every year cost more than the models; a folder's name may hold signs of a pattern."""
+    layout = Layout(tmp_path / "o'clock [100%] {x}")
+    write_empty_files(layout)
+    days = [DAY - timedelta(days=2), DAY - timedelta(days=1), DAY]
+    read_at = datetime(2026, 10, 5, 10, tzinfo=UTC)
+    reading = pl.DataFrame([{"site_id": "s", "meter_id": "m", "read_at_utc": read_at, "fetched_at_utc": read_at}])
+    asked = pl.DataFrame([{"site_id": "s", "subject_id": "m", "state": "complete"}])
+    for day in days:
+        for dataset in ("meter_indices", "meter_intervals"):
+            layout.day(dataset, day).mkdir(parents=True)
+            asked.write_parquet(layout.coverage_file(dataset, day))
+        reading.write_parquet(layout.data_file("meter_indices", day))
+
+    assert changed(layout).full_refresh
+    assert shown_days(layout, "meter_indices") == days
+    advance(layout.build_file, scan_lake(layout), models_version="a")
+    asked.with_columns(state=pl.lit("gap")).write_parquet(layout.coverage_file("meter_intervals", DAY))
+    layout.data_file("meter_indices", days[0]).unlink()
+    changed(layout)
+    # Of the days on which anything changed, all datasets; a file that is gone is not asked for.
+    assert shown_days(layout, "meter_intervals_coverage") == [days[0], DAY]
+    assert shown_days(layout, "meter_indices") == [DAY]
+    assert shown_days(layout, "meter_indices_coverage") == [days[0], DAY]
+    advance(layout.build_file, scan_lake(layout), models_version="a")
+    changed(layout)
+    assert shown_days(layout, "meter_indices") == []
 
 
 def test_what_is_no_partition_is_left_alone(layout):

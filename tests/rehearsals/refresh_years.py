@@ -35,7 +35,7 @@ GOAL = 1.2
 ZONE = "Europe/Zurich"
 SITE = "s1"
 FIRST_NEW_DAY = date(2026, 10, 6)
-"""Early in a month and in a year of the models: nothing is saved by luck with a partition."""
+"""After the months that the first refresh followed; the one before it is young."""
 LOOKBACK_DAYS = 14
 """The days that a daily run asks for again, as `CLIMKIT_LOOKBACK_DAYS` is by default."""
 REVISED_DAYS_AGO = 3
@@ -351,9 +351,9 @@ def as_markdown(timed: Mapping[int, Timed], *, meters: int, days: int, shown_fro
         "# A daily refresh after ten years",
         "",
         f"Two lakes of {meters} meters with quarter-hours and as many raw readings, one of {first} and one of {last}",
-        f"years, each refreshed {days} times by turns after a new day, {LOOKBACK_DAYS} days asked again and a revised",
-        "value. The lowest of each figure: what else the machine does only adds. Written by `make bench-refresh` alone;",
-        "what follows from the figures stands in [decision 0011](decisions/0011-ten-years.md).",
+        f"years, each refreshed {days} times by turns: after a new day, {LOOKBACK_DAYS} days asked again, and one",
+        "revised value. The lowest of each figure counts, because what else the machine does only adds. Written by",
+        "`make bench-refresh` alone; what follows from it stands in [decision 0011](decisions/0011-ten-years.md).",
         "",
         f"Measured on {datetime.now(UTC):%Y-%m-%d} with {os.cpu_count()} cores.",
         "",

@@ -228,8 +228,9 @@ def test_a_meter_that_changes_its_mode_changes_its_old_days_too(copy):
         if row["meter_id"] == "unsplit":
             row["meter_mode"] = "production"
     copy.lake.write(copy.layout, only=[("meters", last)])
-    assert copy.refresh().changes.full_refresh
+    report = copy.refresh()
     assert copy.rows(split) == [(0,)]
+    assert report.changes.full_refresh
     assert copy.rows("select count(*) from meter_days") == [
         (sum(1 for key, rows in copy.lake.coverage.items() if key[0] == "meter_intervals" for _ in rows),)
     ]

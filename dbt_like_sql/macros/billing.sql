@@ -10,11 +10,11 @@
 {# The order in which reasons are told: what time mends, what a person has to look at. #}
 {% macro check_order() -%}
     ['not_fetched', 'running', 'too_young', 'pending', 'failed', 'starts_inside', 'ends_inside', 'replaced',
-    'no_data', 'missing_intervals', 'too_many_intervals', 'change_day_counts', 'conflicting_rows', 'null_intervals',
-    'without_split', 'split_adds_up', 'missing_sibling', 'unsound_sibling', 'grid_without_import', 'site_balance',
-    'sentinel', 'wrong_unit', 'index_difference', 'register_type', 'unknown_unit', 'off_grid', 'zero_run_unread',
-    'spike_unread', 'stuck_unread', 'night_production_unusual', 'site_sum', 'changed_after_closing', 'not_confirmed',
-    'estimated']
+    'no_data', 'missing_intervals', 'too_many_intervals', 'change_day_counts', 'conflicting_rows',
+    'conflicting_site_rows', 'null_intervals', 'without_split', 'split_adds_up', 'missing_sibling', 'unsound_sibling',
+    'grid_without_import', 'site_balance', 'sentinel', 'wrong_unit', 'index_difference', 'register_type',
+    'unknown_unit', 'off_grid', 'zero_run_unread', 'spike_unread', 'stuck_unread', 'night_production_unusual',
+    'site_sum', 'changed_after_closing', 'not_confirmed', 'estimated']
 {%- endmacro %}
 
 {# CTE `measures`: one row per period with all that is added up, counted and read. #}
@@ -600,12 +600,13 @@ site_rows as (
     inner join {{ ref('data_quality_checks') }} as checks on checks.check_name = site_measured.check_name
 ),
 
-confirmations as (
+unconfirmed as (
     select
         checks.check_name,
         reconciled.site_id,
         reconciled.meter_id,
         reconciled.period_from,
+        reconciled.period_until,
         checks.severity,
         case
             when reconciled.index_error <= (
@@ -618,18 +619,7 @@ confirmations as (
         {{ number_of('reconciled.days_unconfirmed', 'day was', 'days were') }}
         || ' not confirmed by a second equal answer after the month; run climkit backfill '
         || reconciled.period_from || ' ' || reconciled.period_until || ' --site ' || reconciled.site_id
-        || ' --dataset meter_intervals --refetch' as reason,
-        (
-            select min({'who': decisions.decided_by, 'why': decisions.reason})
-            from {{ ref('decisions') }} as decisions
-            where
-                decisions.action = 'accept'
-                and decisions.check_name = 'not_confirmed'
-                and decisions.site_id = reconciled.site_id
-                and (decisions.meter_id is null or decisions.meter_id = reconciled.meter_id)
-                and decisions.first_day <= reconciled.period_from
-                and decisions.last_day >= reconciled.period_until
-        ) as accepted
+        || ' --dataset meter_intervals --refetch' as reason
     from reconciled
     inner join {{ ref('data_quality_checks') }} as checks on checks.check_name = 'not_confirmed'
     where
@@ -640,6 +630,13 @@ confirmations as (
         and reconciled.days_over > 0
 ),
 
+confirmations as (
+    select
+        check_name, site_id, meter_id, period_from, period_until, severity, measured, tolerance, tolerance_unit,
+        measured <= tolerance as passed, reason
+    from unconfirmed
+),
+
 own_rows as (
     {{ with_decisions('period_rows') }}
     union all
@@ -647,10 +644,7 @@ own_rows as (
     union all
     select * from day_rows
     union all
-    select
-        check_name, site_id, meter_id, period_from, severity, measured, tolerance, tolerance_unit,
-        measured <= tolerance, reason, accepted.who, accepted.why
-    from confirmations
+    {{ with_decisions('confirmations') }}
 ),
 
 -- Meters whose values can't be relied upon, unless somebody accepted them. A meter that has yet to begin spoils nothing.

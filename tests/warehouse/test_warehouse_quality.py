@@ -317,7 +317,7 @@ def test_a_sum_over_a_meter_that_is_not_whole_or_wrong_is_blocked(faulty, site, 
 
 def test_two_values_in_the_sites_series_block_the_meter_whose_flows_it_states(faulty):
     grade, reasons = october(faulty, "grade, reasons", "disputed_series", "grid")
-    assert (grade, [reason.partition(":")[0] for reason in reasons]) == ("blocked", ["conflicting_rows"])
+    assert (grade, [reason.partition(":")[0] for reason in reasons]) == ("blocked", ["conflicting_site_rows"])
 
 
 @pytest.mark.parametrize("site", BALANCES)

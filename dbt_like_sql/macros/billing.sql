@@ -707,7 +707,7 @@ spoilt_rows as (
         checks.tolerance,
         checks.tolerance_unit,
         spoilt.meters <= checks.tolerance as passed,
-        'what the provider works out of other meters is unsound as long as they are (' || spoilt.names || ')' as reason
+        'worked out of meters whose values are in doubt (' || spoilt.names || '): mend or accept those first' as reason
     from spoilt
     inner join {{ ref('data_quality_checks') }} as checks on checks.check_name = 'unsound_sibling'
 ),

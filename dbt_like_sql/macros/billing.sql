@@ -198,7 +198,9 @@ measures as (
             when opening.index_register is not null and closing.index_register is not null
                 then closing.counted - opening.counted
         end::decimal(18, 6) as index_advance,
-        coalesce(opening.index_uncertainty, 0) + coalesce(closing.index_uncertainty, 0) as index_uncertainty,
+        coalesce(opening.index_uncertainty, 0) + coalesce(closing.index_uncertainty, 0)
+            + coalesce(closing.open_so_far - opening.open_so_far, 0) as index_uncertainty,
+        coalesce(closing.replacements_so_far - opening.replacements_so_far, 0) as replacements_inside,
         case when meters.meter_mode in ('introduction', 'production', 'battery') then opening.export_index end
             as export_index_start,
         case when meters.meter_mode in ('introduction', 'production', 'battery') then closing.export_index end
@@ -824,7 +826,9 @@ billable as (
         case
             when meter_mode not in ('introduction', 'battery') or is_rule_meter then null
             when meters_of_mode = 1 and is_site_whole then 'site_intervals'
-            when import_advance is not null and export_index_advance is not null then 'register'
+            -- What flowed while the device was replaced, no register counted.
+            when import_advance is not null and export_index_advance is not null and replacements_inside = 0
+                then 'register'
         end as flow_source
     from graded
 ),
@@ -906,6 +910,8 @@ final as (
             when flow_source is not null then null
             when meter_mode not in ('introduction', 'battery') then 'the meter measures one direction'
             when is_rule_meter then 'a rule meter has no register'
+            when replacements_inside > 0 and import_advance is not null and export_index_advance is not null
+                then 'the device was replaced inside the period'
             when meters_of_mode > 1
                 then 'the site has several meters of this mode, and the registers were not read at both bounds'
             else 'the series of the site is not whole, and the registers were not read at both bounds'

@@ -710,6 +710,16 @@ all_rows as (
     {{ with_decisions('spoilt_rows') }}
 ),
 
+-- What nobody can accept stays as it is, whatever was decided.
+decided_rows as (
+    select
+        all_rows.* exclude (accepted_by, accepted_why),
+        case when checks.accepted_for <> 'never' then all_rows.accepted_by end as accepted_by,
+        case when checks.accepted_for <> 'never' then all_rows.accepted_why end as accepted_why
+    from all_rows
+    inner join {{ ref('data_quality_checks') }} as checks on checks.check_name = all_rows.check_name
+),
+
 -- The sentence that goes to the clerk; an accepted failure names who accepted it, and why.
 checked as (
     select
@@ -728,11 +738,10 @@ checked as (
                 when accepted_by is not null then ' (accepted by ' || accepted_by || ': ' || accepted_why || ')' else ''
             end
         end as reason,
-        not passed and accepted_by is not null
-            and check_name not in ('not_fetched', 'running', 'too_young', 'pending', 'failed') as is_accepted,
+        not passed and accepted_by is not null as is_accepted,
         accepted_by,
         accepted_why
-    from all_rows
+    from decided_rows
 )
 {%- endmacro %}
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
+import json
+import os
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -20,6 +23,7 @@ from climkit_pipeline.errors import ConfigurationError, LakeError, WarehouseErro
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.warehouse.closed_files import (
     Version,
+    check_closed,
     closed_tables,
     content_hash,
     month_folder,
@@ -33,7 +37,7 @@ from climkit_pipeline.warehouse.closed_files import (
 )
 from climkit_pipeline.warehouse.closing import AUTOMATIC, closable_months, close_what_is_ready, open_closings
 from climkit_pipeline.warehouse.queries import frame_of
-from climkit_pipeline.warehouse.refresh import open_refresh
+from climkit_pipeline.warehouse.refresh import open_refresh, read_inputs
 
 OCTOBER = date(2026, 10, 1)
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -138,6 +142,93 @@ def test_what_is_closed_is_one_table_whatever_columns_each_version_had(layout):
     digest = versions_digest(layout)
     version_file(layout, version_of(old)).unlink()
     assert versions_digest(layout) != digest
+
+
+def write_history(layout) -> list[Version]:
+    """September closed twice over, October and November once, of one site; and another site's October."""
+    rows = rows_of("flat")
+    september, november = date(2026, 9, 1), date(2026, 11, 1)
+    acts = [("z1", september, 1, "close"), ("z1", OCTOBER, 1, "close"), ("z1", september, 2, "settle"),
+            ("k1", OCTOBER, 1, "close"), ("z1", november, 1, "close")]  # fmt: skip
+    for site, month, number, kind in acts:
+        write_version(layout, version_of(rows, site_id=site, billing_month=month, version=number, kind=kind), rows)
+    return read_versions(layout)
+
+
+def test_each_file_names_the_sites_last_one_before_it(layout):
+    """As `sha256sum` writes them, so that anybody can check without this program."""
+    versions = {version_file(layout, version).relative_to(layout.closed): version for version in write_history(layout)}
+    names = {str(path): [line.split("  ")[1] for line in version.follows] for path, version in versions.items()}
+    assert names == {
+        "site=k1/month=2026-10/v0001.parquet": [],
+        "site=z1/month=2026-09/v0001.parquet": [],
+        "site=z1/month=2026-10/v0001.parquet": ["site=z1/month=2026-09/v0001.parquet"],
+        "site=z1/month=2026-09/v0002.parquet": ["site=z1/month=2026-10/v0001.parquet"],
+        "site=z1/month=2026-11/v0001.parquet": ["site=z1/month=2026-09/v0002.parquet"],
+    }
+    for version in versions.values():
+        for line in version.follows:
+            digest, name = line.split("  ")
+            assert hashlib.sha256((layout.closed / name).read_bytes()).hexdigest() == digest
+    assert check_closed(layout) == "4 closed, 5 versions"
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_a_closed_file_that_is_removed_or_replaced_is_missed_by_those_after_it(layout, number):
+    """Removed, the month was open again without a word, or its version before counted; corrections vanished."""
+    versions = [version for version in write_history(layout) if version.site_id == "z1"]
+    followed = [line.split("  ")[1] for version in versions for line in version.follows]
+    path = layout.closed / followed[number]
+    other = rows_of("flat", total="7")
+    version = next(version for version in versions if version_file(layout, version) == path)
+    path.unlink()
+    for look in (check_closed, closed_tables):
+        with pytest.raises(LakeError, match=f"{path.name} is gone, .*: restore it from a backup"):
+            look(layout)
+    write_version(layout, dataclasses.replace(version, content_hash=content_hash(other)), other)
+    with pytest.raises(LakeError, match=rf"{path.name} is not what was frozen, says .*\.parquet: restore it"):
+        check_closed(layout)
+
+
+def test_files_from_before_the_chain_are_read_and_held_by_the_next_one(layout):
+    rows = rows_of("flat")
+    paths = [write_version(layout, version_of(rows, billing_month=date(2026, month, 1)), rows) for month in (7, 8, 9)]
+    for path in paths:
+        metadata = json.loads(pl.read_parquet_metadata(path)["climkit"])
+        del metadata["follows"]
+        path.unlink()
+        rows.write_parquet(path, metadata={"climkit": json.dumps(metadata)})
+    assert check_closed(layout) == "3 closed, 3 versions"
+    assert closed_tables(layout)["closed_versions"].height == 3
+    write_version(layout, version_of(rows), rows)
+    assert len(read_versions(layout, "z1", OCTOBER)[0].follows) == 3
+    assert check_closed(layout) == "4 closed, 4 versions"
+    paths[1].unlink()
+    with pytest.raises(LakeError, match=r"month=2026-08/v0001\.parquet is gone"):
+        check_closed(layout)
+
+
+def test_a_closed_file_that_somebody_touched_is_read_again(layout):
+    rows = rows_of("flat")
+    path = write_version(layout, version_of(rows), rows)
+    digest = versions_digest(layout)
+    os.utime(path, ns=(0, 0))
+    assert versions_digest(layout) != digest
+
+
+def test_the_last_closed_file_is_missed_by_the_published_warehouse(layout):
+    """Nothing came after it that could name it: the month was simply open again at the next refresh."""
+    rows = rows_of("flat")
+    version = version_of(rows)
+    path = write_version(layout, version, rows)
+    with duckdb.connect(layout.warehouse) as connection:
+        connection.execute("create table billing_closings (site_id text, billing_month date, version integer)")
+        connection.execute("insert into billing_closings values ('z1', '2026-10-01', 1)")
+    assert check_closed(layout) == "1 closed, 1 versions"
+    path.unlink()
+    for look in (check_closed, lambda layout: read_inputs(layout, SETTINGS)):
+        with pytest.raises(LakeError, match=r"v0001\.parquet is gone, and warehouse\.duckdb holds it: restore it"):
+            look(layout)
 
 
 def test_when_a_correction_was_first_seen_is_kept(layout):

@@ -92,7 +92,7 @@ class Version:
     content_hash: str
     """Of the rows, see ``content_hash``."""
     lake_as_of_utc: datetime
-    """When the API was last asked, of all that the rows were computed from."""
+    """When the API was last asked about the site, of all that the rows were computed from."""
     lake_state: str
     """A hash of the lake's files (names, sizes, times) that the rows were computed from."""
     inputs_digest: str

@@ -263,6 +263,35 @@ measures as (
 )
 {%- endmacro %}
 
+{# What flowed in which direction, as columns of a select from `measures`, and which source tells it. #}
+{% macro flows() -%}
+        case
+            when meter_mode not in ('introduction', 'battery') or is_rule_meter then null
+            when meters_of_mode = 1 and is_site_whole then 'site_intervals'
+            when import_advance is not null and export_index_advance is not null then 'register'
+        end as flow_source,
+        case
+            when meter_mode <> 'introduction' then null
+            when flow_source = 'site_intervals' then site_grid_import
+            when flow_source = 'register' then import_advance
+        end as grid_import,
+        case
+            when meter_mode <> 'introduction' then null
+            when flow_source = 'site_intervals' then site_grid_export
+            when flow_source = 'register' then export_index_advance
+        end as grid_export,
+        case
+            when meter_mode <> 'battery' then null
+            when flow_source = 'site_intervals' then site_storage_charge
+            when flow_source = 'register' then import_advance
+        end as storage_charge,
+        case
+            when meter_mode <> 'battery' then null
+            when flow_source = 'site_intervals' then site_storage_discharge
+            when flow_source = 'register' then export_index_advance
+        end as storage_discharge
+{%- endmacro %}
+
 {# The rows of checks on whole periods, with who accepted a failure, and why. A decision has to name the whole period. #}
 {% macro with_decisions(rows) -%}
     select
@@ -821,11 +850,7 @@ billable as (
     select
         *,
         grade in ('ready', 'ready_with_estimates') and coalesce(days_excluded, 0) = 0 as is_billable,
-        case
-            when meter_mode not in ('introduction', 'battery') or is_rule_meter then null
-            when meters_of_mode = 1 and is_site_whole then 'site_intervals'
-            when import_advance is not null and export_index_advance is not null then 'register'
-        end as flow_source
+        {{ flows() }}
     from graded
 ),
 
@@ -881,26 +906,10 @@ final as (
         export_index_start,
         export_index_end,
         export_index_advance,
-        case
-            when meter_mode <> 'introduction' then null
-            when flow_source = 'site_intervals' then site_grid_import
-            when flow_source = 'register' then import_advance
-        end as grid_import,
-        case
-            when meter_mode <> 'introduction' then null
-            when flow_source = 'site_intervals' then site_grid_export
-            when flow_source = 'register' then export_index_advance
-        end as grid_export,
-        case
-            when meter_mode <> 'battery' then null
-            when flow_source = 'site_intervals' then site_storage_charge
-            when flow_source = 'register' then import_advance
-        end as storage_charge,
-        case
-            when meter_mode <> 'battery' then null
-            when flow_source = 'site_intervals' then site_storage_discharge
-            when flow_source = 'register' then export_index_advance
-        end as storage_discharge,
+        grid_import,
+        grid_export,
+        storage_charge,
+        storage_discharge,
         flow_source,
         case
             when flow_source is not null then null

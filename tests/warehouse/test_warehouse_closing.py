@@ -17,6 +17,7 @@ from built_warehouse import SETTINGS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rendered_models import rendered_model
+from small_lake import OCTOBER as OCTOBER_DAYS
 from small_lake import SECOND_FETCH, ZONES, ZURICH, local_month, midnight
 
 from climkit_pipeline.errors import ConfigurationError, LakeError, WarehouseError
@@ -478,13 +479,14 @@ def _close(connection, billing, schema, histories, current) -> None:
     connection.register("drawn_inputs", billing.select("site_id", "meter_id", "billing_month", inputs_hash=pl.lit("")))
     names = [name for name, _ in schema]
     macros = {"columns_of": lambda _: schema, "names_in": lambda _: names}
+    corrections = rendered_model("marts/billing_corrections", macros="invoiced.sql")
     connection.execute(f"""
         create or replace table pipeline.closed_versions as from drawn_versions where site_id is not null;
         create or replace table pipeline.closed_rows as from drawn_rows;
         create or replace temp view int_inputs_monthly as select *, false as is_excluded from drawn_inputs;
         create or replace table billing_closings as {rendered_model("marts/billing_closings")};
         create or replace table billing_closed_versions as {rendered_model("marts/billing_closed_versions", **macros)};
-        create or replace table billing_corrections as {rendered_model("marts/billing_corrections", **macros)};
+        create or replace table billing_corrections as {corrections};
     """)
 
 
@@ -540,3 +542,271 @@ def _check_as_of(connection, built, histories, current, instant) -> None:
 
 def by_meter(row: dict) -> str:
     return row["meter_id"]
+
+
+# --- Why a closed month differs --------------------------------------------------------------------------------------
+
+OPENING, CLOSING = midnight(OCTOBER, ZURICH), midnight(date(2026, 11, 1), ZURICH)
+KNOWN, LATER = NOON - timedelta(days=2), NOON + timedelta(days=2)
+"""Before and after the call that the closed month stands on."""
+ORDINARY_READINGS = [(OPENING, KNOWN), (CLOSING, KNOWN), (CLOSING + timedelta(days=20), LATER)]
+
+
+@dataclasses.dataclass
+class Changed:
+    """One meter's October that was closed: what differs now, and what has come since."""
+
+    quantities: dict[str, int | None]
+    """Which quantities differ, and what each is now; all were 1."""
+    is_content: bool = False
+    inputs: str = "as then"
+    is_excluded: bool = False
+    was_excluded: bool = False
+    source: str = "site_intervals"
+    source_then: str = "site_intervals"
+    intervals: list[tuple[date, datetime]] = dataclasses.field(default_factory=list)
+    """Of the meter: local day, and when the value came."""
+    superseded: list[tuple[date, datetime]] = dataclasses.field(default_factory=list)
+    site_intervals: list[tuple[date, str, datetime]] = dataclasses.field(default_factory=list)
+    readings: list[tuple[datetime, datetime]] = dataclasses.field(default_factory=lambda: [*ORDINARY_READINGS])
+    revised: list[tuple[str, str, datetime]] = dataclasses.field(default_factory=list)
+    """Dataset, subject and the start of what was revised later, or withdrawn."""
+
+
+def corrections_of(changed: Changed) -> dict[str, tuple[int | None, str]]:
+    """By quantity the value now and the cause, by the model's own SQL."""
+
+    def table(name: str, columns: str, rows: list[tuple]) -> None:
+        connection.execute(f"create table {name} ({columns})")
+        marks = ", ".join("?" * (columns.count(",") + 1))
+        for row in rows:
+            connection.execute(f"insert into {name} values ({marks})", row)
+
+    def day(instant: datetime) -> date:
+        return instant.astimezone(ZURICH).date()
+
+    with duckdb.connect() as connection:
+        connection.execute("set timezone = 'UTC'; create schema pipeline")
+        columns = """site_id text, site_name text, meter_id text, meter_name text, unit text, billing_month date,
+            period_start_utc timestamptz, period_end_utc timestamptz, grade text, flow_source text, content_hash text"""
+        quantities = ", ".join(f"{name} integer" for name in QUANTITIES)
+        row = ("s", "House", "m", "Flat", "kWh", OCTOBER, OPENING, CLOSING, "ready")
+        now = [changed.quantities.get(name, 1) for name in QUANTITIES]
+        content = "other" if changed.is_content else "same"
+        table("billing_monthly", f"{columns}, {quantities}", [(*row, changed.source, content, *now)])
+        table(
+            "billing_closed", f"{columns}, {quantities}, inputs_hash text, was_excluded boolean",
+            [(*row, changed.source_then, "same", *[1] * len(now), "as then", changed.was_excluded)],
+        )  # fmt: skip
+        table(
+            "billing_closings",
+            "site_id text, billing_month date, version integer, closed_at_utc timestamptz, lake_as_of_utc timestamptz,"
+            " is_closed boolean, frozen_columns text[]",
+            [("s", OCTOBER, 1, NOON, NOON - HOURS, True, list(QUANTITIES))],
+        )
+        table(
+            "int_inputs_monthly",
+            "site_id text, meter_id text, billing_month date, inputs_hash text, is_excluded boolean",
+            [("s", "m", OCTOBER, changed.inputs, changed.is_excluded)],
+        )
+        table(
+            "pipeline.corrections_seen",
+            "site_id text, billing_month date, version integer, meter_id text, quantity text,"
+            " first_seen_at_utc timestamptz", [],
+        )  # fmt: skip
+        of_meter = "site_id text, meter_id text, local_date date, fetched_at_utc timestamptz"
+        table("meter_intervals", of_meter, [("s", "m", *row) for row in [(OCTOBER, KNOWN), *changed.intervals]])
+        table(
+            "meter_intervals_superseded", f"{of_meter}, superseded_at_utc timestamptz",
+            [("s", "m", on, KNOWN, at) for on, at in changed.superseded],
+        )  # fmt: skip
+        table(
+            "site_intervals", "site_id text, local_date date, meter_type text, fetched_at_utc timestamptz",
+            [("s", *row) for row in changed.site_intervals],
+        )  # fmt: skip
+        table(
+            "meter_indices", f"{of_meter}, read_at_utc timestamptz",
+            [("s", "m", day(at - timedelta(seconds=1)), fetched, at) for at, fetched in changed.readings],
+        )  # fmt: skip
+        table(
+            "revisions",
+            "dataset text, site_id text, subject_id text, interval_start_utc timestamptz, local_date date,"
+            " revised_at_utc timestamptz",
+            [(dataset, "s", of, at, day(at - timedelta(seconds=1)), LATER) for dataset, of, at in changed.revised],
+        )
+        sql = rendered_model("marts/billing_corrections", macros="invoiced.sql")
+        rows = connection.execute(f"select quantity, current_value, cause, first_seen_at_utc from ({sql})").fetchall()
+    assert {first_seen for _, _, cause, first_seen in rows if cause == "values"} <= {LATER}
+    return {quantity: (value, cause) for quantity, value, cause, _ in rows}
+
+
+LAST = date(2026, 10, 31)
+READINGS = "meter_indices"
+
+
+@pytest.mark.parametrize(
+    ("changed", "causes"),
+    [
+        # The same intervals over other days of service: there were no news of values.
+        (Changed({"total": 2, "grid": 3}, is_content=True, inputs="other"), {"decision"}),
+        (Changed({"total": 2}, is_content=True, inputs="other", intervals=[(LAST, LATER)]), {"values"}),
+        (Changed({"total": None}, is_content=True, superseded=[(LAST, LATER)]), {"values"}),
+        (Changed({"peak_kw": 2}, intervals=[(LAST, LATER)]), {"calculation"}),
+        (Changed({"total": 2}, is_content=True, intervals=[(date(2026, 11, 1), LATER)]), {"calculation"}),
+        (Changed({"total": 2}, is_excluded=True, inputs="other"), {"decision"}),
+        # An index at midnight between two readings; readings that come every day tell nothing of it.
+        (Changed({"index_end": 2}), {"calculation"}),
+        (Changed({"index_end": 2}, inputs="other"), {"decision"}),
+        (
+            Changed(
+                {"index_end": 2, "index_advance": 3},
+                readings=[(OPENING, KNOWN), (CLOSING + HOURS, LATER), (CLOSING + 6 * HOURS, KNOWN)],
+            ),
+            {"values"},
+        ),
+        (
+            Changed(
+                {"index_end": 2},
+                readings=[(OPENING, KNOWN), (CLOSING + HOURS, KNOWN), (CLOSING + 6 * HOURS, LATER)],
+            ),
+            {"calculation"},
+        ),
+        (Changed({"index_start": 2}, readings=[(OPENING - 99 * HOURS, LATER), (CLOSING, KNOWN)]), {"values"}),
+        (Changed({"index_start": 2}, readings=[(OPENING - 99 * HOURS, LATER), *ORDINARY_READINGS]), {"calculation"}),
+        (Changed({"index_start": 2}, readings=[(OPENING - 1200 * HOURS, LATER), (CLOSING, KNOWN)]), {"calculation"}),
+        (Changed({"index_advance": 2}, readings=[*ORDINARY_READINGS, (OPENING + HOURS, LATER)]), {"values"}),
+        # Withdrawn: no reading that is there now tells of it.
+        (
+            Changed(
+                {"index_end": None}, revised=[(READINGS, "m", CLOSING)],
+                readings=[(OPENING, KNOWN), (CLOSING + 900 * HOURS, KNOWN)],
+            ),
+            {"values"},
+        ),
+        (Changed({"index_end": 2}, revised=[(READINGS, "other", CLOSING)]), {"calculation"}),
+        (Changed({"index_end": 2}, revised=[("meter_intervals", "m", CLOSING)]), {"calculation"}),
+        # What flowed is told by the site's electricity, or by the meter's registers.
+        (Changed({"grid_import": 2}, site_intervals=[(LAST, "electricity", LATER)]), {"values"}),
+        (Changed({"grid_import": 2}, site_intervals=[(LAST, "electricity", KNOWN)]), {"calculation"}),
+        (Changed({"grid_import": 2}, site_intervals=[(LAST, "heating", LATER)]), {"calculation"}),
+        (Changed({"grid_export": 2}, revised=[("site_intervals", "electricity", CLOSING - HOURS)]), {"values"}),
+        (
+            Changed(
+                {"grid_import": 2, "grid_export": 3}, source="register",
+                revised=[("site_intervals", "electricity", CLOSING - HOURS)],
+            ),
+            {"values"},
+        ),
+        (
+            Changed(
+                {"storage_charge": 2}, source="register", source_then="register",
+                site_intervals=[(LAST, "electricity", LATER)],
+            ),
+            {"calculation"},
+        ),
+    ],
+)  # fmt: skip
+def test_the_cause_of_a_correction_is_what_changed(changed, causes):
+    """A clerk who is told "values" asks the provider, "decision" a colleague, "calculation" the developer."""
+    found = corrections_of(changed)
+    expected = dict.fromkeys(QUANTITIES) if changed.is_excluded else changed.quantities
+    assert {name: value for name, (value, _) in found.items()} == expected
+    assert {cause for _, cause in found.values()} == causes
+
+
+def test_what_was_excluded_and_still_is_has_no_corrections():
+    assert corrections_of(Changed({"total": 2}, is_excluded=True, was_excluded=True)) == {}
+    found = corrections_of(Changed({"total": 2}, was_excluded=True, inputs="other"))
+    assert found == {name: (2 if name == "total" else 1, "decision") for name in QUANTITIES}
+
+
+FACT_COLUMNS = (
+    "valid_from", "valid_until", "register_map", "resolution", "installed_on", "replaced_at_utc", "in_service_from",
+    "in_service_until", "billing_point", "is_billed", "interval_minutes", "note",
+)  # fmt: skip
+
+
+def inputs_of(facts: list[dict] = [], decisions: list[tuple] = [], tolerances: list[tuple] = []) -> tuple[str, bool]:  # noqa: B006 - read only
+    """Hash and exclusion of a meter's October, by the model's own SQL."""
+    with duckdb.connect() as connection:
+        connection.execute("set timezone = 'UTC'; create schema pipeline")
+        connection.execute("""
+            create table meter_month_measures as
+                select 's' as site_id, 'm' as meter_id, date '2026-10-01' as period_from,
+                    date '2026-10-31' as period_until, date '2026-10-01' as first_due_on,
+                    date '2026-10-31' as last_due_on, 31 as days_due;
+            create table pipeline.meter_facts (site_id text, meter_id text, valid_from date, valid_until date,
+                register_map text, resolution decimal(18, 6), installed_on date, replaced_at_utc timestamptz,
+                in_service_from date, in_service_until date, billing_point text, is_billed boolean,
+                interval_minutes integer, note text);
+            create table pipeline.decisions (site_id text, meter_id text, check_name text, first_day date,
+                last_day date, action text);
+            create table pipeline.tolerances (check_name text, tolerance decimal(18, 6));
+            create table billing_days (site_id text, meter_id text, billing_month date, local_date date,
+                is_excluded boolean);
+        """)
+        for fact in facts:
+            row = {"valid_from": date(1900, 1, 1), "valid_until": date(9999, 12, 31), **fact}
+            marks = ", ".join("?" * len(FACT_COLUMNS))
+            values = [row.get(name) for name in FACT_COLUMNS]
+            connection.execute(f"insert into pipeline.meter_facts values ('s', 'm', {marks})", values)
+        for decision in decisions:
+            connection.execute("insert into pipeline.decisions values (?, ?, ?, ?, ?, ?)", decision)
+        for tolerance in tolerances:
+            connection.execute("insert into pipeline.tolerances values (?, ?)", tolerance)
+        for on in OCTOBER_DAYS:
+            is_excluded = any(act == "exclude" and first <= on <= last for *_, first, last, act in decisions)
+            connection.execute("insert into billing_days values ('s', 'm', ?, ?, ?)", [OCTOBER, on, is_excluded])
+        sql = rendered_model("intermediate/int_inputs_monthly")
+        ((inputs_hash, is_excluded),) = connection.execute(f"select inputs_hash, is_excluded from ({sql})").fetchall()
+    return inputs_hash, is_excluded
+
+
+SWAPPED = {"register_map": "swapped"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ({}, {"tolerances": [("spike", Decimal(9))]}, True),
+        ({}, {"decisions": [("s", "m", "spike", OCTOBER, LAST, "accept")]}, True),
+        ({}, {"facts": [{"note": "x", "billing_point": "Flat", "is_billed": False}]}, True),
+        ({}, {"facts": [{"installed_on": date(2020, 1, 1), "replaced_at_utc": NOON + timedelta(days=99)}]}, True),
+        ({}, {"facts": [{"installed_on": date(2026, 9, 10)}]}, False),
+        ({}, {"facts": [{"replaced_at_utc": CLOSING + timedelta(days=5)}]}, False),
+        ({}, {"facts": [SWAPPED | {"valid_until": date(2026, 9, 29)}]}, True),
+        ({}, {"facts": [SWAPPED | {"valid_until": date(2026, 9, 30)}]}, False),
+        ({}, {"facts": [SWAPPED | {"valid_from": date(2026, 11, 1)}]}, True),
+        ({"facts": [SWAPPED]}, {"facts": [SWAPPED | {"valid_until": date(2026, 12, 31)}]}, True),
+        ({"facts": [SWAPPED]}, {"facts": [SWAPPED | {"valid_until": date(2026, 10, 30)}]}, False),
+        ({}, {"decisions": [("s", "m", "spike", LAST, LAST, "exclude")]}, False),
+        ({}, {"decisions": [("s", None, "spike", LAST, LAST, "exclude")]}, False),
+        ({}, {"decisions": [("s", "other", "spike", LAST, LAST, "exclude")]}, True),
+        ({}, {"decisions": [("s", "m", "spike", date(2026, 11, 1), date(2026, 11, 1), "exclude")]}, True),
+        (
+            {"decisions": [("s", "m", "spike", OCTOBER, LAST, "exclude")]},
+            {"decisions": [("s", None, "no_data", date(2026, 1, 1), date(2026, 12, 31), "exclude")]},
+            True,
+        ),
+    ],
+)  # fmt: skip
+def test_only_what_can_change_a_quantity_of_the_month_is_another_decision(one, other, is_same):
+    """An accepted spike made "decision" of every correction that newer models caused."""
+    assert (inputs_of(**one)[0] == inputs_of(**other)[0]) is is_same
+
+
+@pytest.mark.parametrize(
+    ("excluded", "is_excluded"),
+    [
+        ([], False),
+        ([(3, 3)], False),
+        ([(1, 31)], True),
+        ([(1, 30)], False),
+        ([(1, 15), (10, 31)], True),
+        ([(1, 14), (16, 31)], False),
+    ],
+)
+def test_a_meter_need_not_be_ready_only_if_every_day_is_excluded(excluded, is_excluded):
+    """One excluded day let a month be closed in which other days were missing, and left thirty days unbilled."""
+    spans = [(date(2026, 10, first), date(2026, 10, last)) for first, last in excluded]
+    assert inputs_of(decisions=[("s", "m", "spike", *span, "exclude") for span in spans])[1] is is_excluded

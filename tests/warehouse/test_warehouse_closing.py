@@ -13,12 +13,13 @@ from decimal import Decimal
 import duckdb
 import polars as pl
 import pytest
-from built_warehouse import SETTINGS
+from built_warehouse import SETTINGS, Built
+from fault_lake import MONTH, FaultLake, counted, hour, ordinary, span, without
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rendered_models import rendered_model
+from small_lake import AS_OF, SECOND_FETCH, ZONES, ZURICH, local_month, midnight
 from small_lake import OCTOBER as OCTOBER_DAYS
-from small_lake import SECOND_FETCH, ZONES, ZURICH, local_month, midnight
 
 from climkit_pipeline.errors import ConfigurationError, LakeError, WarehouseError
 from climkit_pipeline.lake.layout import Layout
@@ -38,7 +39,7 @@ from climkit_pipeline.warehouse.closed_files import (
 )
 from climkit_pipeline.warehouse.closing import AUTOMATIC, closable_months, close_what_is_ready, open_closings
 from climkit_pipeline.warehouse.queries import frame_of
-from climkit_pipeline.warehouse.refresh import open_refresh, read_inputs
+from climkit_pipeline.warehouse.refresh import open_refresh, read_inputs, refresh
 
 OCTOBER = date(2026, 10, 1)
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -810,3 +811,160 @@ def test_a_meter_need_not_be_ready_only_if_every_day_is_excluded(excluded, is_ex
     """One excluded day let a month be closed in which other days were missing, and left thirty days unbilled."""
     spans = [(date(2026, 10, first), date(2026, 10, last)) for first, last in excluded]
     assert inputs_of(decisions=[("s", "m", "spike", *span, "exclude") for span in spans])[1] is is_excluded
+
+
+# --- A month closed and changed, in a real warehouse -----------------------------------------------------------------
+
+CHANGED_AT = AS_OF + timedelta(days=1)
+TO_CLOSE = ("in_service", "late", "flow", "export", "excluded", "untouched")
+
+
+@dataclasses.dataclass
+class Later:
+    """A warehouse in which months were closed, and then something changed at each site but one."""
+
+    built: Built
+    refused: dict[str, str]
+    """What closing said, by site."""
+
+
+def month_to_close() -> FaultLake:
+    """October of one site per case, all of them ready unless they say otherwise."""
+    house = FaultLake()
+    for site in (*TO_CLOSE, "part_excluded", "pending"):
+        house.add_site(site)
+    for site in ("in_service", "excluded", "untouched"):
+        house.add_meter(site)
+    late = house.add_meter("late")
+    known = {at: index for at, index in counted(late).items() if at <= hour(31, 6)}
+    house.read("late", known | {CLOSING + 6 * HOURS: {"index_import_kwh": 1003 + sum(late.values())}})
+    drawn, fed_in = ordinary("drawn"), ordinary("fed in")
+    for site in ("flow", "export"):
+        house.add_meter(site, "grid", mode="introduction", series=drawn)
+    house.add_site_series("flow", grid_import=drawn, grid_export=fed_in)
+    exported = counted(fed_in, Decimal(700), "index_export_kwh")
+    house.read("export", {at: row | exported[at] for at, row in counted(drawn).items()}, "grid")
+    gap = without(ordinary("part_excluded"), span(hour(20, 0), 30))
+    house.add_meter("part_excluded", series=gap, states={20: "gap", 21: "gap"})
+    house.add_meter("pending", states={9: "pending"})
+    return house
+
+
+def change(house: FaultLake, layout: Layout) -> None:
+    """What the provider and the clerk say a day after the months were closed."""
+
+    def row(dataset: str, on: date, site: str, number: int) -> dict:
+        return [row for row in house.lake.rows[dataset, on] if row["site_id"] == site][number]
+
+    on, last, next_day = date(2026, 10, 20), date(2026, 10, 31), date(2026, 11, 1)
+    house.lake.revise("site_intervals", on, row("site_intervals", on, "flow", 3), CHANGED_AT, grid_import=7.5)
+    known = row("meter_intervals", on, "excluded", 3)
+    house.lake.revise("meter_intervals", on, known, CHANGED_AT, total=known["total"] + 1, grid=known["grid"] + 1)
+    reading = next(row for row in house.lake.rows["meter_indices", last] if row["read_at_utc"] == CLOSING)
+    assert reading["site_id"] == "export"
+    more = reading["index_export_kwh"] + 2
+    house.lake.revise("meter_indices", last, reading, CHANGED_AT, index_export_kwh=more)
+    total = float(1001 + house.total("late"))
+    house.lake.add(
+        "meter_indices", next_day, site_id="late", meter_id="m", read_at_utc=CLOSING + HOURS, index_import_kwh=total,
+        fetched_at_utc=CHANGED_AT,
+    )  # fmt: skip
+    touched = [("site_intervals", on), ("meter_intervals", on), ("meter_indices", last), ("meter_indices", next_day)]
+    for covered in house.lake.coverage["meter_intervals", on]:
+        if covered["site_id"] == "untouched":
+            covered["last_asked_at_utc"] = CHANGED_AT
+    house.lake.write(layout, only=touched)
+    (layout.config / "meters.csv").write_text("site_id,meter_id,in_service_until\nin_service,m,2026-10-30\n")
+
+
+@pytest.fixture(scope="module")
+def later(tmp_path_factory) -> Later:
+    layout = Layout(tmp_path_factory.mktemp("later") / "data")
+    house = month_to_close()
+    house.write(layout)
+    layout.config.mkdir()
+    (layout.config / "decisions.csv").write_text(
+        "check,site_id,meter_id,from,to,action,who,why\n"
+        "missing_intervals,excluded,m,2026-10-01,2026-10-31,exclude,Ada,paid by the owner\n"
+        "missing_intervals,part_excluded,m,2026-10-03,2026-10-03,exclude,Ada,moved in on the 4th\n"
+        "pending,pending,m,2026-10-01,2026-10-31,accept,Ada,never mind\n"
+    )
+    refresh(layout, SETTINGS)
+    refused = {}
+    with open_closings(layout, SETTINGS, now=lambda: AS_OF + HOURS) as closings:
+        for site in (*TO_CLOSE, "part_excluded", "pending"):
+            try:
+                closings.close(site, MONTH, "Ada")
+            except WarehouseError as error:
+                refused[site] = str(error)
+    change(house, layout)
+    built = Built(layout, house.lake, refresh(layout, SETTINGS))
+    return Later(built, refused)
+
+
+@pytest.mark.story
+def test_a_month_with_one_excluded_day_still_has_to_be_ready(later):
+    assert set(later.refused) == {"part_excluded", "pending"}
+    assert "missing_intervals: 30 intervals" in later.refused["part_excluded"]
+
+
+@pytest.mark.story
+def test_a_month_that_waits_is_never_said_to_be_accepted(later):
+    """The reason named who accepted it, and the month waited all the same."""
+    ((grade, reasons),) = later.built.rows("select grade, reasons from billing_monthly where site_id = 'pending'")
+    assert grade == "provisional"
+    assert [reason.partition(":")[0] for reason in reasons] == ["pending"]
+    assert "accepted" not in reasons[0]
+    assert later.built.rows("select accepted_by from data_quality_monthly where check_name = 'pending'") == [(None,)]
+
+
+@pytest.mark.story
+def test_corrections_say_what_changed_in_a_real_warehouse(later):
+    found = later.built.rows("select distinct site_id, quantity, cause from billing_corrections order by all")
+    assert {(site, cause) for site, _, cause in found} == {
+        ("in_service", "decision"), ("late", "values"), ("flow", "values"), ("export", "values"),
+    }  # fmt: skip
+    assert {quantity for site, quantity, _ in found if site in {"flow", "export"}} == {
+        "grid_import", "export_index_end", "export_index_advance", "grid_export",
+    }  # fmt: skip
+
+
+@pytest.mark.story
+def test_a_closed_month_has_changed_if_and_only_if_it_has_corrections(later):
+    """Flows and indices were corrections without a word on the bill; what is excluded had changed without one."""
+    changed = later.built.rows(
+        "select site_id, meter_id from data_quality_monthly where check_name = 'changed_after_closing' and not passed"
+        " order by all"
+    )
+    assert changed == later.built.rows("select distinct site_id, meter_id from billing_corrections order by all")
+    reasons = dict(later.built.rows("select site_id, reasons from billing_monthly where grade = 'blocked'"))
+    before, after = later.built.rows(
+        "select closed_value, current_value from billing_corrections where site_id = 'flow'"
+    )[0]
+    assert reasons["flow"] == [
+        f"changed_after_closing: the month was closed with grid_import {before} (now {after}):"
+        " settle it and bill the correction"
+    ]
+    assert "excluded" not in reasons
+    assert "untouched" not in reasons
+
+
+@pytest.mark.story
+def test_a_settled_month_is_ready_again(later):
+    with open_closings(later.built.layout, SETTINGS, now=lambda: CHANGED_AT + HOURS) as closings:
+        closings.settle("flow", MONTH, "Ada")
+        closings.settle("export", MONTH, "Ada")
+        with pytest.raises(WarehouseError, match="has no corrections"):
+            closings.settle("excluded", MONTH, "Ada")
+    assert later.built.rows(
+        "select distinct site_id, grade from billing_monthly where site_id in ('flow', 'export') order by all"
+    ) == [("export", "ready"), ("flow", "ready")]
+
+
+@pytest.mark.story
+def test_a_version_stands_on_the_last_call_about_its_own_site(later):
+    """Another site's later call counted, and answers received before it, but committed later, were never news."""
+    with open_closings(later.built.layout, SETTINGS, now=lambda: CHANGED_AT + HOURS) as closings:
+        late = closings.settle("late", MONTH, "Ada")
+        untouched = closings.reopen("untouched", MONTH, "Ada", "why")
+    assert (late.lake_as_of_utc, untouched.lake_as_of_utc) == (AS_OF, CHANGED_AT)

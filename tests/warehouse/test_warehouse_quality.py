@@ -572,8 +572,8 @@ DECISIONS = [
     ("empty", "clean", "m", date(2026, 10, 1), date(2026, 10, 31), "exclude", "Bob", "paid by the owner"),
 ]
 CLOSED = [
-    ("steady", MONTH, 1, "close", hour(20, 0), "Ada", hour(20, 0), "x"),
-    ("glitch", MONTH, 1, "close", hour(20, 0), "Ada", hour(20, 0), "x"),
+    ("steady", MONTH, 1, "close", hour(20, 0), "Ada", hour(20, 0), "x", ["total", "solar", "grid"]),
+    ("glitch", MONTH, 1, "close", hour(20, 0), "Ada", hour(20, 0), "x", ["total", "solar", "grid"]),
 ]
 
 
@@ -649,7 +649,7 @@ def test_a_tolerance_of_the_users_own_counts_and_is_told(known):
 def test_a_change_after_closing_blocks_and_no_change_does_not(known, house):
     grade, reasons = october(known, "grade, reasons", "steady")
     assert grade == "blocked"
-    assert reasons[0].startswith(f"changed_after_closing: the month was closed with {house.total('steady') - 1}")
+    assert reasons[0].startswith(f"changed_after_closing: the month was closed with total {house.total('steady') - 1}")
     assert october(known, "grade", "glitch") == ("ready",)
 
 

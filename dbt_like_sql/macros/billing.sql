@@ -10,11 +10,11 @@
 {# The order in which reasons are told: what time mends, what a person has to look at. #}
 {% macro check_order() -%}
     ['not_fetched', 'running', 'too_young', 'pending', 'failed', 'starts_inside', 'ends_inside', 'replaced',
-    'no_data', 'missing_intervals', 'too_many_intervals', 'change_day_counts', 'conflicting_rows', 'null_intervals',
-    'without_split', 'split_adds_up', 'missing_sibling', 'unsound_sibling', 'grid_without_import', 'site_balance',
-    'sentinel', 'wrong_unit', 'index_difference', 'register_type', 'unknown_unit', 'off_grid', 'zero_run_unread',
-    'spike_unread', 'stuck_unread', 'night_production_unusual', 'site_sum', 'changed_after_closing', 'not_confirmed',
-    'estimated']
+    'no_data', 'missing_intervals', 'too_many_intervals', 'change_day_counts', 'conflicting_rows',
+    'conflicting_site_rows', 'null_intervals', 'without_split', 'split_adds_up', 'missing_sibling', 'unsound_sibling',
+    'grid_without_import', 'site_balance', 'sentinel', 'wrong_unit', 'index_difference', 'register_type',
+    'unknown_unit', 'off_grid', 'zero_run_unread', 'spike_unread', 'stuck_unread', 'night_production_unusual',
+    'site_sum', 'changed_after_closing', 'not_confirmed', 'estimated']
 {%- endmacro %}
 
 {# Whether a decision keeps a day of a meter off the bill; `day` is a relation with site_id, meter_id and local_date. #}
@@ -736,12 +736,13 @@ site_rows as (
     inner join {{ ref('data_quality_checks') }} as checks on checks.check_name = site_measured.check_name
 ),
 
-confirmations as (
+unconfirmed as (
     select
         checks.check_name,
         reconciled.site_id,
         reconciled.meter_id,
         reconciled.period_from,
+        reconciled.period_until,
         checks.severity,
         case
             when reconciled.index_error <= (
@@ -765,6 +766,13 @@ confirmations as (
         and reconciled.days_over > 0
 ),
 
+confirmations as (
+    select
+        check_name, site_id, meter_id, period_from, period_until, severity, measured, tolerance, tolerance_unit,
+        measured <= tolerance as passed, reason
+    from unconfirmed
+),
+
 own_rows as (
     {{ with_decisions('period_rows') }}
     union all
@@ -772,10 +780,7 @@ own_rows as (
     union all
     select * from day_rows
     union all
-    select
-        check_name, site_id, meter_id, period_from, severity, measured, tolerance, tolerance_unit,
-        measured <= tolerance, reason, null, null
-    from confirmations
+    {{ with_decisions('confirmations') }}
 ),
 
 -- What is wrong on days that are excluded is wrong in what the provider works out of it all the same.
@@ -852,7 +857,7 @@ spoilt_rows as (
         checks.tolerance,
         checks.tolerance_unit,
         spoilt.meters <= checks.tolerance as passed,
-        'what the provider works out of other meters is unsound as long as they are (' || spoilt.names || ')' as reason
+        'worked out of meters whose values are in doubt (' || spoilt.names || '): mend or accept those first' as reason
     from spoilt
     inner join {{ ref('data_quality_checks') }} as checks on checks.check_name = 'unsound_sibling'
 ),
@@ -917,12 +922,13 @@ verdicts as (
         period_from,
         bool_or(severity = 'waits' and not is_accepted and check_name <> 'not_confirmed') as has_to_wait,
         bool_or(severity = 'blocks' and not is_accepted) as is_blocked,
-        bool_or(check_name = 'not_confirmed') as is_unconfirmed,
+        bool_or(check_name = 'not_confirmed' and not is_accepted) as is_unconfirmed,
         bool_or(check_name = 'estimated') as is_estimated,
         list(sentence order by position, sentence) filter (
             where (severity <> 'warns' and check_name <> 'not_confirmed') or check_name = 'estimated' or is_accepted
         ) as reasons,
-        list(sentence order by position, sentence) filter (where check_name = 'not_confirmed') as confirmation,
+        list(sentence order by position, sentence) filter (where check_name = 'not_confirmed' and not is_accepted)
+            as confirmation,
         list(sentence order by sentence) filter (where severity = 'warns') as warnings
     from failures
     group by site_id, meter_id, period_from

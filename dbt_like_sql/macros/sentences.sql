@@ -33,6 +33,8 @@
             {{ number_of(count, 'interval holds', 'intervals hold') }} || ' a number that stands for an error'
         when 'conflicting_rows' then
             'an interval came twice, with two values, the last of which counts (' || {{ detail }} || ')'
+        when 'conflicting_site_rows' then
+            'an interval of the site''s series came twice, with two values (' || {{ detail }} || ')'
         when 'conflicting_readings' then 'a register was stated twice for one instant, with two values (' || {{ detail }} || ')'
         when 'duplicate_rows' then 'an interval came twice, and counts once (' || {{ detail }} || ')'
         when 'register_type' then 'raw readings are of another kind of register: ' || {{ detail }}

@@ -116,6 +116,16 @@ def test_a_ready_month_with_another_quantity_than_the_truth_is_wrongly_ready():
     assert provisional.is_good
 
 
+def test_a_fault_that_moves_less_than_can_be_known_is_harmless_where_it_only_moves_a_quantity():
+    cases = (("stuck", Decimal("100.1"), (1, 1)), ("stuck", Decimal("100.2"), (0, 0)), ("gap", Decimal(100), (0, 0)))
+    for kind, total, expected in cases:
+        (result,) = (
+            judge([label(kind, "a")], {("s", "a", JUNE): found("ready", total, Decimal(40))}, counted("a")).kinds[kind],
+        )
+        assert (result.caught, result.harmless) == expected
+        assert result.faults == 1
+
+
 def test_a_sibling_is_missed_unless_its_month_is_ready_and_right():
     labels = [label("missing_sibling", meter, "cause") for meter in ("a", "b", "c")]
     verdict = judge(

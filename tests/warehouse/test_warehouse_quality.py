@@ -324,7 +324,7 @@ def test_a_sum_over_a_meter_that_is_not_whole_or_wrong_is_blocked(faulty, site, 
 
 def test_two_values_in_the_sites_series_block_the_meter_whose_flows_it_states(faulty):
     grade, reasons = october(faulty, "grade, reasons", "disputed_series", "grid")
-    assert (grade, [reason.partition(":")[0] for reason in reasons]) == ("blocked", ["conflicting_rows"])
+    assert (grade, [reason.partition(":")[0] for reason in reasons]) == ("blocked", ["conflicting_site_rows"])
 
 
 @pytest.mark.parametrize("site", BALANCES)
@@ -589,6 +589,7 @@ DECISIONS = [
     ("index_difference", "spoilt", "wrong", date(2026, 10, 1), date(2026, 10, 31), "accept", "Ada", "read on the spot"),
     ("unsound_sibling", "spoilt_grid", "right", date(2026, 10, 1), date(2026, 10, 31), "accept", "Ada", "small"),
     ("unsound_sibling", "spoilt_grid", "right", date(2026, 9, 1), date(2026, 12, 31), "accept", "Bob", "small"),
+    ("not_confirmed", "once", "m", date(2026, 10, 1), date(2026, 10, 31), "accept", "Ada", "nobody can ask again"),
     ("empty", "clean", "m", date(2026, 10, 1), date(2026, 10, 31), "exclude", "Bob", "paid by the owner"),
 ]
 CLOSED = [
@@ -642,6 +643,14 @@ def test_a_decision_counts_for_its_check_and_for_all_failed_days_or_not_at_all(k
     assert grade == "blocked"  # the count of the change day was not accepted
     assert ["accepted" in reason for reason in reasons] == [True, False]
     assert october(known, "grade", "stuck") == ("blocked",)  # a failure of the month is not accepted for six days of it
+
+
+def test_a_month_that_nobody_can_confirm_is_accepted_by_a_person(known):
+    """The decision was taken without a word and had no effect: a rule meter that is gone was never ready."""
+    grade, reasons = october(known, "grade, reasons", "once")
+    assert grade == "ready"
+    assert [reason.partition(":")[0] for reason in reasons] == ["not_confirmed"]
+    assert reasons[0].endswith("(accepted by Ada: nobody can ask again)")
 
 
 def test_what_is_excluded_is_not_billable_and_says_why(known):

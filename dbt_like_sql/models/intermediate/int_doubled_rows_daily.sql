@@ -74,7 +74,7 @@ of_meters as (
     where dataset in ('meter_intervals', 'meter_indices')
     union all
     select
-        standing.code,
+        case standing.code when 'conflicting_rows' then 'conflicting_site_rows' else standing.code end,
         standing.site_id,
         meters.meter_id,
         standing.at_utc,

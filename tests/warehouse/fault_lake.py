@@ -130,9 +130,14 @@ class FaultLake:
 
     @cached_property
     def steps(self) -> dict[tuple[str, str], timedelta]:
-        """The length of each meter's last interval; a quarter-hour is usual."""
+        """The length of each meter's last interval; where there is none, as last asked for."""
+        asked = {
+            (row["site_id"], row["subject_id"]): timedelta(minutes=row["interval_minutes"])
+            for name, day in sorted(self.lake.coverage) if name == "meter_intervals"
+            for row in self.lake.coverage[name, day]
+        }  # fmt: skip
         rows = sorted(self.lake.current("meter_intervals"), key=lambda row: row["interval_start_utc"])
-        return {
+        return asked | {
             (row["site_id"], row["meter_id"]): row["interval_end_utc"] - row["interval_start_utc"]
             for row in rows if row["total"] is not None
         }  # fmt: skip
@@ -145,7 +150,7 @@ class FaultLake:
 
     def unasked(self, meter: tuple[str, str], first: date, last: date) -> dict[str, int]:
         """What days count for of which nobody ever asked anything."""
-        zone, step = LEAP_ZONES.get(meter[0], ZURICH), self.steps.get(meter, QUARTER)
+        zone, step = LEAP_ZONES.get(meter[0], ZURICH), self.steps[meter]
         over = self.over(meter[0], first, last)
         due = sum(round((midnight(day + timedelta(days=1), zone) - midnight(day, zone)) / step) for day in over)
         return {"days_over": len(over), "intervals_expected": due, "intervals_missing": due}
@@ -929,6 +934,7 @@ def _add_periods(house: FaultLake) -> None:
     for dataset in ("sites", "meters"):
         house.lake.cover(dataset, LATER_MODE, "later", "later")
     for meter, mode in {"m": "production", "flat": "consumption"}.items():
+        house.lake.cover("meter_intervals", LATER_MODE, "later", meter, "empty", interval_minutes=60)
         house.lake.add(
             "meters", LATER_MODE, site_id="later", meter_id=meter, meter_name=f"later {meter}",
             meter_type="electricity", meter_mode=mode, primary_address=1, is_rule_meter=False,

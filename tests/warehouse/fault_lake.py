@@ -7,12 +7,13 @@ says otherwise. Values are thousandths from a seeded generator; what a test expe
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from small_lake import AS_OF, KATHMANDU, OCTOBER, QUARTER, ZURICH, SmallLake, days, midnight, starts, thousandths
 
@@ -102,14 +103,57 @@ class FaultLake:
         return found
 
     @cached_property
-    def split_meters(self) -> set[tuple[str, str]]:
-        """The meters whose energy is split into solar and grid, as last listed."""
-        listed = sorted(
-            ((day, row) for (name, day), rows in self.lake.rows.items() if name == "meters" for row in rows),
-            key=lambda pair: pair[0],
-        )
-        modes = {(row["site_id"], row["meter_id"]): (row["meter_type"], row["meter_mode"]) for _, row in listed}
-        return {meter for meter, mode in modes.items() if mode == ("electricity", "consumption")}
+    def listings(self) -> dict[tuple[str, str], list[tuple[date, bool]]]:
+        """By meter and day: whether it is listed as one whose energy is split into solar and grid."""
+        found: dict[tuple[str, str], list[tuple[date, bool]]] = {}
+        for name, day in sorted(self.lake.rows):
+            for row in self.lake.rows[name, day] if name == "meters" else []:
+                kind = row["meter_type"], row["meter_mode"]
+                found.setdefault((row["site_id"], row["meter_id"]), []).append(
+                    (day, kind == ("electricity", "consumption"))
+                )
+        return found
+
+    def has_split(self, meter: tuple[str, str], first: date, last: date) -> bool:
+        """Whether the meter was a consumer on any of these days; before its first list, what that says."""
+        listed = self.listings[meter]
+        before = [is_split for day, is_split in listed if day <= first] or [listed[0][1]]
+        return before[-1] or any(is_split for day, is_split in listed if first < day <= last)
+
+    @cached_property
+    def created(self) -> dict[str, date]:
+        """The local date on which each site was created."""
+        return {
+            row["site_id"]: row["created_at_utc"].astimezone(ZoneInfo(row["timezone"])).date()
+            for (name, _), rows in self.lake.rows.items() if name == "sites" for row in rows
+        }  # fmt: skip
+
+    @cached_property
+    def steps(self) -> dict[tuple[str, str], timedelta]:
+        """The length of each meter's last interval; where there is none, as last asked for."""
+        asked = {
+            (row["site_id"], row["subject_id"]): timedelta(minutes=row["interval_minutes"])
+            for name, day in sorted(self.lake.coverage) if name == "meter_intervals"
+            for row in self.lake.coverage[name, day]
+        }  # fmt: skip
+        rows = sorted(self.lake.current("meter_intervals"), key=lambda row: row["interval_start_utc"])
+        return asked | {
+            (row["site_id"], row["meter_id"]): row["interval_end_utc"] - row["interval_start_utc"]
+            for row in rows if row["total"] is not None
+        }  # fmt: skip
+
+    def over(self, site: str, first: date, last: date) -> list[date]:
+        """The local days of the site from its creation on that had ended at the last call."""
+        zone, end = LEAP_ZONES.get(site, ZURICH), AS_OF.astimezone(LEAP_ZONES.get(site, ZURICH)).date()
+        first, last = max(first, self.created[site]), min(last, end - timedelta(days=1))
+        return [day for day in days(first, last) if midnight(day + timedelta(days=1), zone) <= AS_OF]
+
+    def unasked(self, meter: tuple[str, str], first: date, last: date) -> dict[str, int]:
+        """What days count for of which nobody ever asked anything."""
+        zone, step = LEAP_ZONES.get(meter[0], ZURICH), self.steps[meter]
+        over = self.over(meter[0], first, last)
+        due = sum(round((midnight(day + timedelta(days=1), zone) - midnight(day, zone)) / step) for day in over)
+        return {"days_over": len(over), "intervals_expected": due, "intervals_missing": due}
 
     def add_site(self, site: str, *, created: datetime = datetime(2020, 1, 1, tzinfo=UTC)) -> None:
         for day in OCTOBER:
@@ -135,6 +179,7 @@ class FaultLake:
         states: dict[int, str] | None = None,
         equal_after_month: int = 2,
         mode_until: tuple[int, str] | None = None,
+        unasked: Collection[int] = (),
     ) -> Series:
         """List, fill and cover one meter; without ``series``, an ordinary one. Days without a state are complete.
 
@@ -142,7 +187,6 @@ class FaultLake:
         """
         series = ordinary(site + meter) if series is None else series
         self.stated[site, meter] = series
-        has_split = type_ == "electricity" and mode == "consumption"
         for day in OCTOBER[:listed_until]:
             listed = mode_until[1] if mode_until and day.day <= mode_until[0] else mode
             self.lake.add(
@@ -150,6 +194,8 @@ class FaultLake:
                 meter_mode=listed, primary_address=1, is_rule_meter=is_rule,
             )  # fmt: skip
         for start, total in series.items():
+            listed = mode_until[1] if mode_until and local_day(start).day <= mode_until[0] else mode
+            has_split = type_ == "electricity" and listed == "consumption"
             solar = None if total is None or not has_split else round(total * solar_share, 3)
             self.lake.add(
                 "meter_intervals", local_day(start), site_id=site, meter_id=meter, interval_start_utc=start,
@@ -157,6 +203,8 @@ class FaultLake:
                 solar=None if solar is None else float(solar), grid=None if solar is None else float(total - solar),
             )  # fmt: skip
         for day in OCTOBER[:asked_until]:
+            if day.day in unasked:
+                continue
             state = (states or {}).get(day.day, "complete")
             self.lake.cover(
                 "meter_intervals", day, site, meter, state, interval_minutes=60, equal_after_month=equal_after_month
@@ -237,6 +285,7 @@ def build_fault_lake() -> FaultLake:
     _add_unread(house)
     _add_replacements(house)
     _add_absurd_readings(house)
+    _add_periods(house)
     return house
 
 
@@ -895,3 +944,93 @@ def _add_absurd_readings(house: FaultLake) -> None:
         house.add_site(name)
         readings = counted(house.add_meter(name)) | absurd
         house.read(name, {at: row for at, row in readings.items() if is_kept(at)})
+
+
+EXAMPLE_SITE, EXAMPLE_DAYS = "5f0c1a", days(date(2026, 4, 1), date(2026, 6, 30))
+EXAMPLE_LIVES = {"m-101": (EXAMPLE_DAYS[0], date(2026, 5, 11)), "m-187": (date(2026, 5, 12), EXAMPLE_DAYS[-1])}
+"""One meter of a flat after the other, as docs/examples/config/meters.csv dates them."""
+
+
+def _add_example(house: FaultLake) -> None:
+    """Both meters are asked for on all days, and deliver one value for each day of their lives."""
+    for day in EXAMPLE_DAYS:
+        house.lake.add(
+            "sites", day, site_id=EXAMPLE_SITE, site_name="Example", created_at_utc=datetime(2020, 1, 1, tzinfo=UTC),
+            timezone=str(ZURICH), is_timezone_assumed=False,
+        )  # fmt: skip
+        for dataset in ("sites", "meters"):
+            house.lake.cover(dataset, day, EXAMPLE_SITE, EXAMPLE_SITE)
+        for meter, (first, last) in EXAMPLE_LIVES.items():
+            house.lake.add(
+                "meters", day, site_id=EXAMPLE_SITE, meter_id=meter, meter_name=meter, meter_type="electricity",
+                meter_mode="consumption", primary_address=1, is_rule_meter=False,
+            )  # fmt: skip
+            lives = first <= day <= last
+            if lives:
+                start, end = midnight(day, ZURICH), midnight(day + timedelta(days=1), ZURICH)
+                house.stated.setdefault((EXAMPLE_SITE, meter), {})[start] = total = Decimal(day.day)
+                house.lake.add(
+                    "meter_intervals", day, site_id=EXAMPLE_SITE, meter_id=meter, interval_start_utc=start,
+                    interval_end_utc=end, total=float(total), solar=0.0, grid=float(total),
+                )  # fmt: skip
+            house.lake.cover(
+                "meter_intervals", day, EXAMPLE_SITE, meter, "complete" if lives else "gap", interval_minutes=1440
+            )
+
+
+IN_SEPTEMBER = days(date(2026, 9, 1), date(2026, 9, 3))
+LATER_MODE = date(2026, 11, 1)
+
+
+def _add_periods(house: FaultLake) -> None:
+    """What only shows between months, in part of one, or when a meter is listed differently afterwards."""
+    _add_example(house)
+
+    # Asked for on three days of September, and then nothing until October.
+    house.add_site("pause")
+    house.add_meter("pause")
+    for day in IN_SEPTEMBER:
+        for start in starts(day, ZURICH, HOUR):
+            house.stated["pause", "m"][start] = HALF_KWH
+            house.lake.add(
+                "meter_intervals", day, site_id="pause", meter_id="m", interval_start_utc=start,
+                interval_end_utc=start + HOUR, total=0.5, solar=0.0, grid=0.5,
+            )  # fmt: skip
+        house.lake.cover("meter_intervals", day, "pause", "m", interval_minutes=60, equal_after_month=2)
+
+    for site in ("half", "two_parts", "never_billed"):
+        house.add_site(site)
+        house.add_meter(site)
+    house.add_site("tenants")
+    house.add_meter("tenants", series=without(ordinary("tenants"), span(hour(25, 5), 3)), states={25: "gap"})
+
+    # A flat that is listed as production from November on.
+    house.add_site("later")
+    house.add_meter("later", solar_share=Decimal("0.25"))
+    house.add_meter("later", "flat")
+    for dataset in ("sites", "meters"):
+        house.lake.cover(dataset, LATER_MODE, "later", "later")
+    for meter, mode in {"m": "production", "flat": "consumption"}.items():
+        house.lake.cover("meter_intervals", LATER_MODE, "later", meter, "empty", interval_minutes=60)
+        house.lake.add(
+            "meters", LATER_MODE, site_id="later", meter_id=meter, meter_name=f"later {meter}",
+            meter_type="electricity", meter_mode=mode, primary_address=1, is_rule_meter=False,
+        )  # fmt: skip
+
+    # One day is wrong: 3 kWh too many in an hour, which the register did not count.
+    house.add_site("wrong_day")
+    truth = ordinary("wrong_day")
+    house.add_meter("wrong_day", series={**truth, hour(3, 5): truth[hour(3, 5)] + 3}, equal_after_month=0)
+    house.read("wrong_day", counted(truth))
+    house.add_meter("wrong_day", "other")
+    # One day is excluded, and others lack values.
+    house.add_site("other_days")
+    house.add_meter(
+        "other_days", series=without(ordinary("other_days"), span(hour(20, 0), 30)), states={20: "gap", 21: "gap"}
+    )
+
+    # Zero from the 1st to the 4th and from the 20th to the 24th, and never asked for in between.
+    house.add_site("zero_twice")
+    zeros = [*span(OPENING, 4 * 24), *span(hour(20, 0), 5 * 24)]
+    series = with_values(ordinary("zero_twice"), zeros, "0")
+    house.add_meter("zero_twice", series=without(series, span(hour(5, 0), 15 * 24)), unasked=range(5, 20))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 import duckdb
 import polars as pl
@@ -223,8 +224,9 @@ def with_installation(device: Device, step: Decimal) -> dict[str, list[ReadDay]]
         if installed_on is not None and installed_on <= first.day:
             at, zero = BEGIN[installed_on], Decimal(0)
             before = ReadDay(installed_on - timedelta(days=1), at, at, zero, zero, None, is_installation=True)
-            read = [before, *read]
-        found[register] = read
+            found[register] = [before, *read]
+        else:
+            found[register] = read
     return found
 
 
@@ -257,18 +259,24 @@ def kinds_of(device: Device, registers: dict[str, list[ReadDay]]) -> Kinds:
                     if stretch[0] <= at < stretch[1]:
                         kinds[register, stretch] = "dated"
 
+    return kinds | passed_on(kinds, steps)
+
+
+def passed_on(kinds: Kinds, steps: dict[str, list[Stretch]]) -> Kinds:
+    """Cuts of the other registers of the device, where a register has none of its own."""
     cuts = [key for key, kind in kinds.items() if kind != "rollover"]
-    for register in registers:
-        for other, cut in cuts:
-            if other != register and not any(name == register and overlap(own, cut) for name, own in cuts):
-                for stretch in steps[register]:
-                    if overlap(stretch, cut):
-                        kinds[register, stretch] = "sibling"
-    return kinds
+    return {
+        (register, stretch): "sibling"
+        for register in steps
+        for other, cut in cuts
+        if other != register and not any(name == register and overlap(own, cut) for name, own in cuts)
+        for stretch in steps[register]
+        if overlap(stretch, cut)
+    }
 
 
 def pairs(read: list[ReadDay]) -> list[tuple[ReadDay, ReadDay]]:
-    return list(zip(read, read[1:], strict=False))
+    return list(pairwise(read))
 
 
 def known_at_midnights(
@@ -391,7 +399,7 @@ FEW_DEVICES = st.lists(devices(), min_size=1, max_size=8), st.sampled_from([Deci
 @settings(max_examples=40, deadline=None)
 @given(*FEW_DEVICES)
 def test_the_index_at_midnight_is_read_or_on_the_line_and_no_difference_crosses_a_cut(database, meters, step):
-    """An index on the line over a replaced register bills what no register counted; dates and other registers cut too."""
+    """An index on the line over a replaced register bills what none counted; dates and other registers cut, too."""
     make_links(database, meters, step)
     rows = database.execute(
         """select meter_id::integer, register, local_date, index_source, index_at_end, distance_minutes, counted,
@@ -431,9 +439,10 @@ def test_the_index_at_midnight_is_read_or_on_the_line_and_no_difference_crosses_
 
 def test_what_was_counted_is_unknown_rather_than_an_error_where_it_overflows(database):
     """Two wrong readings of 6e11 stopped every refresh of every site."""
-    read, index = [], Decimal(0)
-    for day in DAYS[10:13]:
-        read.append(ReadDay(day, BEGIN[day] + QUARTER, END[day], index, index + 6 * Decimal(10) ** 11, None))
+    index = Decimal(0)
+    read = [
+        ReadDay(day, BEGIN[day] + QUARTER, END[day], index, index + 6 * Decimal(10) ** 11, None) for day in DAYS[10:13]
+    ]
     make_links(database, [Device({"heat": read}, None)], Decimal("0.001"))
     assert database.execute("select counted_at_last from int_register_links order by local_date").fetchall() == [
         (6 * Decimal(10) ** 11,), (None,), (None,),

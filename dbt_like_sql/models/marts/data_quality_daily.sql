@@ -86,9 +86,6 @@ doubled_rows as (
 asked_days as (
     select
         days.*,
-        meters.meter_type,
-        meters.meter_mode,
-        meters.is_rule_meter,
         meters.meter_name,
         calendar.quarter_hours,
         meter_days.first_nonzero_utc,
@@ -155,16 +152,22 @@ asked_days as (
     where days.is_asked
 ),
 
--- How long electricity was zero, over midnights: a run begins on a day with another value and goes through whole days.
+-- How long electricity was zero, over midnights: a run begins on a day with another value, or after days
+-- of which nothing is known, and goes through whole days.
 zero_groups as (
     select
         *,
         coalesce((epoch_us(first_nonzero_utc) - epoch_us(day_start_utc)) // 60000000, 1440) as zero_at_start,
         coalesce((epoch_us(day_end_utc) - epoch_us(last_nonzero_utc)) // 60000000, 1440) as zero_at_end,
-        count(first_nonzero_utc) over (partition by site_id, meter_id order by local_date rows unbounded preceding)
-            as zero_group
-    from asked_days
-    where meter_type = 'electricity' and meter_mode = 'consumption' and intervals_present > 0
+        count(*) filter (where first_nonzero_utc is not null or not is_next_day)
+            over (partition by site_id, meter_id order by local_date rows unbounded preceding) as zero_group
+    from (
+        select
+            *,
+            lag(local_date) over (partition by site_id, meter_id order by local_date) = local_date - 1 as is_next_day
+        from asked_days
+        where meter_type = 'electricity' and meter_mode = 'consumption' and intervals_present > 0
+    )
 ),
 
 zero_lengths as (

@@ -10,11 +10,11 @@
 {# The order in which reasons are told: what time mends, what a person has to look at. #}
 {% macro check_order() -%}
     ['not_fetched', 'running', 'too_young', 'pending', 'failed', 'starts_inside', 'ends_inside', 'replaced',
-    'no_data', 'missing_intervals', 'too_many_intervals', 'change_day_counts', 'conflicting_rows', 'null_intervals',
-    'without_split', 'split_adds_up', 'missing_sibling', 'unsound_sibling', 'grid_without_import', 'site_balance',
-    'sentinel', 'wrong_unit', 'index_difference', 'register_type', 'unknown_unit', 'off_grid', 'zero_run_unread',
-    'spike', 'stuck_unread', 'night_production_unusual', 'site_sum', 'changed_after_closing', 'not_confirmed',
-    'estimated']
+    'no_data', 'missing_intervals', 'too_many_intervals', 'change_day_counts', 'conflicting_rows',
+    'conflicting_site_rows', 'null_intervals', 'without_split', 'split_adds_up', 'missing_sibling', 'unsound_sibling',
+    'grid_without_import', 'site_balance', 'sentinel', 'wrong_unit', 'index_difference', 'register_type',
+    'unknown_unit', 'off_grid', 'zero_run_unread', 'spike_unread', 'stuck_unread', 'night_production_unusual',
+    'site_sum', 'changed_after_closing', 'not_confirmed', 'estimated']
 {%- endmacro %}
 
 {# CTE `measures`: one row per period with all that is added up, counted and read. #}
@@ -198,7 +198,9 @@ measures as (
             when opening.index_register is not null and closing.index_register is not null
                 then closing.counted - opening.counted
         end::decimal(18, 6) as index_advance,
-        coalesce(opening.index_uncertainty, 0) + coalesce(closing.index_uncertainty, 0) as index_uncertainty,
+        coalesce(opening.index_uncertainty, 0) + coalesce(closing.index_uncertainty, 0)
+            + coalesce(closing.open_so_far - opening.open_so_far, 0) as index_uncertainty,
+        coalesce(closing.replacements_so_far - opening.replacements_so_far, 0) as replacements_inside,
         case when meters.meter_mode in ('introduction', 'production', 'battery') then opening.export_index end
             as export_index_start,
         case when meters.meter_mode in ('introduction', 'production', 'battery') then closing.export_index end
@@ -268,7 +270,9 @@ measures as (
         case
             when meter_mode not in ('introduction', 'battery') or is_rule_meter then null
             when meters_of_mode = 1 and is_site_whole then 'site_intervals'
-            when import_advance is not null and export_index_advance is not null then 'register'
+            -- What flowed while the device was replaced, no register counted.
+            when import_advance is not null and export_index_advance is not null and replacements_inside = 0
+                then 'register'
         end as flow_source,
         case
             when meter_mode <> 'introduction' then null
@@ -542,7 +546,7 @@ site_series as (
         period_from,
         sum(consumption)::decimal(18, 6) as consumption,
         sum(production)::decimal(18, 6) as production,
-        bool_and(intervals_present = intervals_expected) as is_whole,
+        bool_and(coalesce(intervals_present = intervals_expected, false)) as is_whole,
         count(*) as days
     from site_period_days
     where meter_type = 'electricity'
@@ -629,12 +633,13 @@ site_rows as (
     inner join {{ ref('data_quality_checks') }} as checks on checks.check_name = site_measured.check_name
 ),
 
-confirmations as (
+unconfirmed as (
     select
         checks.check_name,
         reconciled.site_id,
         reconciled.meter_id,
         reconciled.period_from,
+        reconciled.period_until,
         checks.severity,
         case
             when reconciled.index_error <= (
@@ -658,6 +663,13 @@ confirmations as (
         and reconciled.days_over > 0
 ),
 
+confirmations as (
+    select
+        check_name, site_id, meter_id, period_from, period_until, severity, measured, tolerance, tolerance_unit,
+        measured <= tolerance as passed, reason
+    from unconfirmed
+),
+
 own_rows as (
     {{ with_decisions('period_rows') }}
     union all
@@ -665,10 +677,7 @@ own_rows as (
     union all
     select * from day_rows
     union all
-    select
-        check_name, site_id, meter_id, period_from, severity, measured, tolerance, tolerance_unit,
-        measured <= tolerance, reason, null, null
-    from confirmations
+    {{ with_decisions('confirmations') }}
 ),
 
 -- Meters whose values can't be relied upon, unless somebody accepted them. A meter that has yet to begin spoils nothing.
@@ -677,13 +686,16 @@ unsound as (
         measures.site_id,
         measures.meter_id,
         measures.period_from,
-        any_value(measures.meter_type) as meter_type,
+        any_value({{ carrier_of('measures.meter_type') }}) as carrier,
         any_value(coalesce(measures.meter_name, measures.meter_id)) as meter_name,
-        bool_or({{ is_in_split('measures.meter_type', 'measures.meter_mode') }}) as is_in_split
+        bool_or(
+            checks.spreads_to = 'split and rule meters'
+            and {{ is_in_split('measures.meter_type', 'measures.meter_mode') }}
+        ) as spoils_split
     from own_rows
     inner join {{ ref('data_quality_checks') }} as checks
         on checks.check_name = own_rows.check_name
-        and checks.spreads
+        and checks.spreads_to <> 'nothing'
     inner join measures
         on measures.site_id = own_rows.site_id
         and measures.meter_id = own_rows.meter_id
@@ -709,8 +721,8 @@ spoilt as (
         and unsound.period_from = measures.period_from
         and unsound.meter_id <> measures.meter_id
         and (
-            (measures.has_split and unsound.is_in_split)
-            or (measures.is_rule_meter and unsound.meter_type = measures.meter_type)
+            (measures.has_split and unsound.spoils_split)
+            or (measures.is_rule_meter and unsound.carrier = {{ carrier_of('measures.meter_type') }})
         )
     where measures.intervals_present > 0
     group by measures.site_id, measures.meter_id, measures.period_from, measures.period_until
@@ -728,7 +740,7 @@ spoilt_rows as (
         checks.tolerance,
         checks.tolerance_unit,
         spoilt.meters <= checks.tolerance as passed,
-        'what the provider works out of other meters is unsound as long as they are (' || spoilt.names || ')' as reason
+        'worked out of meters whose values are in doubt (' || spoilt.names || '): mend or accept those first' as reason
     from spoilt
     inner join {{ ref('data_quality_checks') }} as checks on checks.check_name = 'unsound_sibling'
 ),
@@ -802,12 +814,13 @@ verdicts as (
         period_from,
         bool_or(severity = 'waits' and not is_accepted and check_name <> 'not_confirmed') as has_to_wait,
         bool_or(severity = 'blocks' and not is_accepted) as is_blocked,
-        bool_or(check_name = 'not_confirmed') as is_unconfirmed,
+        bool_or(check_name = 'not_confirmed' and not is_accepted) as is_unconfirmed,
         bool_or(check_name = 'estimated') as is_estimated,
         list(sentence order by position, sentence) filter (
             where (severity <> 'warns' and check_name <> 'not_confirmed') or check_name = 'estimated' or is_accepted
         ) as reasons,
-        list(sentence order by position, sentence) filter (where check_name = 'not_confirmed') as confirmation,
+        list(sentence order by position, sentence) filter (where check_name = 'not_confirmed' and not is_accepted)
+            as confirmation,
         list(sentence order by sentence) filter (where severity = 'warns') as warnings
     from failures
     group by site_id, meter_id, period_from
@@ -915,6 +928,8 @@ final as (
             when flow_source is not null then null
             when meter_mode not in ('introduction', 'battery') then 'the meter measures one direction'
             when is_rule_meter then 'a rule meter has no register'
+            when replacements_inside > 0 and import_advance is not null and export_index_advance is not null
+                then 'the device was replaced inside the period'
             when meters_of_mode > 1
                 then 'the site has several meters of this mode, and the registers were not read at both bounds'
             else 'the series of the site is not whole, and the registers were not read at both bounds'

@@ -67,5 +67,7 @@ period_failures as (
 {{ billing_rows() }}
 
 select * from final
-)
+);
+comment on macro table {{ target.schema }}.billing_between is
+    'billing_monthly of any local days, from the first to the last, both included. In a file that is attached: set search_path = ''<its name>,memory'' first.';
 {%- endmacro %}

@@ -122,7 +122,7 @@
         select * from open_months
     );
     comment on macro table main.billing_as_of is
-        'billing_monthly as known at an instant: months that were closed then exactly as frozen, the version in force then (the first one from the instant on up to which its data reach, see billing_closings); of months open then the sums and counts of the interval values known then, grade null, all else null. Call it in this database (use).';
+        'billing_monthly as known at an instant: months that were closed then exactly as frozen, the version in force then (the first one from the instant on up to which its data reach, see billing_closings); of months open then the sums and counts of the interval values known then, grade null, all else null. In a file that is attached: set search_path = ''<its name>,memory'' first.';
 {%- endmacro %}
 
 {# The interval values that were current at an instant. #}
@@ -139,5 +139,5 @@
         where fetched_at_utc <= instant::timestamptz and superseded_at_utc > instant::timestamptz
     );
     comment on macro table main.meter_intervals_as_of is
-        'meter_intervals as known at an instant: of every interval the values that were current then. Call it in this database (use).';
+        'meter_intervals as known at an instant: of every interval the values that were current then. In a file that is attached: set search_path = ''<its name>,memory'' first.';
 {%- endmacro %}

@@ -18,7 +18,7 @@ from small_lake import AS_OF, KATHMANDU, OCTOBER, QUARTER, ZURICH, SmallLake, da
 
 from climkit_pipeline.lake import journals
 from climkit_pipeline.lake.layout import Layout
-from climkit_pipeline.lake.schemas import FINDINGS
+from climkit_pipeline.lake.schemas import API_CALLS, FINDINGS
 
 HOUR = timedelta(hours=1)
 MONTH = date(2026, 10, 1)
@@ -78,10 +78,12 @@ class FaultLake:
     lake: SmallLake = field(default_factory=SmallLake)
     stated: dict[tuple[str, str], Series] = field(default_factory=dict)
     findings: list[dict] = field(default_factory=list)
+    calls: list[dict] = field(default_factory=list)
 
     def write(self, layout: Layout) -> None:
         self.lake.write(layout)
         journals.append(layout, FINDINGS, self.findings)
+        journals.append(layout, API_CALLS, self.calls)
 
     def total(self, site: str, meter: str = "m", first: int = 1, last: int = 31) -> Decimal:
         """The sum of what was stated from one day of October to another."""
@@ -161,7 +163,7 @@ class FaultLake:
             )
         return series
 
-    def add_site_series(self, site: str, **hourly: Series) -> None:
+    def add_site_series(self, site: str, *, failed_day: int | None = None, **hourly: Series) -> None:
         """Quarter-hours of the site, each a quarter of what its hour states."""
         for start in sorted(set().union(*hourly.values())):
             stated = {name: float(series[start] / 4) for name, series in hourly.items() if start in series}
@@ -171,7 +173,9 @@ class FaultLake:
                     interval_start_utc=begin, interval_end_utc=begin + QUARTER, **stated,
                 )  # fmt: skip
         for day in OCTOBER:
-            self.lake.cover("site_intervals", day, site, "electricity", expected=len(starts(day, ZURICH)))
+            failed = day.day == failed_day
+            state, expected = ("failed", None) if failed else ("complete", len(starts(day, ZURICH)))
+            self.lake.cover("site_intervals", day, site, "electricity", state, expected=expected)
 
     def read(self, site: str, readings: dict[datetime, dict[str, Decimal]], meter: str = "m") -> None:
         """Raw readings by instant; coverage says complete where there are some, gap where there are none."""
@@ -223,12 +227,16 @@ def build_fault_lake() -> FaultLake:
     _add_sites(house)
     _add_spoilt(house)
     _add_doubled(house)
+    _add_sums(house)
+    _add_balances(house)
     _add_flows(house)
     _add_last_year(house)
     _add_leap_year(house)
     _add_swaps(house)
     _add_swapped_month(house)
     _add_unread(house)
+    _add_replacements(house)
+    _add_absurd_readings(house)
     return house
 
 
@@ -312,6 +320,7 @@ def _add_series(house: FaultLake) -> None:
     site("sentinel", with_values(truth, [hour(8, 6)], "65535"))
     house.read("sentinel", counted(truth))
     site("spike", with_values(ordinary("spike"), [hour(8, 6)], "40"), is_rule=True)
+    site("spike_unread", with_values(ordinary("spike_unread"), [hour(8, 6)], "40"))
     site("negative", with_values(ordinary("negative"), [hour(8, 6)], "-0.5"), is_rule=True)
     site("null_value", {**ordinary("null_value"), hour(8, 6): None})
 
@@ -531,20 +540,92 @@ SPOILT = {
 }
 
 
+def doubled(site: str, code: str, at: list[datetime], dataset: str = "meter_intervals", subject: str = "m") -> dict:
+    """What is found in an answer of the day of the last call, two hours before it."""
+    return {
+        "found_at_utc": AS_OF - 2 * HOUR, "code": code, "dataset": dataset, "site_id": site, "subject_id": subject,
+        "first_day": OCTOBER[0], "last_day": OCTOBER[-1], "occurrences": len(at), "samples": [str(each) for each in at],
+    }  # fmt: skip
+
+
+def asked_again(site: str, first: datetime, last: datetime) -> dict:
+    """A later answer about a part of the month."""
+    return {
+        **dict.fromkeys(API_CALLS.columns), "run_id": site, "sequence": 1, "attempt": 1, "endpoint": "meter_data",
+        "site_id": site, "subject_id": "m", "window_start_utc": first, "window_end_utc": last, "outcome": "ok",
+        "started_at_utc": AS_OF - HOUR,
+    }  # fmt: skip
+
+
 def _add_doubled(house: FaultLake) -> None:
     """What answers held twice is told by findings alone: the lake keeps one row for each key."""
+    noon = hour(11, 12)
     for site, code, at in (
-        ("twice", "duplicate_rows", [hour(11, 12), hour(31, 23)]),
-        ("disputed", "conflicting_rows", [hour(11, 12), hour(12, 0)]),
-        ("disputed_once", "conflicting_rows", [hour(11, 12)]),
+        ("twice", "duplicate_rows", [noon, hour(31, 23)]),
+        ("disputed", "conflicting_rows", [noon, hour(12, 0)]),
+        ("disputed_once", "conflicting_rows", [noon]),
+        ("disputed_still", "conflicting_rows", [noon]),
+        ("disputed_split", "conflicting_rows", [noon]),
+        ("disputed_heat", "conflicting_rows", [noon]),
     ):
         house.add_site(site)
-        house.add_meter(site)
-        found_at = AS_OF - timedelta(days=1) if site == "disputed_once" else AS_OF
-        house.findings.append(
-            {"found_at_utc": found_at, "code": code, "dataset": "meter_intervals", "site_id": site, "subject_id": "m",
-             "first_day": OCTOBER[0], "last_day": OCTOBER[-1], "occurrences": len(at), "samples": [str(x) for x in at]}
-        )  # fmt: skip
+        series = house.add_meter(site, type_="heating" if site == "disputed_heat" else "electricity")
+        house.findings.append(doubled(site, code, at))
+        if site in {"disputed_split", "disputed_heat"}:
+            house.read(site, counted(series, register="heat_kwh" if site == "disputed_heat" else "index_import_kwh"))
+    house.calls.append(asked_again("disputed_once", OPENING, CLOSING))
+    house.calls.append(asked_again("disputed_still", hour(11, 14), hour(11, 15)))
+
+    house.add_site("disputed_series")
+    house.read("disputed_series", counted(house.add_meter("disputed_series")))
+    house.add_meter("disputed_series", "grid", mode="introduction")
+    house.findings += [
+        doubled("disputed_series", "conflicting_rows", [noon], "site_intervals", "electricity"),
+        doubled("disputed_series", "conflicting_rows", [hour(11, 0)], "meter_indices"),
+    ]
+
+
+def _add_sums(house: FaultLake) -> None:
+    """Rule meters over one that lacks an hour, and over a charge point whose register counted otherwise."""
+    house.add_site("sum_of_gap")
+    house.add_meter("sum_of_gap", "whole", type_="heating")
+    gap = without(ordinary("sum_of_gap gap"), [hour(7, 5)])
+    house.add_meter("sum_of_gap", "gap", type_="heating", series=gap, states={7: "gap"})
+    house.add_meter("sum_of_gap", "sum", type_="heating", is_rule=True)
+
+    house.add_site("sum_of_charging")
+    series = house.add_meter("sum_of_charging", "charging", type_="charge_point")
+    house.read("sum_of_charging", shifted(counted(series), hour(20, 0), Decimal(5)), "charging")
+    house.add_meter("sum_of_charging", "sum", mode="production", is_rule=True)
+
+
+BALANCES = {
+    # site: whether its balance is whole
+    "balanced": True,
+    "balance_of_failed_day": False,
+    "balance_of_null_flow": False,
+    "balance_of_charging": False,
+    "balance_without_export": True,
+}
+
+
+def _add_balances(house: FaultLake) -> None:
+    """Sites whose series is the sum of their meters; a day failed, import is null at times, a meter lacks hours."""
+    for site in BALANCES:
+        house.add_site(site)
+        series = house.add_meter(site)
+        flows = {"consumption": series, "grid_import": series}
+        flows |= {name: dict.fromkeys(series, ZERO) for name in ("production", "self_consumption", "grid_export")}
+        if site == "balance_of_null_flow":
+            flows["grid_import"] = {start: total for start, total in series.items() if start.day % 2}
+        if site == "balance_without_export":
+            flows = {"consumption": series}
+        if site == "balance_of_failed_day":
+            flows = {name: without(flow, span(hour(9, 0), 24)) for name, flow in flows.items()}
+        if site == "balance_of_charging":
+            charged = dict.fromkeys(HOURS[6:], ZERO)
+            house.add_meter(site, "charging", type_="charge_point", series=charged, states={1: "gap"})
+        house.add_site_series(site, failed_day=9 if site == "balance_of_failed_day" else None, **flows)
 
 
 def _add_spoilt(house: FaultLake) -> None:
@@ -602,7 +683,7 @@ def _add_leap_year(house: FaultLake) -> None:
 
 IMPORT, EXPORT = "index_import_kwh", "index_export_kwh"
 SWAPPED_FROM, SWAPPED_UNTIL = hour(10, 12), hour(20, 15)
-"""In the middle of days: the last readings before the columns change places, and before they change back."""
+"""In the middle of days: the last reading before the columns change places, and the last before they change back."""
 
 
 def both(drawn: dict, fed_in: dict) -> dict:
@@ -658,7 +739,16 @@ def _add_swaps(house: FaultLake) -> None:
     site("plant_offline", with_values(truth, span(hour(14, 0), 48), "0"), mode="production")
     house.read("plant_offline", both(counted(zero, Decimal(3)), counted(truth, register=EXPORT)))
 
-    # A reading less is no swap: the meter that came instead counts in both directions from 0.
+    # One day, on which the intervals are wrong, is by chance what was fed in.
+    truth, fed_in = ordinary("chance"), ordinary("fed_in")
+    site(
+        "chance",
+        {at: fed_in[at] if local_day(at).day == 15 else total for at, total in truth.items()},
+        mode="introduction",
+    )
+    house.read("chance", both(counted(truth), counted(fed_in, Decimal(700), EXPORT)))
+
+    # No swap, although both registers fall: another meter counts in both directions from 0.
     series = site("replaced_both", mode="introduction")
     readings = both(counted(series), counted(ordinary("fed_in"), Decimal(700), EXPORT))
     cut = readings[CUT + HOUR]
@@ -721,19 +811,87 @@ def _add_unread(house: FaultLake) -> None:
     house.read("real_peak", counted(peak))
 
     sunny = by_day(ordinary("sunny"))
-    boiler = site("boiler", with_values(sunny, [hour(day, 1) for day in range(1, 32, 2)], "0.5"), mode="production")
+    boiler = site(
+        "boiler", with_values(sunny, [hour(day, 1) for day in range(1, 32) if day % 3], "0.5"), mode="production"
+    )
     house.read("boiler", counted(boiler, register=EXPORT))
+    # Wrong for a third of the nights, and still a solar plant.
+    clock = site("wrong_clock", with_values(sunny, [hour(day, 1) for day in range(1, 11)], "0.5"), mode="production")
+    house.read("wrong_clock", counted(clock, register=EXPORT))
     faint = site("inverter", with_values(sunny, [hour(9, 1)], "0.05"), mode="production")
     house.read("inverter", counted(faint, register=EXPORT))
 
-    def conflict(name: str, answered_at: datetime, is_rule: bool) -> Series:
-        house.findings.append({
-            "found_at_utc": answered_at, "code": "conflicting_rows", "dataset": "meter_intervals", "site_id": name,
-            "subject_id": "m", "first_day": OCTOBER[0], "last_day": OCTOBER[-1], "occurrences": 4,
-            "samples": [start.isoformat(sep=" ") for start in span(hour(8, 6), 3)],
-        })  # fmt: skip
-        return site(name, is_rule=is_rule)
 
-    conflict("conflict_unread", AS_OF, True)
-    conflict("conflict_mended", AS_OF - HOUR, True)
-    house.read("conflict_confirmed", counted(conflict("conflict_confirmed", AS_OF, False)))
+CUT_LATER, CUT_UNSEEN = hour(13, 15), hour(12, 0)
+"""The last readings of another device that was replaced a day later, and of one at midnight."""
+
+
+def at_six(readings: dict) -> dict:
+    return {at: row for at, row in readings.items() if at.astimezone(ZURICH).hour == 6}
+
+
+def anew(readings: dict, last: datetime, register: str = IMPORT) -> dict:
+    """The same readings until ``last``; from the next one on, of a device that began at about 0."""
+    following = min(at for at in readings if at > last)
+    return shifted(readings, following, 5 - readings[following][register], register)
+
+
+def _add_replacements(house: FaultLake) -> None:
+    """Devices that were replaced at CUT, and again or elsewhere; nobody said so in the lake."""
+
+    def site(name: str, series: Series | None = None, **arguments) -> Series:
+        house.add_site(name)
+        return house.add_meter(name, series=series, **arguments)
+
+    # Of the new device one register stands lower, the other higher.
+    flows = both_ways("replaced_grid", "m")
+    site("replaced_grid", flows["import"], mode="introduction")
+    drawn, fed_in = counted(flows["import"]), counted(flows["export"], Decimal(700), EXPORT)
+    house.read("replaced_grid", both(anew(drawn, CUT), shifted(fed_in, CUT + HOUR, Decimal(5000), EXPORT)))
+
+    series = site("replaced_early")
+    readings = counted({OPENING - 18 * HOUR: ZERO, **series})
+    readings[CLOSING + 6 * HOUR] = {IMPORT: 1002 + sum(series.values())}
+    house.read("replaced_early", anew(at_six(readings), CUT))
+
+    truth = ordinary("replaced_in_gap")
+    site("replaced_in_gap", {**truth, CUT: None})
+    house.read("replaced_in_gap", shifted(counted(truth), CUT + HOUR, Decimal(500)))
+
+    series = site("replaced_twice")
+    house.read("replaced_twice", anew(anew(counted(series), CUT), CUT_LATER))
+
+    # The new device happened to stand little higher.
+    for name, last in (("replaced_unseen", CUT), ("replaced_at_night", CUT_UNSEEN)):
+        series = site(name)
+        house.read(name, shifted(counted(series), last + HOUR, Decimal("0.7")))
+
+    # Read at half past: no interval lies in the hour of the replacement, and two reach into it.
+    half = HOUR / 2
+    series = site("replaced_between", with_values(ordinary("replaced_between"), [CUT, CUT + HOUR], "20"))
+    readings = counted(series)
+    house.read("replaced_between", anew({
+        OPENING - half: {IMPORT: Decimal(1000)},
+        **{at + half: {IMPORT: row[IMPORT] + series.get(at, ZERO) / 2} for at, row in readings.items()},
+    }, CUT + half))  # fmt: skip
+
+    house.add_site("turned_stores")
+    for meter in ("store", "store2"):
+        flows = both_ways("turned_stores", meter)
+        house.add_meter("turned_stores", meter, mode="battery", series=flows["import"])
+        house.read("turned_stores", at_midnights(flows["export"], flows["import"]), meter)
+
+
+ABSURD_DAYS = (date(2026, 10, 8), date(2026, 10, 9))
+
+
+def _add_absurd_readings(house: FaultLake) -> None:
+    """Numbers that fit a DECIMAL(18,6), and whose sum does not, at two midnights in a row."""
+    absurd = {midnight(day + timedelta(days=1), ZURICH): {IMPORT: Decimal("6e11")} for day in ABSURD_DAYS}
+    for name, is_kept in (
+        ("absurd", lambda at: True),
+        ("absurd_midnights", lambda at: at.astimezone(ZURICH).hour == 0),
+    ):
+        house.add_site(name)
+        readings = counted(house.add_meter(name)) | absurd
+        house.read(name, {at: row for at, row in readings.items() if is_kept(at)})

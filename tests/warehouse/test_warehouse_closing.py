@@ -447,9 +447,11 @@ def test_corrections_and_what_was_known_are_those_of_the_version_in_force(copy):
         }
 
         @settings(max_examples=10, deadline=None)
-        @given(st.fixed_dictionaries({site: acts_on_a_month() for site in current}), st.integers(0, 250))
-        def law(histories, hours):
-            instant = datetime(2026, 11, 4, tzinfo=UTC) + hours * HOURS
+        @given(st.fixed_dictionaries({site: acts_on_a_month() for site in current}), st.integers(0, 20))
+        def law(histories, number):
+            acts = [act for history in histories.values() for act in history]
+            instants = [SECOND_FETCH, *(at for act in acts for at in (act.as_of, act.closed_at - HOURS, act.closed_at))]
+            instant = instants[number % len(instants)]
             _close(connection, billing, schema, histories, current)
             _check_corrections(connection, histories, current)
             _check_as_of(connection, copy, histories, current, instant)

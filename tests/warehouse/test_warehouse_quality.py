@@ -10,8 +10,12 @@ from functools import reduce
 import pytest
 from built_warehouse import Built, build_with
 from fault_lake import (
+    ABSURD_DAYS,
+    BALANCES,
     CLOSING,
     CUT,
+    CUT_LATER,
+    CUT_UNSEEN,
     FROM_NOWHERE,
     HOUR,
     LEAP_ZONES,
@@ -68,7 +72,8 @@ EXPECTED = {
     "stuck": ("blocked", {"index_difference"}, {"stuck"}),
     "steady": ("ready", set(), set()),
     "sentinel": ("blocked", {"sentinel", "index_difference"}, set()),
-    "spike": ("blocked", {"spike"}, set()),
+    "spike": ("ready", set(), {"spike"}),
+    "spike_unread": ("blocked", {"spike_unread"}, {"spike"}),
     "negative": ("ready", set(), {"negative"}),
     "null_value": ("blocked", {"null_intervals"}, set()),
     "night": ("blocked", {"night_production_unusual"}, {"night_production"}),
@@ -83,6 +88,10 @@ EXPECTED = {
     "twice": ("ready", set(), {"duplicate_rows"}),
     "disputed": ("blocked", {"conflicting_rows"}, set()),
     "disputed_once": ("ready", set(), set()),
+    "disputed_still": ("blocked", {"conflicting_rows"}, set()),
+    "disputed_split": ("blocked", {"conflicting_rows"}, set()),
+    "disputed_heat": ("ready", set(), set()),
+    "disputed_series": ("ready", set(), {"conflicting_readings"}),
     "unbalanced": ("blocked", {"site_balance"}, {"site_sum"}),
     "swap_of_zero": ("ready", set(), {"swapped_registers"}),
     "swap_of_null": ("ready", set(), {"swapped_registers"}),
@@ -90,16 +99,23 @@ EXPECTED = {
     "swap_at_rest": ("ready", set(), {"swapped_registers"}),
     "swap_and_gaps": ("blocked", {"missing_intervals", "change_day_counts", "index_difference"}, {"swapped_registers"}),
     "plant_offline": ("blocked", {"index_difference"}, set()),
+    "chance": ("blocked", {"index_difference"}, set()),
     "replaced_both": ("provisional", {"replaced"}, set()),
+    "replaced_grid": ("provisional", {"replaced"}, set()),
+    "replaced_early": ("provisional", {"replaced"}, set()),
+    "replaced_in_gap": ("blocked", {"null_intervals", "index_difference"}, set()),
+    "replaced_twice": ("provisional", {"replaced"}, set()),
+    "replaced_unseen": ("blocked", {"index_difference"}, set()),
+    "replaced_at_night": ("blocked", {"index_difference"}, set()),
+    "absurd": ("ready", set(), {"index_glitch"}),
+    "absurd_midnights": ("ready", set(), {"index_glitch"}),
     "stuck_unread": ("blocked", {"stuck_unread"}, {"stuck"}),
     "steady_unread": ("ready", set(), {"stuck"}),
     "frozen_unread": ("blocked", {"stuck_unread"}, {"stuck"}),
     "real_peak": ("ready", set(), set()),
     "boiler": ("ready", set(), {"night_production"}),
+    "wrong_clock": ("blocked", {"night_production_unusual"}, {"night_production"}),
     "inverter": ("ready", set(), {"night_production"}),
-    "conflict_unread": ("blocked", {"conflicting_rows"}, set()),
-    "conflict_mended": ("ready", set(), set()),
-    "conflict_confirmed": ("ready", set(), set()),
     "wrong_register": ("blocked", {"register_type"}, set()),
     "mode": ("ready", set(), {"mode_changed"}),
     "no_import": ("blocked", {"grid_without_import"}, set()),
@@ -113,9 +129,7 @@ EXPECTED = {
 
 @pytest.mark.parametrize("site", EXPECTED)
 def test_each_case_raises_its_checks_and_no_other(faulty, site):
-    ((grade, reasons, warnings),) = faulty.rows(
-        "select grade, reasons, warnings from billing_monthly where site_id = ? and billing_month = ?", [site, MONTH]
-    )
+    grade, reasons, warnings = october(faulty, "grade, reasons, warnings", site)
     codes = {reason.partition(":")[0] for reason in reasons} - {"estimated"}
     assert (grade, codes, {warning.partition(":")[0] for warning in warnings}) == EXPECTED[site]
 
@@ -124,7 +138,7 @@ def test_days_on_which_rows_came_twice_are_named_in_local_time(faulty):
     """The first hour of the 12th is still the 11th in UTC; 23:00 is the last day's. Later answers count instead."""
     rows = faulty.rows(
         "select site_id, local_date from data_quality_daily"
-        " where check_name in ('duplicate_rows', 'conflicting_rows') and site_id[:4] in ('twic', 'disp') order by all"
+        " where check_name in ('duplicate_rows', 'conflicting_rows') and site_id in ('twice', 'disputed') order by all"
     )
     assert rows == [
         ("disputed", date(2026, 10, 11)),
@@ -142,18 +156,8 @@ def october(built: Built, columns: str, site: str, meter: str = "m") -> tuple:
     return row
 
 
-UNDERSTOOD = [
-    "clean",
-    "rollover",
-    "swapped",
-    "exchanged",
-    "glitch",
-    "created",
-    "swap_of_zero",
-    "swap_of_null",
-    "swap_of_two",
-    "swap_at_rest",
-]
+SWAPPED = ["swap_of_zero", "swap_of_null", "swap_of_two", "swap_at_rest"]
+UNDERSTOOD = ["clean", "rollover", "swapped", "exchanged", "glitch", "created", *SWAPPED]
 
 
 @pytest.mark.parametrize("site", UNDERSTOOD)
@@ -162,7 +166,7 @@ def test_the_advance_is_what_was_counted_over_every_cut_that_is_understood(fault
     assert (advance, difference, unmeasured) == (house.total(site), 0, 0)
 
 
-@pytest.mark.parametrize("site", ["swap_of_zero", "swap_of_null", "swap_of_two", "swap_at_rest", "swap_and_gaps"])
+@pytest.mark.parametrize("site", [*SWAPPED, "swap_and_gaps"])
 def test_registers_are_swapped_from_the_exchange_to_the_exchange_back_and_on_no_other_day(faulty, site):
     """Days on which no register can be told inherited the swap, for a month after it had ended."""
     swapped = faulty.rows("select local_date from meter_index_days where site_id = ? and is_swapped", [site])
@@ -312,6 +316,33 @@ def test_a_wrong_meter_blocks_what_the_provider_works_out_of_it_and_nothing_else
         if meter != cause
     }
     assert all(f"({site} {cause})" in reasons[0] for meter, _, reasons in rows if meter in spoilt)
+
+
+@pytest.mark.parametrize(("site", "others"), [("sum_of_gap", {"whole"}), ("sum_of_charging", set())])
+def test_a_sum_over_a_meter_that_is_not_whole_or_wrong_is_blocked(faulty, site, others):
+    """What is left of a meter is part of the sum: the sum looks complete and is short."""
+    assert october(faulty, "grade", site, "sum") == ("blocked",)
+    assert october(faulty, "reasons[1][:15]", site, "sum") == ("unsound_sibling",)
+    assert all(october(faulty, "grade", site, meter) == ("ready",) for meter in others)
+
+
+def test_two_values_in_the_sites_series_block_the_meter_whose_flows_it_states(faulty):
+    grade, reasons = october(faulty, "grade, reasons", "disputed_series", "grid")
+    assert (grade, [reason.partition(":")[0] for reason in reasons]) == ("blocked", ["conflicting_site_rows"])
+
+
+@pytest.mark.parametrize("site", BALANCES)
+def test_a_balance_is_whole_when_every_day_and_every_flow_of_it_is(faulty, site):
+    ((is_whole,),) = faulty.rows(
+        "select is_whole from site_balance_monthly where (site_id, meter_type, billing_month) = (?, 'electricity', ?)",
+        [site, MONTH],
+    )
+    assert is_whole == BALANCES[site]
+    warned = faulty.rows(
+        "from data_quality_monthly where site_id = ? and check_name = 'site_sum' and not passed",
+        [site],
+    )
+    assert warned == []
 
 
 def test_accepting_the_wrong_meter_clears_what_it_spoilt(known):
@@ -522,14 +553,22 @@ FACTS = [
     fact("moved", "old", in_service_until=date(2026, 10, 14), billing_point="Flat 1"),
     fact("moved", "new", in_service_from=date(2026, 10, 15), billing_point="Flat 1"),
     fact("swapped", register_map="swapped"),
+    *(
+        fact(f"replaced_{name}", replaced_at_utc=CUT)
+        for name in ("grid", "early", "in_gap", "twice", "unseen", "between")
+    ),
+    fact("replaced_at_night", replaced_at_utc=CUT_UNSEEN),
+    fact("turned_stores", "store", register_map="swapped"),
 ]
 DECISIONS = [
     ("missing_intervals", "gap", "m", date(2026, 10, 7), date(2026, 10, 8), "accept", "Ada", "read by hand"),
     ("missing_intervals", "changed_clock", None, date(2026, 10, 1), date(2026, 10, 31), "accept", "Ada", "known"),
     ("index_difference", "stuck", "m", date(2026, 10, 5), date(2026, 10, 10), "accept", "Ada", "too short a stretch"),
     ("index_difference", "spoilt", "wrong", date(2026, 10, 1), date(2026, 10, 31), "accept", "Ada", "read on the spot"),
+    ("null_intervals", "replaced_in_gap", "m", date(2026, 10, 12), date(2026, 10, 12), "accept", "Ada", "known"),
     ("unsound_sibling", "spoilt_grid", "right", date(2026, 10, 1), date(2026, 10, 31), "accept", "Ada", "small"),
     ("unsound_sibling", "spoilt_grid", "right", date(2026, 9, 1), date(2026, 12, 31), "accept", "Bob", "small"),
+    ("not_confirmed", "once", "m", date(2026, 10, 1), date(2026, 10, 31), "accept", "Ada", "nobody can ask again"),
     ("empty", "clean", "m", date(2026, 10, 1), date(2026, 10, 31), "exclude", "Bob", "paid by the owner"),
 ]
 CLOSED = [
@@ -585,6 +624,14 @@ def test_a_decision_counts_for_its_check_and_for_all_failed_days_or_not_at_all(k
     assert october(known, "grade", "stuck") == ("blocked",)  # a failure of the month is not accepted for six days of it
 
 
+def test_a_month_that_nobody_can_confirm_is_accepted_by_a_person(known):
+    """The decision was taken without a word and had no effect: a rule meter that is gone was never ready."""
+    grade, reasons = october(known, "grade, reasons", "once")
+    assert grade == "ready"
+    assert [reason.partition(":")[0] for reason in reasons] == ["not_confirmed"]
+    assert reasons[0].endswith("(accepted by Ada: nobody can ask again)")
+
+
 def test_what_is_excluded_is_not_billable_and_says_why(known):
     grade, billable, solar, reasons, days = october(
         known, "grade, billable_total, billable_solar, reasons, days_excluded", "clean"
@@ -622,6 +669,92 @@ def test_a_billing_point_adds_up_the_meters_that_served_it_one_after_the_other(k
 def test_a_stated_register_map_is_no_finding(known, house):
     grade, warnings, register, advance = october(known, "grade, warnings, index_register, index_advance", "swapped")
     assert (grade, warnings, register, advance) == ("ready", [], "export", house.total("swapped"))
+
+
+# --- Replacements that are dated ---
+
+
+@pytest.mark.parametrize("site", ["replaced_early", "replaced_in_gap", "replaced_unseen", "replaced_at_night"])
+def test_a_dated_replacement_cuts_whatever_the_register_and_the_intervals_say(known, house, site):
+    """A fall between two mornings, a jump while an interval is missing, and a new device that stood little higher."""
+    series = house.stated[site, "m"]
+    first, last = {
+        "replaced_early": (hour(12, 6), hour(13, 6)),
+        "replaced_at_night": (CUT_UNSEEN, CUT_UNSEEN + HOUR),
+    }.get(site, (CUT, CUT + HOUR))
+    lost = sum(value or 0 for start, value in series.items() if first <= start < last)
+    # At midnight the register that is read at six stands on the line, three quarters of the way.
+    off = 0
+    if site == "replaced_early":
+        at_first = sum(value for start, value in series.items() if start < hour(1, 6))
+        at_last = sum(value for start, value in series.items() if start >= hour(31, 6))
+        off = (Decimal(2) + at_last) * 3 / 4 - at_last - at_first * 3 / 4
+    grade, advance, unmeasured = october(known, "grade, index_advance, index_unmeasured", site)
+    assert (grade, unmeasured) == ("ready", lost)
+    assert advance == pytest.approx(house.total(site) - lost + off, abs=Decimal("0.000002"))
+    assert known.rows("select began_with, from_utc, is_dated from meter_index_segments where site_id = ?", [site])[
+        1:
+    ] == [("replacement", last, True)]
+
+
+def test_what_reaches_into_the_time_of_a_replacement_is_uncertain_and_no_difference(known):
+    """Half of each of two large intervals was counted, and neither half is known."""
+    ((error,),) = known.rows(
+        "select measured from data_quality_monthly where site_id = 'replaced_between' and check_name = 'index_difference'"
+    )
+    difference, unmeasured = october(known, "index_difference, index_unmeasured", "replaced_between")
+    assert (error, unmeasured) == (0, 0)
+    assert 19 < difference < 21
+
+
+def test_every_register_of_a_replaced_device_is_cut_and_its_flows_are_not_given(known, house):
+    """Export of the new device stood higher, and 5000 kWh of feed-in were billable."""
+    flows = both_ways("replaced_grid", "m")
+    drawn, fed_in = (sum(series.values()) - series[CUT] for series in flows.values())
+    assert october(known, "grade, index_advance, export_index_advance, index_unmeasured", "replaced_grid") == (
+        "ready", drawn, fed_in, flows["import"][CUT],
+    )  # fmt: skip
+    assert flows_of(known, "replaced_grid", "m") == (
+        None, None, None, None, None, "the device was replaced inside the period",
+    )  # fmt: skip
+    ((source, fed_in_before),) = known.rows(
+        "select flow_source, grid_export from billing_between('2026-10-01', '2026-10-11') where site_id = 'replaced_grid'"
+    )
+    assert (source, fed_in_before) == (
+        "register", sum(value for start, value in flows["export"].items() if start < hour(12, 0)),
+    )  # fmt: skip
+
+
+def test_each_replacement_needs_its_own_date(known):
+    """One date silenced every other replacement within two days."""
+    grade, reasons = october(known, "grade, reasons", "replaced_twice")
+    assert (grade, len(reasons)) == ("provisional", 1)
+    assert reasons[0].startswith("replaced: ")
+    segments = known.rows(
+        "select from_utc, is_dated from meter_index_segments where site_id = 'replaced_twice' and segment > 1"
+    )
+    assert segments == [(CUT + HOUR, True), (CUT_LATER + HOUR, False)]
+
+
+def test_a_battery_that_is_wired_the_wrong_way_round_is_turned_by_its_register_map(known):
+    """Charge and discharge stayed in each other's place, as no one register counts for a battery."""
+    turned, straight = (both_ways("turned_stores", meter) for meter in ("store", "store2"))
+    assert flows_of(known, "turned_stores", "store")[3:5] == (
+        sum(turned["import"].values()), sum(turned["export"].values()),
+    )  # fmt: skip
+    assert flows_of(known, "turned_stores", "store2")[3:5] == (
+        sum(straight["export"].values()), sum(straight["import"].values()),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("site", ["absurd", "absurd_midnights"])
+def test_a_reading_that_no_building_reaches_is_told_as_a_glitch_and_counts_nothing(faulty, house, site):
+    """Two of them in a row overflowed the sum of what the register had counted, and no site was refreshed."""
+    glitches = faulty.rows(
+        "select local_date, measured from data_quality_daily where site_id = ? and check_name = 'index_glitch'", [site]
+    )
+    assert glitches == [(day, 1) for day in ABSURD_DAYS]
+    assert october(faulty, "index_advance, index_difference", site) == (house.total(site), 0)
 
 
 # --- Any period ----------------------------------------------------------------------------------------------------

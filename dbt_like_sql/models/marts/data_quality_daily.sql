@@ -48,10 +48,6 @@ coverage as (
     select * from {{ ref('coverage_days') }}
 ),
 
-facts as (
-    select * from {{ ref('meter_facts') }}
-),
-
 decisions as (
     select * from {{ ref('decisions') }}
 ),
@@ -213,7 +209,7 @@ neighbours as (
     )
 ),
 
--- A plant that rests in nine of ten nights of the 45 days before and after.
+-- Whether a plant rests in most nights of the 45 days before and after, even if it is wrong for a whole month.
 plant_nights as (
     select
         nights.site_id,
@@ -221,7 +217,7 @@ plant_nights as (
         nights.local_date,
         nights.night_total,
         coalesce(
-            avg((nights.night_total <= checks.tolerance)::integer) over around >= 0.9
+            avg((nights.night_total <= checks.tolerance)::integer) over around > 0.5
             and count(*) over around >= 20,
             false
         ) as is_usually_dark
@@ -345,14 +341,12 @@ measured as (
     select 'swapped_registers', site_id, meter_id, local_date, 1, null from asked_days where is_swapped and total <> 0
     union all
     select
-        'replaced', asked_days.site_id, asked_days.meter_id, asked_days.local_date, len(asked_days.replacements),
-        replacements[1].index_before::varchar || ' to ' || replacements[1].index_after::varchar
-    from asked_days
-    left join facts
-        on facts.site_id = asked_days.site_id
-        and facts.meter_id = asked_days.meter_id
-        and abs(epoch_us(facts.replaced_at_utc) - epoch_us(asked_days.day_start_utc)) <= 2 * 86400000000
-    where len(asked_days.replacements) > 0 and facts.site_id is null
+        'replaced', site_id, meter_id, local_date, len(undated),
+        undated[1].index_before::varchar || ' to ' || undated[1].index_after::varchar
+    from (
+        select *, list_filter(replacements, lambda replaced: not replaced.is_dated) as undated from asked_days
+    ) as replaced_days
+    where len(undated) > 0
     union all
     select 'zero_run', site_id, meter_id, local_date, zero_hours, null
     from zero_runs
@@ -373,6 +367,10 @@ measured as (
         and highest_other > 0
         and peak >= 400 * meter_step
     union all
+    select 'spike_unread', site_id, meter_id, local_date, peak / nullif(highest_other, 0), peak_at_utc::varchar
+    from neighbours
+    where is_unread and not is_rule_meter and other_days >= 20 and highest_other > 0 and peak >= 400 * meter_step
+    union all
     select 'stuck_unread', site_id, meter_id, local_date, longest_repeat, repeated_total::varchar
     from neighbours
     where
@@ -388,10 +386,14 @@ measured as (
     union all
     select
         doubled_rows.check_name, doubled_rows.site_id, doubled_rows.meter_id, doubled_rows.local_date, 1,
-        doubled_rows.interval_start_utc::varchar
+        doubled_rows.first_at_utc::varchar
     from doubled_rows
     inner join asked_days using (site_id, meter_id, local_date)
-    where doubled_rows.check_name = 'duplicate_rows' or not asked_days.is_confirmed_by_index
+    -- The register says nothing about the split.
+    where
+        doubled_rows.check_name <> 'conflicting_rows'
+        or asked_days.has_split
+        or not asked_days.is_confirmed_by_index
     union all
     select 'missing_sibling', site_id, meter_id, local_date, intervals_lacking, names from lacking_siblings
     union all

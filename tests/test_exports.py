@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import zipfile
 from datetime import date
 from decimal import Decimal
@@ -54,6 +55,21 @@ def test_a_meters_name_never_becomes_a_formula(warehouse: Path, tmp_path: Path) 
     assert "<f>" not in sheet
     assert "=1+1" in texts
     assert str(Decimal("12.5")) in sheet
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("http://x")'])
+def test_a_name_is_text_in_a_csv_file_and_a_number_is_a_number(warehouse: Path, tmp_path: Path, name: str) -> None:
+    """A spreadsheet computes whatever looks like a formula, and a CSV file cannot say that it is none."""
+    with duckdb.connect(str(warehouse)) as connection:
+        connection.execute("update billing_monthly set meter_name = ?, total = -12.5, site_name = 'Rue 5-7'", [name])
+    output = tmp_path / "bill.csv"
+    export_billing(warehouse, date(2026, 10, 1), "csv", output)
+    with output.open(newline="", encoding="utf-8") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["meter_name"], row["site_name"]) == (f"'{name}", "Rue 5-7")
+    assert Decimal(row["total"]) == Decimal("-12.5")
+    export_billing(warehouse, date(2026, 10, 1), "parquet", tmp_path / "bill.parquet")
+    assert pl.read_parquet(tmp_path / "bill.parquet")["meter_name"].to_list() == [name]
 
 
 def test_a_month_without_rows_is_no_data_and_leaves_no_file(warehouse: Path, tmp_path: Path) -> None:

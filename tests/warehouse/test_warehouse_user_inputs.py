@@ -56,7 +56,8 @@ def test_the_shipped_examples_are_accepted(layout):
     for path in EXAMPLES.glob("*.csv"):
         shutil.copy(path, layout.config)
     found = tables(layout)
-    assert (found.meter_facts.height, found.decisions.height, found.tolerances.height) == (6, 2, 1)
+    assert (found.meter_facts.height, found.decisions.height, found.tolerances.height) == (6, 3, 1)
+    assert without_effect(read_user_inputs(layout)) == []
 
 
 def test_a_line_becomes_a_row_with_its_defaults(layout):

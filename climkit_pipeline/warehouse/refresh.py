@@ -18,6 +18,7 @@ from climkit_pipeline.files import file_lock
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.settings import Settings
 from climkit_pipeline.warehouse.closed_files import (
+    check_none_is_gone,
     closed_tables,
     read_corrections_seen,
     remember_corrections,
@@ -66,8 +67,9 @@ def model_settings(settings: Settings) -> ModelSettings:
 def read_inputs(layout: Layout, settings: ModelSettings) -> PipelineInputs:
     """What the models read beside the lake.
 
-    Raises ConfigurationError for mistakes in the user's files, LakeError for a closed month that is damaged.
+    Raises ConfigurationError for mistakes in the user's files, LakeError for a closed month that is damaged or gone.
     """
+    check_none_is_gone(layout)
     given = input_tables(read_user_inputs(layout), layout, settings.default_timezone)
     tables = {"meter_facts": given.meter_facts, "decisions": given.decisions, "tolerances": given.tolerances}
     return with_closings(PipelineInputs(tables, user_digest=given.digest), layout)

@@ -299,7 +299,9 @@ measures as (
             when opening.index_register is not null and closing.index_register is not null
                 then closing.counted - opening.counted - {{ off_bill('counted') }}
         end::decimal(18, 6) as index_advance,
-        coalesce(opening.index_uncertainty, 0) + coalesce(closing.index_uncertainty, 0) as index_uncertainty,
+        coalesce(opening.index_uncertainty, 0) + coalesce(closing.index_uncertainty, 0)
+            + coalesce(closing.open_so_far - opening.open_so_far, 0) as index_uncertainty,
+        coalesce(closing.replacements_so_far - opening.replacements_so_far, 0) as replacements_inside,
         case when kinds.meter_mode in ('introduction', 'production', 'battery') then opening.export_index end
             as export_index_start,
         case when kinds.meter_mode in ('introduction', 'production', 'battery') then closing.export_index end
@@ -375,6 +377,37 @@ measures as (
         and closing.meter_id = periods.meter_id
         and closing.local_date = bounds.last_due_on
 )
+{%- endmacro %}
+
+{# What flowed in which direction, as columns of a select from `measures`, and which source tells it. #}
+{% macro flows() -%}
+        case
+            when meter_mode not in ('introduction', 'battery') or is_rule_meter then null
+            when meters_of_mode = 1 and is_site_whole then 'site_intervals'
+            -- What flowed while the device was replaced, no register counted.
+            when import_advance is not null and export_index_advance is not null and replacements_inside = 0
+                then 'register'
+        end as flow_source,
+        case
+            when meter_mode <> 'introduction' then null
+            when flow_source = 'site_intervals' then site_grid_import
+            when flow_source = 'register' then import_advance
+        end as grid_import,
+        case
+            when meter_mode <> 'introduction' then null
+            when flow_source = 'site_intervals' then site_grid_export
+            when flow_source = 'register' then export_index_advance
+        end as grid_export,
+        case
+            when meter_mode <> 'battery' then null
+            when flow_source = 'site_intervals' then site_storage_charge
+            when flow_source = 'register' then import_advance
+        end as storage_charge,
+        case
+            when meter_mode <> 'battery' then null
+            when flow_source = 'site_intervals' then site_storage_discharge
+            when flow_source = 'register' then export_index_advance
+        end as storage_discharge
 {%- endmacro %}
 
 {# The rows of checks on whole periods, with who accepted a failure, and why. A decision has to name the whole period. #}
@@ -868,6 +901,16 @@ all_rows as (
     {{ with_decisions('spoilt_rows') }}
 ),
 
+-- What nobody can accept stays as it is, whatever was decided.
+decided_rows as (
+    select
+        all_rows.* exclude (accepted_by, accepted_why),
+        case when checks.accepted_for <> 'never' then all_rows.accepted_by end as accepted_by,
+        case when checks.accepted_for <> 'never' then all_rows.accepted_why end as accepted_why
+    from all_rows
+    inner join {{ ref('data_quality_checks') }} as checks on checks.check_name = all_rows.check_name
+),
+
 -- The sentence that goes to the clerk; an accepted failure names who accepted it, and why.
 checked as (
     select
@@ -886,11 +929,10 @@ checked as (
                 when accepted_by is not null then ' (accepted by ' || accepted_by || ': ' || accepted_why || ')' else ''
             end
         end as reason,
-        not passed and accepted_by is not null
-            and check_name not in ('not_fetched', 'running', 'too_young', 'pending', 'failed') as is_accepted,
+        not passed and accepted_by is not null as is_accepted,
         accepted_by,
         accepted_why
-    from all_rows
+    from decided_rows
 )
 {%- endmacro %}
 
@@ -978,11 +1020,7 @@ billable as (
     select
         *,
         grade in ('ready', 'ready_with_estimates') and not is_excluded as is_billable,
-        case
-            when meter_mode not in ('introduction', 'battery') or is_rule_meter then null
-            when meters_of_mode = 1 and is_site_whole then 'site_intervals'
-            when import_advance is not null and export_index_advance is not null then 'register'
-        end as flow_source
+        {{ flows() }}
     from graded
 ),
 
@@ -1040,31 +1078,17 @@ final as (
         export_index_start,
         export_index_end,
         export_index_advance,
-        case
-            when meter_mode <> 'introduction' then null
-            when flow_source = 'site_intervals' then site_grid_import
-            when flow_source = 'register' then import_advance
-        end as grid_import,
-        case
-            when meter_mode <> 'introduction' then null
-            when flow_source = 'site_intervals' then site_grid_export
-            when flow_source = 'register' then export_index_advance
-        end as grid_export,
-        case
-            when meter_mode <> 'battery' then null
-            when flow_source = 'site_intervals' then site_storage_charge
-            when flow_source = 'register' then import_advance
-        end as storage_charge,
-        case
-            when meter_mode <> 'battery' then null
-            when flow_source = 'site_intervals' then site_storage_discharge
-            when flow_source = 'register' then export_index_advance
-        end as storage_discharge,
+        grid_import,
+        grid_export,
+        storage_charge,
+        storage_discharge,
         flow_source,
         case
             when flow_source is not null then null
             when meter_mode not in ('introduction', 'battery') then 'the meter measures one direction'
             when is_rule_meter then 'a rule meter has no register'
+            when replacements_inside > 0 and import_advance is not null and export_index_advance is not null
+                then 'the device was replaced inside the period'
             when meters_of_mode > 1
                 then 'the site has several meters of this mode, and the registers were not read at both bounds'
             else 'the series of the site is not whole, and the registers were not read at both bounds'

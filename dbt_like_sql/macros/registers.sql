@@ -15,7 +15,8 @@
 
 {#
   `rollover` (it fell near the end of its digits, by what the intervals explain), `fall` or `jump` (another register
-  counts on: no difference may be taken), null for an ordinary step. A jump up is one only where the intervals between
+  counts on: no difference may be taken), null for an ordinary step. Two more kinds come of what is known otherwise:
+  `dated` (meters.csv says so) and `sibling` (another register of the device was cut). A jump up is one only where the intervals between
   are known, and say that less than a twentieth of it was counted; below 10 units it could be a wrong interval.
 #}
 {% macro register_cut(before, after, total, is_total_known) -%}
@@ -49,6 +50,14 @@
     and {{ import_after }} between {{ export_before }} and {{ export_before }} + greatest(100, {{ export_before }} * 0.01)
 {%- endmacro %}
 
+{#
+  Whether the instant that meters.csv states for a replacement can be that of a cut between two readings: people state a
+  day, or the time of their visit.
+#}
+{% macro is_near(instant, before_at, read_at) -%}
+    epoch_us({{ instant }}) between epoch_us({{ before_at }}) - 86400000000 and epoch_us({{ read_at }}) + 86400000000
+{%- endmacro %}
+
 {# Of electricity's two registers, the other one. #}
 {% macro other_register(register) -%}
     case {{ register }} when 'import' then 'export' when 'export' then 'import' end
@@ -64,7 +73,7 @@
     case
         when usual_register = 'import' then counting_register
         when usual_register = 'export' then {{ other_register('counting_register') }}
-        else 'import'
+        else coalesce({{ in_column('stated_drawn_column') }}, 'import')
     end
 {%- endmacro %}
 
@@ -73,7 +82,7 @@
     case
         when usual_register = 'import' then {{ other_register('counting_register') }}
         when usual_register = 'export' then counting_register
-        else 'export'
+        else coalesce({{ other_register('(' ~ in_column('stated_drawn_column') ~ ')') }}, 'export')
     end
 {%- endmacro %}
 

@@ -121,8 +121,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
 
         server.interceptor = revise(flat)
         told.command(
-            "exclude", "accept", "missing_intervals", "--site", site, "--meter", roof, "--from", "2026-02-10",
-            "--to", "2026-02-11", "--by", "A. Clerk", "--why", "settled by hand", "--exclude",
+            "exclude", "accept", "missing_intervals", "--site", site, "--meter", roof, "--from", "2026-02-01",
+            "--to", "2026-02-28", "--by", "A. Clerk", "--why", "settled by hand", "--exclude",
         )  # fmt: skip
         told.fetch(refetch=True)
         told.look("revised")

@@ -85,6 +85,9 @@ EXPECTED_OF_SIBLINGS: dict[str, frozenset[str]] = {
 MAY_BE_SMALL = frozenset({"stuck", "offline", "late_revision"})
 """Kinds that only move a quantity: where it moves by less than can be known, there is nothing to notice."""
 
+ABOUT_OTHERS = frozenset({"missing_sibling", "unsound_sibling"})
+"""What is raised because of another meter of the site, which has a fault of its own."""
+
 WAITING = frozenset({"not_fetched", "running", "too_young", "pending", "failed", "not_confirmed"})
 """Reasons of time, which say nothing about data."""
 
@@ -232,7 +235,9 @@ def judge(
         if label.is_cause:
             result.raised.update(raised)
             expected = EXPECTED[label.kind]
-            is_noticed = raised & expected or (not expected and not (label.kind in CIRCUMSTANCES and raised))
+            is_noticed = raised & expected or (
+                not expected and not (label.kind in CIRCUMSTANCES and raised - ABOUT_OTHERS)
+            )
             is_harmless = not is_noticed and label.kind in MAY_BE_SMALL and is_right
             result.harmless += is_harmless
             if is_noticed or is_harmless:

@@ -95,7 +95,7 @@ def test_what_is_raised_beside_a_fault_or_before_a_meter_exists_is_told_apart():
 
 
 def test_an_alarm_on_an_empty_flat_is_a_miss():
-    for alarms, caught in (((), 1), (("zero_run",), 0)):
+    for alarms, caught in (((), 1), (("zero_run",), 0), (("unsound_sibling",), 1)):
         verdict = judge([label("vacant", "a")], {("s", "a", JUNE): found(*READY, *alarms)}, counted("a"))
         assert verdict.kinds["vacant"].caught == caught
         assert verdict.clean == 0

@@ -283,6 +283,8 @@ def build_fault_lake() -> FaultLake:
     _add_swaps(house)
     _add_swapped_month(house)
     _add_unread(house)
+    _add_replacements(house)
+    _add_absurd_readings(house)
     _add_periods(house)
     return house
 
@@ -867,6 +869,81 @@ def _add_unread(house: FaultLake) -> None:
     house.read("wrong_clock", counted(clock, register=EXPORT))
     faint = site("inverter", with_values(sunny, [hour(9, 1)], "0.05"), mode="production")
     house.read("inverter", counted(faint, register=EXPORT))
+
+
+CUT_LATER, CUT_UNSEEN = hour(13, 15), hour(12, 0)
+"""The last readings of another device that was replaced a day later, and of one at midnight."""
+
+
+def at_six(readings: dict) -> dict:
+    return {at: row for at, row in readings.items() if at.astimezone(ZURICH).hour == 6}
+
+
+def anew(readings: dict, last: datetime, register: str = IMPORT) -> dict:
+    """The same readings until ``last``; from the next one on, of a device that began at about 0."""
+    following = min(at for at in readings if at > last)
+    return shifted(readings, following, 5 - readings[following][register], register)
+
+
+def _add_replacements(house: FaultLake) -> None:
+    """Devices that were replaced at CUT, and again or elsewhere; nobody said so in the lake."""
+
+    def site(name: str, series: Series | None = None, **arguments) -> Series:
+        house.add_site(name)
+        return house.add_meter(name, series=series, **arguments)
+
+    # Of the new device one register stands lower, the other higher.
+    flows = both_ways("replaced_grid", "m")
+    site("replaced_grid", flows["import"], mode="introduction")
+    drawn, fed_in = counted(flows["import"]), counted(flows["export"], Decimal(700), EXPORT)
+    house.read("replaced_grid", both(anew(drawn, CUT), shifted(fed_in, CUT + HOUR, Decimal(5000), EXPORT)))
+
+    series = site("replaced_early")
+    readings = counted({OPENING - 18 * HOUR: ZERO, **series})
+    readings[CLOSING + 6 * HOUR] = {IMPORT: 1002 + sum(series.values())}
+    house.read("replaced_early", anew(at_six(readings), CUT))
+
+    truth = ordinary("replaced_in_gap")
+    site("replaced_in_gap", {**truth, CUT: None})
+    house.read("replaced_in_gap", shifted(counted(truth), CUT + HOUR, Decimal(500)))
+
+    series = site("replaced_twice")
+    house.read("replaced_twice", anew(anew(counted(series), CUT), CUT_LATER))
+
+    # The new device happened to stand little higher.
+    for name, last in (("replaced_unseen", CUT), ("replaced_at_night", CUT_UNSEEN)):
+        series = site(name)
+        house.read(name, shifted(counted(series), last + HOUR, Decimal("0.7")))
+
+    # Read at half past: no interval lies in the hour of the replacement, and two reach into it.
+    half = HOUR / 2
+    series = site("replaced_between", with_values(ordinary("replaced_between"), [CUT, CUT + HOUR], "20"))
+    readings = counted(series)
+    house.read("replaced_between", anew({
+        OPENING - half: {IMPORT: Decimal(1000)},
+        **{at + half: {IMPORT: row[IMPORT] + series.get(at, ZERO) / 2} for at, row in readings.items()},
+    }, CUT + half))  # fmt: skip
+
+    house.add_site("turned_stores")
+    for meter in ("store", "store2"):
+        flows = both_ways("turned_stores", meter)
+        house.add_meter("turned_stores", meter, mode="battery", series=flows["import"])
+        house.read("turned_stores", at_midnights(flows["export"], flows["import"]), meter)
+
+
+ABSURD_DAYS = (date(2026, 10, 8), date(2026, 10, 9))
+
+
+def _add_absurd_readings(house: FaultLake) -> None:
+    """Numbers that fit a DECIMAL(18,6), and whose sum does not, at two midnights in a row."""
+    absurd = {midnight(day + timedelta(days=1), ZURICH): {IMPORT: Decimal("6e11")} for day in ABSURD_DAYS}
+    for name, is_kept in (
+        ("absurd", lambda at: True),
+        ("absurd_midnights", lambda at: at.astimezone(ZURICH).hour == 0),
+    ):
+        house.add_site(name)
+        readings = counted(house.add_meter(name)) | absurd
+        house.read(name, {at: row for at, row in readings.items() if is_kept(at)})
 
 
 EXAMPLE_SITE, EXAMPLE_DAYS = "5f0c1a", days(date(2026, 4, 1), date(2026, 6, 30))

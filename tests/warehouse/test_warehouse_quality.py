@@ -14,9 +14,12 @@ import duckdb
 import pytest
 from built_warehouse import Built, build_with
 from fault_lake import (
+    ABSURD_DAYS,
     BALANCES,
     CLOSING,
     CUT,
+    CUT_LATER,
+    CUT_UNSEEN,
     EXAMPLE_LIVES,
     EXAMPLE_SITE,
     FROM_NOWHERE,
@@ -107,6 +110,14 @@ EXPECTED = {
     "plant_offline": ("blocked", {"index_difference"}, set()),
     "chance": ("blocked", {"index_difference"}, set()),
     "replaced_both": ("provisional", {"replaced"}, set()),
+    "replaced_grid": ("provisional", {"replaced"}, set()),
+    "replaced_early": ("provisional", {"replaced"}, set()),
+    "replaced_in_gap": ("blocked", {"null_intervals", "index_difference"}, set()),
+    "replaced_twice": ("provisional", {"replaced"}, set()),
+    "replaced_unseen": ("blocked", {"index_difference"}, set()),
+    "replaced_at_night": ("blocked", {"index_difference"}, set()),
+    "absurd": ("ready", set(), {"index_glitch"}),
+    "absurd_midnights": ("ready", set(), {"index_glitch"}),
     "stuck_unread": ("blocked", {"stuck_unread"}, {"stuck"}),
     "steady_unread": ("ready", set(), {"stuck"}),
     "frozen_unread": ("blocked", {"stuck_unread"}, {"stuck"}),
@@ -573,6 +584,12 @@ FACTS = [
     fact("moved", "old", in_service_until=date(2026, 10, 14), billing_point="Flat 1"),
     fact("moved", "new", in_service_from=date(2026, 10, 15), billing_point="Flat 1"),
     fact("swapped", register_map="swapped"),
+    *(
+        fact(f"replaced_{name}", replaced_at_utc=CUT)
+        for name in ("grid", "early", "in_gap", "twice", "unseen", "between")
+    ),
+    fact("replaced_at_night", replaced_at_utc=CUT_UNSEEN),
+    fact("turned_stores", "store", register_map="swapped"),
 ]
 DECISIONS = [
     ("index_difference", "wrong_day", "m", date(2026, 10, 3), date(2026, 10, 3), "exclude", "Ada", "a test"),
@@ -581,14 +598,15 @@ DECISIONS = [
     ("missing_intervals", "changed_clock", None, date(2026, 10, 1), date(2026, 10, 31), "accept", "Ada", "known"),
     ("index_difference", "stuck", "m", date(2026, 10, 5), date(2026, 10, 10), "accept", "Ada", "too short a stretch"),
     ("index_difference", "spoilt", "wrong", date(2026, 10, 1), date(2026, 10, 31), "accept", "Ada", "read on the spot"),
+    ("null_intervals", "replaced_in_gap", "m", date(2026, 10, 12), date(2026, 10, 12), "accept", "Ada", "known"),
     ("unsound_sibling", "spoilt_grid", "right", date(2026, 10, 1), date(2026, 10, 31), "accept", "Ada", "small"),
     ("unsound_sibling", "spoilt_grid", "right", date(2026, 9, 1), date(2026, 12, 31), "accept", "Bob", "small"),
     ("not_confirmed", "once", "m", date(2026, 10, 1), date(2026, 10, 31), "accept", "Ada", "nobody can ask again"),
     ("empty", "clean", "m", date(2026, 10, 1), date(2026, 10, 31), "exclude", "Bob", "paid by the owner"),
 ]
 CLOSED = [
-    ("steady", MONTH, 1, "close", hour(20, 0), "Ada", hour(20, 0), "x"),
-    ("glitch", MONTH, 1, "close", hour(20, 0), "Ada", hour(20, 0), "x"),
+    ("steady", MONTH, 1, "close", hour(20, 0), "Ada", hour(20, 0), "x", ["total", "solar", "grid"]),
+    ("glitch", MONTH, 1, "close", hour(20, 0), "Ada", hour(20, 0), "x", ["total", "solar", "grid"]),
 ]
 
 
@@ -664,7 +682,7 @@ def test_a_tolerance_of_the_users_own_counts_and_is_told(known):
 def test_a_change_after_closing_blocks_and_no_change_does_not(known, house):
     grade, reasons = october(known, "grade, reasons", "steady")
     assert grade == "blocked"
-    assert reasons[0].startswith(f"changed_after_closing: the month was closed with {house.total('steady') - 1}")
+    assert reasons[0].startswith(f"changed_after_closing: the month was closed with total {house.total('steady') - 1}")
     assert october(known, "grade", "glitch") == ("ready",)
 
 
@@ -684,6 +702,92 @@ def test_a_billing_point_adds_up_the_meters_that_served_it_one_after_the_other(k
 def test_a_stated_register_map_is_no_finding(known, house):
     grade, warnings, register, advance = october(known, "grade, warnings, index_register, index_advance", "swapped")
     assert (grade, warnings, register, advance) == ("ready", [], "export", house.total("swapped"))
+
+
+# --- Replacements that are dated ---
+
+
+@pytest.mark.parametrize("site", ["replaced_early", "replaced_in_gap", "replaced_unseen", "replaced_at_night"])
+def test_a_dated_replacement_cuts_whatever_the_register_and_the_intervals_say(known, house, site):
+    """A fall between two mornings, a jump while an interval is missing, and a new device that stood little higher."""
+    series = house.stated[site, "m"]
+    first, last = {
+        "replaced_early": (hour(12, 6), hour(13, 6)),
+        "replaced_at_night": (CUT_UNSEEN, CUT_UNSEEN + HOUR),
+    }.get(site, (CUT, CUT + HOUR))
+    lost = sum(value or 0 for start, value in series.items() if first <= start < last)
+    # At midnight the register that is read at six stands on the line, three quarters of the way.
+    off = 0
+    if site == "replaced_early":
+        at_first = sum(value for start, value in series.items() if start < hour(1, 6))
+        at_last = sum(value for start, value in series.items() if start >= hour(31, 6))
+        off = (Decimal(2) + at_last) * 3 / 4 - at_last - at_first * 3 / 4
+    grade, advance, unmeasured = october(known, "grade, index_advance, index_unmeasured", site)
+    assert (grade, unmeasured) == ("ready", lost)
+    assert advance == pytest.approx(house.total(site) - lost + off, abs=Decimal("0.000002"))
+    assert known.rows("select began_with, from_utc, is_dated from meter_index_segments where site_id = ?", [site])[
+        1:
+    ] == [("replacement", last, True)]
+
+
+def test_what_reaches_into_the_time_of_a_replacement_is_uncertain_and_no_difference(known):
+    """Half of each of two large intervals was counted, and neither half is known."""
+    ((error,),) = known.rows(
+        "select measured from data_quality_monthly where site_id = 'replaced_between' and check_name = 'index_difference'"
+    )
+    difference, unmeasured = october(known, "index_difference, index_unmeasured", "replaced_between")
+    assert (error, unmeasured) == (0, 0)
+    assert 19 < difference < 21
+
+
+def test_every_register_of_a_replaced_device_is_cut_and_its_flows_are_not_given(known, house):
+    """Export of the new device stood higher, and 5000 kWh of feed-in were billable."""
+    flows = both_ways("replaced_grid", "m")
+    drawn, fed_in = (sum(series.values()) - series[CUT] for series in flows.values())
+    assert october(known, "grade, index_advance, export_index_advance, index_unmeasured", "replaced_grid") == (
+        "ready", drawn, fed_in, flows["import"][CUT],
+    )  # fmt: skip
+    assert flows_of(known, "replaced_grid", "m") == (
+        None, None, None, None, None, "the device was replaced inside the period",
+    )  # fmt: skip
+    ((source, fed_in_before),) = known.rows(
+        "select flow_source, grid_export from billing_between('2026-10-01', '2026-10-11') where site_id = 'replaced_grid'"
+    )
+    assert (source, fed_in_before) == (
+        "register", sum(value for start, value in flows["export"].items() if start < hour(12, 0)),
+    )  # fmt: skip
+
+
+def test_each_replacement_needs_its_own_date(known):
+    """One date silenced every other replacement within two days."""
+    grade, reasons = october(known, "grade, reasons", "replaced_twice")
+    assert (grade, len(reasons)) == ("provisional", 1)
+    assert reasons[0].startswith("replaced: ")
+    segments = known.rows(
+        "select from_utc, is_dated from meter_index_segments where site_id = 'replaced_twice' and segment > 1"
+    )
+    assert segments == [(CUT + HOUR, True), (CUT_LATER + HOUR, False)]
+
+
+def test_a_battery_that_is_wired_the_wrong_way_round_is_turned_by_its_register_map(known):
+    """Charge and discharge stayed in each other's place, as no one register counts for a battery."""
+    turned, straight = (both_ways("turned_stores", meter) for meter in ("store", "store2"))
+    assert flows_of(known, "turned_stores", "store")[3:5] == (
+        sum(turned["import"].values()), sum(turned["export"].values()),
+    )  # fmt: skip
+    assert flows_of(known, "turned_stores", "store2")[3:5] == (
+        sum(straight["export"].values()), sum(straight["import"].values()),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("site", ["absurd", "absurd_midnights"])
+def test_a_reading_that_no_building_reaches_is_told_as_a_glitch_and_counts_nothing(faulty, house, site):
+    """Two of them in a row overflowed the sum of what the register had counted, and no site was refreshed."""
+    glitches = faulty.rows(
+        "select local_date, measured from data_quality_daily where site_id = ? and check_name = 'index_glitch'", [site]
+    )
+    assert glitches == [(day, 1) for day in ABSURD_DAYS]
+    assert october(faulty, "index_advance, index_difference", site) == (house.total(site), 0)
 
 
 # --- The life of a meter, and what is billed of a month -----------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
@@ -131,7 +131,7 @@ ZONE = ZURICH
 DAYS = days(date(2026, 1, 20), date(2026, 4, 20))  # a clock change on 29 March
 BEGIN = {day: midnight(day, ZONE) for day in [*DAYS, DAYS[-1] + timedelta(days=1)]}
 END = {day: BEGIN[day + timedelta(days=1)] for day in DAYS}
-LONGEST_LINE, MINUTE = timedelta(days=40), timedelta(minutes=1)
+LONGEST_LINE, MINUTE, A_DAY = timedelta(days=40), timedelta(minutes=1), timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -144,15 +144,28 @@ class ReadDay:
     first: Decimal
     last: Decimal
     total_before: Decimal | None
+    total_after: Decimal = Decimal(0)
     is_installation: bool = False
 
 
-Register = tuple[list[ReadDay], date | None]
-"""Days on which a register was read, and the day on which the user says that it began at 0."""
+@dataclass(frozen=True)
+class Device:
+    """Days on which its registers were read, and what the user says: when they began at 0, and when it was replaced.
+
+    The intervals are made of ``heat``; ``volume`` counts beside it.
+    """
+
+    registers: dict[str, list[ReadDay]]
+    installed_on: date | None
+    replaced_at: tuple[datetime, ...] = ()
+
+
+Stretch = tuple[datetime, datetime]
+"""The readings around a replacement."""
 
 
 @st.composite
-def registers_read(draw) -> Register:
+def days_read(draw) -> list[ReadDay]:
     """Ordinary steps, and ones that could be a replacement or a rollover."""
     read_on = sorted(draw(st.sets(st.sampled_from(DAYS[10:]), min_size=1, max_size=7)))
     index, read = draw(millionths(Decimal(0), Decimal(100_000))), []
@@ -169,38 +182,108 @@ def registers_read(draw) -> Register:
         if not instants or draw(st.booleans()):
             instants.append(END[day])
         later = index + (draw(millionths(Decimal(0), Decimal(9))) if len(instants) > 1 else 0)
-        read.append(ReadDay(day, instants[0], instants[-1], index, later, total))
+        read.append(
+            ReadDay(day, instants[0], instants[-1], index, later, total, draw(st.sampled_from([Decimal(0), between])))
+        )
         index = later
-    return read, draw(st.none() | st.sampled_from([day for day in DAYS[1:] if day <= read_on[0]][-12:]))
+    return read
 
 
-def with_installation(read: list[ReadDay], installed_on: date | None, step: Decimal) -> list[ReadDay]:
+@st.composite
+def devices(draw) -> Device:
+    """With one register or two, and dates between its readings, at them, or anywhere."""
+    registers = {"heat": draw(days_read())}
+    if draw(st.booleans()):
+        # Read together, as a rule; the other register goes its own way.
+        registers["volume"] = draw(st.one_of(days_read(), st.just([
+            replace(one, first=Decimal(10) * number, last=Decimal(10) * number + 4)
+            for number, one in enumerate(registers["heat"])
+        ])))  # fmt: skip
+    instants = [at for read in registers.values() for one in read for at in (one.first_at, one.last_at)]
+    replaced_at = draw(st.sets(st.builds(
+        lambda at, minutes: at + MINUTE * minutes, st.sampled_from(instants), st.sampled_from([-2000, -7, 0, 7, 2000])
+    ), max_size=2))  # fmt: skip
+    first = min(read[0].day for read in registers.values())
+    installed_on = draw(st.none() | st.sampled_from([day for day in DAYS[1:] if day <= first][-12:]))
+    return Device(registers, installed_on, tuple(sorted(replaced_at)))
+
+
+def with_installation(device: Device, step: Decimal) -> dict[str, list[ReadDay]]:
     """The same from the index 0 on: as the user dated it, or where the first reading is what its day adds up to."""
-    first = read[0]
-    if installed_on is None and first.total_before is not None and abs(first.first - first.total_before) <= step:
-        installed_on = first.day
-    if installed_on is None:
-        return read
-    at, zero = BEGIN[installed_on], Decimal(0)
-    return [ReadDay(installed_on - timedelta(days=1), at, at, zero, zero, None, is_installation=True), *read]
+    found = {}
+    for register, read in device.registers.items():
+        first, installed_on = read[0], device.installed_on
+        if (
+            installed_on is None
+            and register == "heat"
+            and first.total_before is not None
+            and abs(first.first - first.total_before) <= step
+        ):
+            installed_on = first.day
+        if installed_on is not None and installed_on <= first.day:
+            at, zero = BEGIN[installed_on], Decimal(0)
+            before = ReadDay(installed_on - timedelta(days=1), at, at, zero, zero, None, is_installation=True)
+            read = [before, *read]
+        found[register] = read
+    return found
 
 
-def kind_between(one: ReadDay, following: ReadDay) -> str | None:
-    is_known = one.last_at == BEGIN[following.day]
-    return step_kind(one.last, following.first, following.total_before if is_known else None)
+def overlap(one: Stretch, other: Stretch) -> bool:
+    return one[0] < other[1] and other[0] < one[1]
 
 
-def known_at_midnights(read: list[ReadDay]) -> dict[date, tuple[str, Decimal | None, int | None, Decimal | None]]:
+Kinds = dict[tuple[str, Stretch], str]
+"""What is no ordinary step: by register and the readings around it."""
+
+
+def kinds_of(device: Device, registers: dict[str, list[ReadDay]]) -> Kinds:
+    """Shown by a register, else dated by the user, else passed on by another register of the device."""
+    kinds: Kinds = {}
+    steps = {name: [(one.last_at, after.first_at) for one, after in pairs(read)] for name, read in registers.items()}
+    inside = {name: [(one.first_at, one.last_at) for one in read if not one.is_installation]
+              for name, read in registers.items()}  # fmt: skip
+    for register, read in registers.items():
+        for one, following in pairs(read):
+            is_known = one.last_at == BEGIN[following.day] and register == "heat"
+            kind = step_kind(one.last, following.first, following.total_before if is_known else None)
+            if kind is not None:
+                kinds[register, (one.last_at, following.first_at)] = kind
+
+    shown = [stretch for (_, stretch), kind in kinds.items() if kind != "rollover"]
+    for at in device.replaced_at:
+        if not any(first - A_DAY <= at <= last + A_DAY for first, last in shown):
+            for register in registers:
+                for stretch in [*steps[register], *inside[register]]:
+                    if stretch[0] <= at < stretch[1]:
+                        kinds[register, stretch] = "dated"
+
+    cuts = [key for key, kind in kinds.items() if kind != "rollover"]
+    for register in registers:
+        for other, cut in cuts:
+            if other != register and not any(name == register and overlap(own, cut) for name, own in cuts):
+                for stretch in steps[register]:
+                    if overlap(stretch, cut):
+                        kinds[register, stretch] = "sibling"
+    return kinds
+
+
+def pairs(read: list[ReadDay]) -> list[tuple[ReadDay, ReadDay]]:
+    return list(zip(read, read[1:], strict=False))
+
+
+def known_at_midnights(
+    register: str, read: list[ReadDay], kinds: Kinds
+) -> dict[date, tuple[str, Decimal | None, int | None, Decimal | None]]:
     """By local day: how its closing index is obtained, the index, the minutes to the nearest reading, what was counted.
 
     Counted since the first known index: nothing over a cut, and over the last digit what a rollover explains.
     """
     found, counted = {}, Decimal(0)
     for number, one in enumerate(read):
-        counted += one.last - one.first
+        counted += 0 if (register, (one.first_at, one.last_at)) in kinds else one.last - one.first
         following = read[number + 1] if number + 1 < len(read) else None
         is_near = following is not None and following.first_at - one.last_at <= LONGEST_LINE
-        kind = kind_between(one, following) if following else None
+        kind = kinds.get((register, (one.last_at, following.first_at))) if following else None
         last_day = following.day - timedelta(days=1) if following and is_near else one.day
         for day in days(one.day, last_day):
             if one.last_at == END[day]:
@@ -211,77 +294,129 @@ def known_at_midnights(read: list[ReadDay]) -> dict[date, tuple[str, Decimal | N
                 found[day] = ("interpolated", one.last + part, min(since, until), counted + part)
             else:
                 found[day] = ("none", None, None, None)
-        if following and kind not in {"fall", "jump"}:
+        if following and kind in {None, "rollover"}:
             counted += following.first - one.last + (digits_end(one.last) if kind == "rollover" else 0)
     return found
 
 
-CUTS = """struct(cut varchar, before_at_utc timestamptz, read_at_utc timestamptz, index_before decimal(18, 6),
-    index_after decimal(18, 6), total_between decimal(18, 6))[]"""
+def cut_list(
+    registers: dict[str, list[ReadDay]], kinds: Kinds, totals: dict[date, Decimal]
+) -> list[tuple[str, str, datetime, datetime, Decimal]]:
+    """Cuts between days, with what the intervals state for the time between, over all midnights in it."""
+    found = []
+    for register, read in registers.items():
+        for one, following in pairs(read):
+            kind = kinds.get((register, (one.last_at, following.first_at)))
+            if kind is not None:
+                between = sum((totals[day] for day in days(one.day, following.day)[1:-1]), Decimal(0))
+                total = one.total_after + between + (following.total_before or 0)
+                found.append((register, kind, one.last_at, following.first_at, total))
+    return sorted(found)
+
+
+CUT = """struct(cut varchar, before_at_utc timestamptz, read_at_utc timestamptz, index_before decimal(18, 6),
+    index_after decimal(18, 6), total_between decimal(18, 6), open_between decimal(18, 6))"""
+
+STEPS = CUT.replace("cut varchar", "cut_registers varchar[]") + "[]"
 
 EXCHANGES = """struct(before_at_utc timestamptz, read_at_utc timestamptz, import_before decimal(18, 6),
     export_before decimal(18, 6), import_after decimal(18, 6), export_after decimal(18, 6))[]"""
 
+TOTALS = {day: Decimal(day.toordinal() % 7) for day in DAYS}
+"""What the intervals of each day state, where a whole day lies between two readings."""
 
-def bounds_of(database: duckdb.DuckDBPyConnection, meters: list[Register], step: Decimal) -> list[tuple]:
-    """What the two models make of it; each register is that of a meter of its own."""
+
+def make_links(database: duckdb.DuckDBPyConnection, meters: list[Device], step: Decimal) -> None:
+    """Run the models over the meters, numbered in their order."""
     read = pl.DataFrame(
         [
-            (str(number), one.day, BEGIN[one.day], END[one.day], one.first_at, one.last_at, one.first, one.last,
-             one.last - one.first, one.total_before)
-            for number, (read_days, _) in enumerate(meters) for one in read_days
+            (str(number), register, one.day, BEGIN[one.day], END[one.day], one.first_at, one.last_at, one.first,
+             one.last, one.last - one.first, one.total_before, one.total_after)
+            for number, device in enumerate(meters) for register, read in device.registers.items() for one in read
         ],
         schema={
-            "meter_id": pl.String, "local_date": pl.Date, "day_start_utc": INSTANT, "day_end_utc": INSTANT,
-            "first_read_at_utc": INSTANT, "last_read_at_utc": INSTANT, "first_index": QUANTITY, "last_index": QUANTITY,
-            "advance": QUANTITY, "total_before_first": QUANTITY,
+            "meter_id": pl.String, "register": pl.String, "local_date": pl.Date, "day_start_utc": INSTANT,
+            "day_end_utc": INSTANT, "first_read_at_utc": INSTANT, "last_read_at_utc": INSTANT, "first_index": QUANTITY,
+            "last_index": QUANTITY, "advance": QUANTITY, "total_before": QUANTITY, "total_after": QUANTITY,
         },
         orient="row",
     )  # fmt: skip
     facts = pl.DataFrame(
-        [("s", str(number), day) for number, (_, day) in enumerate(meters)],
-        schema={"site_id": pl.String, "meter_id": pl.String, "installed_on": pl.Date}, orient="row",
+        [("s", str(number), device.installed_on, at)
+         for number, device in enumerate(meters) for at in device.replaced_at or [None]],
+        schema={"site_id": pl.String, "meter_id": pl.String, "installed_on": pl.Date, "replaced_at_utc": INSTANT},
+        orient="row",
     )  # fmt: skip
     calendar = pl.DataFrame(
-        [(str(ZONE), day, BEGIN[day], END[day]) for day in DAYS],
-        schema={"zone": pl.String, "local_date": pl.Date, "day_start_utc": INSTANT, "day_end_utc": INSTANT},
-        orient="row",
-    )
-    for name, frame in {"read": read, "installed": facts, "calendar_days": calendar}.items():
+        [(str(ZONE), day, BEGIN[day], END[day], TOTALS[day]) for day in DAYS],
+        schema={"zone": pl.String, "local_date": pl.Date, "day_start_utc": INSTANT, "day_end_utc": INSTANT,
+                "total": QUANTITY}, orient="row",
+    )  # fmt: skip
+    for name, frame in {"read": read, "facts": facts, "calendar_days": calendar}.items():
         database.register(name, frame)
     database.execute(f"""
         create or replace temp view int_register_days as
-        select *, 's' as site_id, 'import' as register, '{ZONE}' as zone, true as has_split, 'import' as usual_register,
-            null::{CUTS} as cuts, null::{EXCHANGES} as exchanges, 0 as glitches, 2 as readings, false as is_jumping
+        select *, 's' as site_id, '{ZONE}' as zone, false as has_split, 'heat' as usual_register,
+            {{'stated': coalesce(total_before, 0), 'open': 0.25, 'is_whole': total_before is not null}} as before_first,
+            {{'stated': total_after, 'open': 0.5, 'is_whole': true}} as after_last,
+            null::{CUT}[] as cuts, null::{STEPS} as sibling_steps, null::{EXCHANGES} as exchanges,
+            0 as glitches, 2 as readings, false as is_jumping
         from read;
+        create or replace temp view int_register_dated_steps as
+        select 's' as site_id, read.meter_id, register, local_date, replaced_at_utc,
+            first_read_at_utc as before_at_utc, last_read_at_utc as read_at_utc, first_index as index_before,
+            last_index as index_after, 0::decimal(18, 6) as total_between, 0::decimal(18, 6) as open_between
+        from read
+        inner join facts on facts.meter_id = read.meter_id
+            and first_read_at_utc <= replaced_at_utc and last_read_at_utc > replaced_at_utc;
         create or replace temp view int_registers as
-        select 's' as site_id, meter_id, 'import' as register, 'index' as series_kind, {step}::decimal(18, 6) as step,
+        select 's' as site_id, meter_id, register, 'index' as series_kind, {step}::decimal(18, 6) as step,
             2 as usual_readings, min(local_date) as first_read_on
-        from read group by meter_id;
+        from read group by meter_id, register;
         -- All of them are in service still.
         create or replace temp view meter_facts as
-        select *, null::date as in_service_until, null::date as valid_from, null::date as valid_until from installed;
+        select *, null::date as in_service_until, null::date as valid_from, null::date as valid_until from facts;
         create or replace temp view meter_days as
-        select 's' as site_id, meter_id, local_date, day_end_utc, 0 as gap_at_end_minutes from read where false;
+        select 's' as site_id, meter_id, local_date, day_end_utc, 0 as gap_at_end_minutes, total
+        from calendar_days cross join (select distinct meter_id from read);
     """)
     for name in ("int_register_links", "int_register_bounds"):
         model = rendered_model(f"intermediate/{name}", macros="registers.sql", ref="temp.main.{}".format)
         database.execute(f"create or replace temp table {name} as {model}")
-    return database.execute(
-        """select meter_id::integer, local_date, index_source, index_at_end, distance_minutes, counted, uncertainty
-        from int_register_bounds order by 1, 2"""
-    ).fetchall()
+
+
+FEW_DEVICES = st.lists(devices(), min_size=1, max_size=8), st.sampled_from([Decimal("0.001"), Decimal(1)])
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(registers_read(), min_size=1, max_size=8), st.sampled_from([Decimal("0.001"), Decimal(1)]))
+@given(*FEW_DEVICES)
 def test_the_index_at_midnight_is_read_or_on_the_line_and_no_difference_crosses_a_cut(database, meters, step):
-    """An index on the line over a replaced register bills what no register counted."""
-    rows = bounds_of(database, meters, step)
-    expected = [known_at_midnights(with_installation(read, installed_on, step)) for read, installed_on in meters]
-    assert [row[:2] for row in rows] == [(number, day) for number, found in enumerate(expected) for day in found]
-    for number, day, source, index, distance, counted, uncertainty in rows:
-        its_source, its_index, its_distance, its_count = expected[number][day]
+    """An index on the line over a replaced register bills what no register counted; dates and other registers cut too."""
+    make_links(database, meters, step)
+    rows = database.execute(
+        """select meter_id::integer, register, local_date, index_source, index_at_end, distance_minutes, counted,
+            uncertainty
+        from int_register_bounds order by 1, 2, 3"""
+    ).fetchall()
+    cuts = database.execute(
+        """select meter_id::integer, register, cut.cut, cut.before_at_utc, cut.read_at_utc, cut.total_between,
+            cut.open_between
+        from (select *, unnest(cuts) as cut from int_register_links)
+        where cut.before_at_utc < first_read_at_utc order by all"""
+    ).fetchall()
+    expected, expected_cuts = {}, []
+    for number, device in enumerate(meters):
+        registers = with_installation(device, step)
+        kinds = kinds_of(device, registers)
+        for register, read in registers.items():
+            for day, known in known_at_midnights(register, read, kinds).items():
+                expected[number, register, day] = known
+        expected_cuts += [(number, *cut) for cut in cut_list(registers, kinds, TOTALS)]
+    assert [row[:3] for row in rows] == list(expected)
+    assert [cut[:6] for cut in cuts] == expected_cuts
+    assert {cut[6] for cut in cuts} <= {Decimal("0.75"), Decimal("0.25")}  # an installation has nothing before it
+    for number, register, day, source, index, distance, counted, uncertainty in rows:
+        its_source, its_index, its_distance, its_count = expected[number, register, day]
         assert (source, distance) == (its_source, its_distance), day
         if its_index is None or its_count is None:
             assert (index, counted, uncertainty) == (None, None, None)
@@ -289,6 +424,17 @@ def test_the_index_at_midnight_is_read_or_on_the_line_and_no_difference_crosses_
             assert abs(index - its_index) <= STEP
             assert abs(counted - its_count) <= STEP
             assert uncertainty >= 0
-    for number in range(len(meters)):
-        so_far = [row[5] for row in rows if row[0] == number and row[5] is not None]
+    for key in {row[:2] for row in rows}:
+        so_far = [row[6] for row in rows if row[:2] == key and row[6] is not None]
         assert so_far == sorted(so_far)  # whatever was replaced: what was counted never falls
+
+
+def test_what_was_counted_is_unknown_rather_than_an_error_where_it_overflows(database):
+    """Two wrong readings of 6e11 stopped every refresh of every site."""
+    read, index = [], Decimal(0)
+    for day in DAYS[10:13]:
+        read.append(ReadDay(day, BEGIN[day] + QUARTER, END[day], index, index + 6 * Decimal(10) ** 11, None))
+    make_links(database, [Device({"heat": read}, None)], Decimal("0.001"))
+    assert database.execute("select counted_at_last from int_register_links order by local_date").fetchall() == [
+        (6 * Decimal(10) ** 11,), (None,), (None,),
+    ]  # fmt: skip

@@ -2,6 +2,7 @@ with
 
 register_days as (
     select * from {{ ref('int_register_days') }}
+    where first_read_at_utc is not null
 ),
 
 registers as (
@@ -15,6 +16,14 @@ facts as (
 
 calendar as (
     select * from {{ ref('calendar_days') }}
+),
+
+dated_steps as (
+    select * from {{ ref('int_register_dated_steps') }}
+),
+
+meter_days as (
+    select * from {{ ref('meter_days') }}
 ),
 
 first_days as (
@@ -65,7 +74,8 @@ installations as (
             when
                 first_days.installed_on is null
                 and first_days.register in (first_days.usual_register, 'import')
-                and abs(first_days.first_index - first_days.total_before_first) <= first_days.step
+                and first_days.before_first.is_whole
+                and abs(first_days.first_index - first_days.before_first.stated) <= first_days.step
                 then first_days.local_date
         end
 ),
@@ -90,7 +100,9 @@ series_days as (
         register_days.exchanges,
         register_days.glitches,
         register_days.readings,
-        register_days.total_before_first,
+        register_days.before_first,
+        register_days.after_last,
+        register_days.sibling_steps,
         register_days.is_jumping,
         registers.step,
         registers.usual_readings,
@@ -195,8 +207,10 @@ linked as (
         *,
         lag(last_index) over series as index_before,
         lag(last_read_at_utc) over series as before_at_utc,
+        lag(local_date) over series as before_date,
+        lag(after_last) over series as after_before,
         lag(last_read_at_utc) over series = day_start_utc
-            and total_before_first is not null
+            and before_first.is_whole
             and not is_jumping
             and (register in (usual_register, 'import') or has_split) as is_total_known
     from followed
@@ -206,21 +220,260 @@ linked as (
 judged as (
     select
         *,
-        {{ register_cut('index_before', 'first_index', 'total_before_first', 'coalesce(is_total_known, false)') }}
-            as opening_cut
+        {{ register_cut('index_before', 'first_index', 'before_first.stated', 'coalesce(is_total_known, false)') }}
+            as shown_cut
     from linked
+),
+
+-- What the readings themselves show of replacements.
+shown_cuts as (
+    select
+        site_id,
+        meter_id,
+        before_at_utc,
+        first_read_at_utc as read_at_utc
+    from judged
+    where shown_cut in ('fall', 'jump')
+    union
+    select
+        site_id,
+        meter_id,
+        cut.before_at_utc,
+        cut.read_at_utc
+    from (select site_id, meter_id, unnest(cuts) as cut from judged)
+    where cut.cut <> 'rollover'
+),
+
+-- Replacements that meters.csv dates where no register shows one: it cuts where it says, whatever the readings do.
+hidden_replacements as (
+    select distinct
+        facts.site_id,
+        facts.meter_id,
+        facts.replaced_at_utc
+    from facts
+    where facts.replaced_at_utc is not null and not exists (
+        select 1 from shown_cuts
+        where
+            shown_cuts.site_id = facts.site_id
+            and shown_cuts.meter_id = facts.meter_id
+            and {{ is_near('facts.replaced_at_utc', 'shown_cuts.before_at_utc', 'shown_cuts.read_at_utc') }}
+    )
+),
+
+-- Steps inside days that are cut for what is known of the meter, not for what the register shows.
+told_steps as (
+    select
+        site_id,
+        meter_id,
+        register as first_column,
+        local_date,
+        'dated' as cut,
+        before_at_utc,
+        read_at_utc,
+        index_before,
+        index_after,
+        total_between,
+        open_between
+    from dated_steps
+    semi join hidden_replacements using (site_id, meter_id, replaced_at_utc)
+    union
+    select
+        days.site_id,
+        days.meter_id,
+        days.first_column,
+        days.local_date,
+        'sibling',
+        days.step.before_at_utc,
+        days.step.read_at_utc,
+        days.step.index_before,
+        days.step.index_after,
+        days.step.total_between,
+        days.step.open_between
+    from (select site_id, meter_id, first_column, local_date, unnest(sibling_steps) as step from judged) as days
+    -- Consumption per interval falls without a replacement.
+    where exists (
+        select 1 from registers
+        where
+            registers.site_id = days.site_id
+            and registers.meter_id = days.meter_id
+            and list_contains(days.step.cut_registers, registers.register)
+    )
+),
+
+told_cuts as (
+    select
+        site_id,
+        meter_id,
+        first_column,
+        local_date,
+        list(step order by step.read_at_utc) as cuts,
+        list(step.read_at_utc) as read_ats,
+        sum(step.index_after - step.index_before) as passed_over
+    from (
+        select
+            site_id,
+            meter_id,
+            first_column,
+            local_date,
+            {
+                'cut': min(cut), 'before_at_utc': before_at_utc, 'read_at_utc': read_at_utc,
+                'index_before': any_value(index_before), 'index_after': any_value(index_after),
+                'total_between': any_value(total_between), 'open_between': any_value(open_between)
+            } as step
+        from told_steps
+        group by site_id, meter_id, first_column, local_date, before_at_utc, read_at_utc
+    )
+    group by site_id, meter_id, first_column, local_date
+),
+
+-- A rollover at such a step was none.
+told as (
+    select
+        judged.* exclude (cuts, advance),
+        case
+            when told_cuts.cuts is null then judged.cuts
+            else list_concat(
+                list_filter(coalesce(judged.cuts, []), lambda c: not list_contains(told_cuts.read_ats, c.read_at_utc)),
+                told_cuts.cuts
+            )
+        end as cuts,
+        judged.advance - coalesce(told_cuts.passed_over, 0) - coalesce(list_sum(list_transform(
+            list_filter(
+                judged.cuts, lambda c: c.cut = 'rollover' and list_contains(told_cuts.read_ats, c.read_at_utc)
+            ),
+            lambda c: {{ register_end('c.index_before') }}
+        )), 0) as advance,
+        case
+            when judged.shown_cut in ('fall', 'jump') then judged.shown_cut
+            when exists (
+                select 1 from hidden_replacements
+                where
+                    hidden_replacements.site_id = judged.site_id
+                    and hidden_replacements.meter_id = judged.meter_id
+                    and hidden_replacements.replaced_at_utc >= judged.before_at_utc
+                    and hidden_replacements.replaced_at_utc < judged.first_read_at_utc
+            ) then 'dated'
+            else judged.shown_cut
+        end as own_cut
+    from judged
+    left join told_cuts
+        on told_cuts.site_id = judged.site_id
+        and told_cuts.meter_id = judged.meter_id
+        and told_cuts.first_column = judged.first_column
+        and told_cuts.local_date = judged.local_date
+),
+
+own_cuts as (
+    select
+        site_id,
+        meter_id,
+        register,
+        own_cut as cut,
+        before_at_utc,
+        first_read_at_utc as read_at_utc
+    from told
+    where own_cut in ('fall', 'jump', 'dated')
+    union all
+    select
+        site_id,
+        meter_id,
+        register,
+        cut.cut,
+        cut.before_at_utc,
+        cut.read_at_utc
+    from (select site_id, meter_id, register, unnest(cuts) as cut from told)
+    where cut.cut <> 'rollover'
+),
+
+-- A replacement is one of the whole device: over that time no register of it counted on, unless it is cut there itself.
+passed_on as (
+    select
+        registers_of_meter.site_id,
+        registers_of_meter.meter_id,
+        registers_of_meter.register,
+        own_cuts.before_at_utc,
+        own_cuts.read_at_utc
+    from own_cuts
+    inner join (select distinct site_id, meter_id, register from told) as registers_of_meter
+        on registers_of_meter.site_id = own_cuts.site_id
+        and registers_of_meter.meter_id = own_cuts.meter_id
+        and registers_of_meter.register <> own_cuts.register
+    where own_cuts.cut <> 'sibling' and not exists (
+        select 1 from own_cuts as its_own
+        where
+            its_own.site_id = own_cuts.site_id
+            and its_own.meter_id = own_cuts.meter_id
+            and its_own.register = registers_of_meter.register
+            and its_own.before_at_utc < own_cuts.read_at_utc
+            and its_own.read_at_utc > own_cuts.before_at_utc
+    )
+),
+
+opened_with as (
+    select
+        *,
+        case
+            when own_cut in ('fall', 'jump', 'dated') then own_cut
+            when exists (
+                select 1 from passed_on
+                where
+                    passed_on.site_id = told.site_id
+                    and passed_on.meter_id = told.meter_id
+                    and passed_on.register = told.register
+                    and passed_on.before_at_utc < told.first_read_at_utc
+                    and passed_on.read_at_utc > told.before_at_utc
+            ) then 'sibling'
+            else own_cut
+        end as opening_cut
+    from told
+),
+
+-- The whole days between the two readings of a cut.
+days_between as (
+    select
+        opened.site_id,
+        opened.meter_id,
+        opened.register,
+        opened.local_date,
+        sum(meter_days.total) as stated
+    from (
+        select
+            site_id,
+            meter_id,
+            register,
+            local_date,
+            unnest(generate_series(before_date + 1, local_date - 1, interval 1 day))::date as day_between
+        from opened_with
+        where opening_cut is not null
+    ) as opened
+    inner join meter_days
+        on meter_days.site_id = opened.site_id
+        and meter_days.meter_id = opened.meter_id
+        and meter_days.local_date = opened.day_between
+    group by opened.site_id, opened.meter_id, opened.register, opened.local_date
 ),
 
 counted as (
     select
-        *,
-        case opening_cut
-            when 'rollover' then {{ rollover_advance('index_before', 'first_index') }}
-            when 'fall' then 0
-            when 'jump' then 0
-            else coalesce(first_index - index_before, 0)
+        opened_with.*,
+        (
+            coalesce(opened_with.after_before.stated, 0) + coalesce(days_between.stated, 0)
+            + coalesce(opened_with.before_first.stated, 0)
+        )::decimal(18, 6) as total_between,
+        (coalesce(opened_with.after_before.open, 0) + coalesce(opened_with.before_first.open, 0))::decimal(18, 6)
+            as open_between,
+        case
+            when opened_with.opening_cut = 'rollover'
+                then {{ rollover_advance('opened_with.index_before', 'opened_with.first_index') }}
+            when opened_with.opening_cut is not null then 0
+            else coalesce(opened_with.first_index - opened_with.index_before, 0)
         end as opening_advance
-    from judged
+    from opened_with
+    left join days_between
+        on days_between.site_id = opened_with.site_id
+        and days_between.meter_id = opened_with.meter_id
+        and days_between.register = opened_with.register
+        and days_between.local_date = opened_with.local_date
 ),
 
 final as (
@@ -242,7 +495,8 @@ final as (
             when opening_cut is null then cuts
             else list_prepend({
                 'cut': opening_cut, 'before_at_utc': before_at_utc, 'read_at_utc': first_read_at_utc,
-                'index_before': index_before, 'index_after': first_index, 'total_between': total_before_first
+                'index_before': index_before, 'index_after': first_index, 'total_between': total_between,
+                'open_between': open_between
             }, coalesce(cuts, []))
         end as cuts,
         opening_cut,
@@ -261,9 +515,10 @@ final as (
             }
         end) as swaps,
         -- What the register has counted since its first known index, over all cuts: never falls.
-        sum(opening_advance + advance) over (
+        -- Null where wrong readings added up to more than it can hold: not known, rather than no build.
+        try_cast(sum(opening_advance + advance) over (
             partition by site_id, meter_id, register order by local_date rows unbounded preceding
-        )::decimal(18, 6) as counted_at_last
+        ) as decimal(18, 6)) as counted_at_last
     from counted
     order by site_id, meter_id, register, local_date
 )

@@ -2,6 +2,7 @@ with
 
 register_days as (
     select * from {{ ref('int_register_days') }}
+    where first_read_at_utc is not null
 ),
 
 -- An index falls when a meter is replaced; consumption per interval falls every other time.

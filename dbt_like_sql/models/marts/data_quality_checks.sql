@@ -16,6 +16,7 @@ final as (
         shipped.tolerance_unit,
         shipped.applies_to,
         shipped.spreads_to,
+        shipped.accepted_for,
         coalesce(stated.reason, shipped.why) as why,
         stated.check_name is not null as is_overridden
     from shipped

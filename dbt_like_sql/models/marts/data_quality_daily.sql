@@ -48,10 +48,6 @@ coverage as (
     select * from {{ ref('coverage_days') }}
 ),
 
-facts as (
-    select * from {{ ref('meter_facts') }}
-),
-
 decisions as (
     select * from {{ ref('decisions') }}
 ),
@@ -348,14 +344,12 @@ measured as (
     select 'swapped_registers', site_id, meter_id, local_date, 1, null from asked_days where is_swapped and total <> 0
     union all
     select
-        'replaced', asked_days.site_id, asked_days.meter_id, asked_days.local_date, len(asked_days.replacements),
-        replacements[1].index_before::varchar || ' to ' || replacements[1].index_after::varchar
-    from asked_days
-    left join facts
-        on facts.site_id = asked_days.site_id
-        and facts.meter_id = asked_days.meter_id
-        and abs(epoch_us(facts.replaced_at_utc) - epoch_us(asked_days.day_start_utc)) <= 2 * 86400000000
-    where len(asked_days.replacements) > 0 and facts.site_id is null
+        'replaced', site_id, meter_id, local_date, len(undated),
+        undated[1].index_before::varchar || ' to ' || undated[1].index_after::varchar
+    from (
+        select *, list_filter(replacements, lambda replaced: not replaced.is_dated) as undated from asked_days
+    ) as replaced_days
+    where len(undated) > 0
     union all
     select 'zero_run', site_id, meter_id, local_date, zero_hours, null
     from zero_runs

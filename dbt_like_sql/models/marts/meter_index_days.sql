@@ -24,6 +24,30 @@ facts as (
     select * from {{ ref('meter_facts') }}
 ),
 
+replaced_days as (
+    select
+        site_id,
+        meter_id,
+        local_date,
+        list({
+            'before_at_utc': before_at_utc, 'read_at_utc': read_at_utc, 'index_before': index_before,
+            'index_after': index_after, 'is_dated': is_dated
+        } order by before_at_utc) as replacements
+    from {{ ref('int_register_replacements') }}
+    group by site_id, meter_id, local_date
+),
+
+-- Also of days on which nothing else was read.
+glitch_days as (
+    select
+        site_id,
+        meter_id,
+        local_date,
+        sum(glitches)::integer as glitches
+    from register_days
+    group by site_id, meter_id, local_date
+),
+
 advances as (
     select
         bounds.*,
@@ -31,7 +55,15 @@ advances as (
             when bounds.local_date - lag(bounds.local_date) over series = 1
                 then bounds.counted - lag(bounds.counted) over series
         end as advance,
-        list_filter(bounds.cuts, lambda c: c.cut <> 'rollover') as replacements
+        -- The same over midnights at which the index is not known: they are made up for at the next that is.
+        bounds.counted - lag(bounds.counted ignore nulls) over series as gained,
+        -- Across a cut the register measured nothing.
+        coalesce(list_sum(list_transform(
+            list_filter(bounds.cuts, lambda c: c.cut <> 'rollover'), lambda c: c.total_between
+        )), 0)::decimal(18, 6) as unmeasured,
+        coalesce(list_sum(list_transform(
+            list_filter(bounds.cuts, lambda c: c.cut <> 'rollover'), lambda c: c.open_between
+        )), 0)::decimal(18, 6) as open
     from bounds
     window series as (partition by bounds.site_id, bounds.meter_id, bounds.register order by bounds.local_date)
 ),
@@ -50,11 +82,15 @@ sides as (
         max(uncertainty) filter (where register = '{{ register }}') as {{ register }}_uncertainty,
         max(counted) filter (where register = '{{ register }}') as {{ register }}_counted,
         max(advance) filter (where register = '{{ register }}') as {{ register }}_advance,
+        max(gained) filter (where register = '{{ register }}') as {{ register }}_gained,
+        max(unmeasured) filter (where register = '{{ register }}') as {{ register }}_unmeasured,
+        max(open) filter (where register = '{{ register }}') as {{ register }}_open,
         {% endfor %}
-        coalesce(flatten(list(replacements) filter (where len(replacements) > 0)), []) as replacements,
+        -- For meters of which no one register counts.
+        max(unmeasured) as any_unmeasured,
+        max(open) as any_open,
         coalesce(bool_or(is_crossed), false) as is_crossed,
         sum(len(list_filter(cuts, lambda c: c.cut = 'rollover')))::integer as rollovers,
-        sum(glitches)::integer as glitches,
         max(readings) as readings
     from advances
     group by site_id, meter_id, local_date
@@ -82,16 +118,13 @@ mapped as (
             when facts.register_map in ('import', 'export', 'heat', 'volume') then facts.register_map
             when facts.register_map = 'swapped' then {{ other_register('meters.usual_register') }}
         end as stated_column,
+        -- A battery has no one register that counts, and can be wired the other way round all the same.
+        case when facts.register_map = 'swapped' then 'export' end as stated_drawn_column,
         meter_days.total,
         case when meter_days.intervals_missing = 0 and meter_days.intervals_null = 0 then meter_days.total end
             as whole_total,
-        -- Across a cut nothing was measured by either register; both are cut at once.
-        coalesce(list_sum(list_transform(
-            list_distinct(list_transform(
-                sides.replacements, lambda c: {'read_at_utc': c.read_at_utc, 'total': c.total_between}
-            )),
-            lambda c: c.total
-        )), 0)::decimal(18, 6) as unmeasured
+        coalesce(replaced_days.replacements, []) as replacements,
+        coalesce(glitch_days.glitches, 0) as glitches
     from sides
     inner join meters
         on meters.site_id = sides.site_id
@@ -103,6 +136,14 @@ mapped as (
         on meter_days.site_id = sides.site_id
         and meter_days.meter_id = sides.meter_id
         and meter_days.local_date = sides.local_date
+    left join replaced_days
+        on replaced_days.site_id = sides.site_id
+        and replaced_days.meter_id = sides.meter_id
+        and replaced_days.local_date = sides.local_date
+    left join glitch_days
+        on glitch_days.site_id = sides.site_id
+        and glitch_days.meter_id = sides.meter_id
+        and glitch_days.local_date = sides.local_date
     left join facts
         on facts.site_id = sides.site_id
         and facts.meter_id = sides.meter_id
@@ -112,9 +153,11 @@ mapped as (
 compared as (
     select
         *,
-        whole_total - unmeasured as measured_total,
+        whole_total - coalesce({{ side('usual_register', 'unmeasured') }}, any_unmeasured) as usual_total,
+        whole_total - coalesce({{ side(other_register('usual_register'), 'unmeasured') }}, any_unmeasured)
+            as other_total,
         greatest(2 * step, abs(whole_total) * 0.001)
-            + coalesce(import_uncertainty, 0) + coalesce(export_uncertainty, 0) as slack
+            + coalesce(import_uncertainty, 0) + coalesce(export_uncertainty, 0) + any_open as slack
     from mapped
 ),
 
@@ -124,10 +167,10 @@ agreements as (
     select
         *,
         {{ in_column('stated_column') }} as stated_register,
-        abs(measured_total) > slack
-            and coalesce(abs({{ side('usual_register', 'advance') }} - measured_total) <= slack, false) as usual_agrees,
-        abs(measured_total) > slack
-            and coalesce(abs({{ side(other_register('usual_register'), 'advance') }} - measured_total) <= slack, false)
+        abs(usual_total) > slack
+            and coalesce(abs({{ side('usual_register', 'advance') }} - usual_total) <= slack, false) as usual_agrees,
+        abs(other_total) > slack
+            and coalesce(abs({{ side(other_register('usual_register'), 'advance') }} - other_total) <= slack, false)
             as other_agrees
     from compared
 ),
@@ -189,11 +232,35 @@ chosen as (
         {{ side('counting_register', 'source') }} as index_source,
         {{ side('counting_register', 'distance') }} as index_distance_minutes,
         {{ side('counting_register', 'uncertainty') }} as index_uncertainty,
-        {{ side('counting_register', 'counted') }} as register_counted,
         {{ side('counting_register', 'advance') }} as register_advance,
-        min(counting_register) over meter <> max(counting_register) over meter as has_changed_register
+        coalesce({{ side('counting_register', 'unmeasured') }}, any_unmeasured) as unmeasured,
+        coalesce({{ side('counting_register', 'open') }}, any_open) as open,
+        {{ drawn_register() }} as drawn_register,
+        {{ feed_in_register() }} as feed_in_register
     from settled
-    window meter as (partition by site_id, meter_id)
+),
+
+-- Where another register came to count, what each counted while it did.
+counted as (
+    select
+        *,
+        {% for role in ['counting', 'drawn', 'feed_in'] %}
+        case
+            when
+                min({{ role }}_register) over meter <> max({{ role }}_register) over meter
+                and {{ side(role ~ '_register', 'counted') }} is not null
+                then try_cast(
+                    sum(coalesce({{ side(role ~ '_register', 'gained') }}, 0)) over so_far as decimal(18, 6)
+                )
+            else {{ side(role ~ '_register', 'counted') }}
+        end as {{ role }}_counted,
+        {% endfor %}
+        sum(open) over so_far as open_so_far,
+        sum(len(replacements)) over so_far as replacements_so_far
+    from chosen
+    window
+        meter as (partition by site_id, meter_id),
+        so_far as (partition by site_id, meter_id order by local_date rows unbounded preceding)
 ),
 
 -- Consumption per interval of the distribution grid's operator: no index, but its sum can be compared.
@@ -204,7 +271,8 @@ load_curves as (
         register_days.local_date,
         register_days.zone,
         max(register_days.day_end_utc) as bound_utc,
-        sum(register_days.readings_sum)::decimal(18, 6) as load_curve_total,
+        case when abs(sum(register_days.readings_sum)) < 1e10 then sum(register_days.readings_sum) end::decimal(18, 6)
+            as load_curve_total,
         max(register_days.readings) as readings
     from register_days
     inner join registers
@@ -230,21 +298,17 @@ final as (
         index_distance_minutes,
         index_uncertainty,
         register_advance as advance,
-        -- Where another register came to count for the meter, what each counted while it did.
-        case
-            when has_changed_register then sum(coalesce(register_advance, 0)) over (
-                partition by site_id, meter_id order by local_date rows unbounded preceding
-            )
-            else register_counted
-        end::decimal(18, 6) as counted,
+        counting_counted as counted,
         unmeasured,
+        open_so_far,
+        replacements_so_far,
         coalesce(index_register <> usual_register and stated_register is null, false) as is_swapped,
         coalesce(index_register <> lag(index_register) over (partition by site_id, meter_id order by local_date), false)
             as is_register_changed,
-        {{ side(feed_in_register(), 'index') }} as export_index,
-        {{ side(feed_in_register(), 'source') }} as export_source,
-        {{ side(feed_in_register(), 'counted') }} as export_counted,
-        {{ side(drawn_register(), 'counted') }} as import_counted,
+        {{ side('feed_in_register', 'index') }} as export_index,
+        {{ side('feed_in_register', 'source') }} as export_source,
+        feed_in_counted as export_counted,
+        drawn_counted as import_counted,
         replacements,
         coalesce(rollovers, 0) as rollovers,
         glitches,
@@ -252,7 +316,7 @@ final as (
         usual_readings,
         step,
         null::decimal(18, 6) as load_curve_total
-    from chosen
+    from counted
     union all by name
     select
         site_id,

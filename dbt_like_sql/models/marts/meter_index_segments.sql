@@ -8,8 +8,9 @@ index_days as (
     select * from {{ ref('meter_index_days') }}
 ),
 
-facts as (
-    select * from {{ ref('meter_facts') }}
+replacements as (
+    select * from {{ ref('int_register_replacements') }}
+    where is_dated
 ),
 
 series as (
@@ -158,11 +159,12 @@ final as (
         uses.first_used_on,
         uses.last_used_on,
         numbered.began_with = 'replacement' and exists (
-            select 1 from facts
+            select 1 from replacements
             where
-                facts.site_id = numbered.site_id
-                and facts.meter_id = numbered.meter_id
-                and abs(epoch_us(facts.replaced_at_utc) - epoch_us(numbered.from_utc)) <= 2 * 86400000000
+                replacements.site_id = numbered.site_id
+                and replacements.meter_id = numbered.meter_id
+                and replacements.before_at_utc < numbered.from_utc
+                and replacements.read_at_utc > numbered.ended_before_utc
         ) as is_dated
     from numbered
     inner join series

@@ -12,6 +12,7 @@ import duckdb
 import polars as pl
 import pytest
 
+from climkit_pipeline.cli.ranges import billing_period
 from climkit_pipeline.cli.results import export_billing
 from climkit_pipeline.errors import ConfigurationError, WarehouseError
 
@@ -143,3 +144,10 @@ def test_any_local_days_come_from_billing_between(warehouse: Path, tmp_path: Pat
     export_billing(warehouse, days, "parquet", tmp_path / "bill.parquet")
     found = pl.read_parquet(tmp_path / "bill.parquet")
     assert found.select("meter_id", "period_first_day", "period_last_day").rows() == [("m", *days)]
+
+
+def test_a_reversed_period_is_refused_before_anything_is_read() -> None:
+    """It came out as an empty bill that was ready."""
+    assert billing_period(None, "2026-10-01", "2026-10-01") == (date(2026, 10, 1), date(2026, 10, 1))
+    with pytest.raises(ConfigurationError, match="--from 2026-10-31 is after --to 2026-10-01"):
+        billing_period(None, "2026-10-31", "2026-10-01")

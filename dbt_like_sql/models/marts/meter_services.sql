@@ -35,13 +35,21 @@ turns as (
     where case when is_end then not coalesce(is_before_end, false) else coalesce(is_after_end, true) end
 ),
 
+-- What ends and begins on one day goes on.
+breaks as (
+    select *
+    from turns
+    window life as (partition by site_id, meter_id order by bound_on, valid_from, is_end)
+    qualify bound_on is distinct from case when is_end then lead(bound_on) over life else lag(bound_on) over life end
+),
+
 stretches as (
     select
         site_id,
         meter_id,
         case when not is_end then bound_on end as in_service_from,
         case when is_end then bound_on else lead(bound_on) over life end as in_service_until
-    from turns
+    from breaks
     window life as (partition by site_id, meter_id order by bound_on, valid_from, is_end)
     qualify not is_end or lag(bound_on) over life is null
 ),

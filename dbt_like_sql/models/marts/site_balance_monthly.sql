@@ -42,7 +42,7 @@ consumers as (
         meter_type,
         sum(total)::decimal(18, 6) as meters_total,
         count(*) as meters,
-        bool_and(intervals_missing + intervals_null = 0) as is_whole
+        bool_and(intervals_missing + intervals_null = 0 and (days_excluded = 0 or is_excluded)) as is_whole
     from measures
     where meter_mode = 'consumption' and not is_rule_meter
     group by site_id, period_from, meter_type

@@ -9,7 +9,7 @@ TWO_AT_A_TIME := --numprocesses 2 --dist loadscope --no-loadscope-reorder
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .DEFAULT_GOAL := install
-.PHONY: install demo dev test test-stories rehearse rehearse-short system-packages test-system rehearse-data-faults lint format check-definitions clean
+.PHONY: install demo dev test test-stories rehearse rehearse-short system-packages test-system rehearse-data-faults bench-refresh lint format check-definitions clean
 
 install: $(INSTALLED) ## the environment in .venv, from pinned versions
 
@@ -55,6 +55,9 @@ test-system: $(SYSTEM) ## the tests that need a browser, after system-packages
 
 rehearse-data-faults: $(INSTALLED) ## a simulated year with every fault in the data: docs/data_faults.md
 	$(BIN)/python tests/rehearsals/data_fault_table.py --output docs/data_faults.md
+
+bench-refresh: $(INSTALLED) ## a daily refresh after ten years against one (about ten minutes): docs/benchmarks.md
+	$(BIN)/python tests/rehearsals/refresh_years.py --output docs/benchmarks.md
 
 lint: $(INSTALLED) ## style and types
 	$(BIN)/ruff check .

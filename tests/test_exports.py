@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import zipfile
 from datetime import date
 from decimal import Decimal
@@ -11,6 +12,7 @@ import duckdb
 import polars as pl
 import pytest
 
+from climkit_pipeline.cli.ranges import billing_period
 from climkit_pipeline.cli.results import export_billing
 from climkit_pipeline.errors import ConfigurationError, WarehouseError
 
@@ -54,6 +56,21 @@ def test_a_meters_name_never_becomes_a_formula(warehouse: Path, tmp_path: Path) 
     assert "<f>" not in sheet
     assert "=1+1" in texts
     assert str(Decimal("12.5")) in sheet
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("http://x")'])
+def test_a_name_is_text_in_a_csv_file_and_a_number_is_a_number(warehouse: Path, tmp_path: Path, name: str) -> None:
+    """A spreadsheet computes whatever looks like a formula, and a CSV file cannot say that it is none."""
+    with duckdb.connect(str(warehouse)) as connection:
+        connection.execute("update billing_monthly set meter_name = ?, total = -12.5, site_name = 'Rue 5-7'", [name])
+    output = tmp_path / "bill.csv"
+    export_billing(warehouse, date(2026, 10, 1), "csv", output)
+    with output.open(newline="", encoding="utf-8") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["meter_name"], row["site_name"]) == (f"'{name}", "Rue 5-7")
+    assert Decimal(row["total"]) == Decimal("-12.5")
+    export_billing(warehouse, date(2026, 10, 1), "parquet", tmp_path / "bill.parquet")
+    assert pl.read_parquet(tmp_path / "bill.parquet")["meter_name"].to_list() == [name]
 
 
 def test_a_month_without_rows_is_no_data_and_leaves_no_file(warehouse: Path, tmp_path: Path) -> None:
@@ -127,3 +144,10 @@ def test_any_local_days_come_from_billing_between(warehouse: Path, tmp_path: Pat
     export_billing(warehouse, days, "parquet", tmp_path / "bill.parquet")
     found = pl.read_parquet(tmp_path / "bill.parquet")
     assert found.select("meter_id", "period_first_day", "period_last_day").rows() == [("m", *days)]
+
+
+def test_a_reversed_period_is_refused_before_anything_is_read() -> None:
+    """It came out as an empty bill that was ready."""
+    assert billing_period(None, "2026-10-01", "2026-10-01") == (date(2026, 10, 1), date(2026, 10, 1))
+    with pytest.raises(ConfigurationError, match="--from 2026-10-31 is after --to 2026-10-01"):
+        billing_period(None, "2026-10-31", "2026-10-01")

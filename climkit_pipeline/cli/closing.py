@@ -38,7 +38,7 @@ def accept(
     check_writable(layout)
     create_data_dir(layout)
     path = append_decision(layout, decided)
-    warn_of_unknown_ids(layout)
+    warn_of_doubtful_lines(layout)
     click.echo(f"added to {path}; `climkit refresh` applies it")
 
 
@@ -92,9 +92,12 @@ def _act(kind: str, month: date, site_id: str, who: str | None, why: str | None)
     )
 
 
-def warn_of_unknown_ids(layout: Layout) -> None:
-    """Say on stderr which lines of the user's files name a site or meter that was never listed."""
-    from climkit_pipeline.warehouse.user_inputs import read_user_inputs, unknown_ids
+def warn_of_doubtful_lines(layout: Layout) -> None:
+    """Say on stderr which lines of the user's files name what was never listed, or decide without effect."""
+    from climkit_pipeline.warehouse.user_inputs import read_user_inputs, unknown_ids, without_effect
 
-    for line in unknown_ids(read_user_inputs(layout), layout.warehouse):
+    inputs = read_user_inputs(layout)
+    for line in unknown_ids(inputs, layout.warehouse):
         click.echo(f"climkit: {line} (kept: it may be listed later)", err=True)
+    for line in without_effect(inputs):
+        click.echo(f"climkit: {line}", err=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from climkit_pipeline.cli.closing import accept, close, settle, warn_of_unknown_ids
+from climkit_pipeline.cli.closing import accept, close, settle, warn_of_doubtful_lines
 from climkit_pipeline.cli.ranges import billing_period, check_range
 from climkit_pipeline.errors import ClimkitError, ConfigurationError
 from climkit_pipeline.lake.layout import Layout
@@ -182,7 +182,7 @@ def backfill(
     if only_plan:
         print_plan(settings, request)
         return 0
-    warn_of_unknown_ids(Layout(settings.data_dir))
+    warn_of_doubtful_lines(Layout(settings.data_dir))
     return 0 if run_backfill(settings, request, as_json=as_json) else 1
 
 
@@ -197,7 +197,7 @@ def refresh(*, full: bool) -> None:
     layout = Layout(settings.data_dir)
     check_writable(layout)
     check_format(layout)
-    warn_of_unknown_ids(layout)
+    warn_of_doubtful_lines(layout)
     with open_instance(layout) as instance:
         Launcher(settings, instance, None).refresh_models(full=full)
     click.echo(f"published {layout.warehouse}", err=True)

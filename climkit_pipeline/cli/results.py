@@ -32,6 +32,9 @@ XLSX_OPTIONS = {
     "strings_to_urls": False,
 }
 
+FORMULA = r"^[=+\-@\t\r]"
+"""How a text begins that spreadsheets compute when they open a CSV file."""
+
 
 def show_result(frame: pl.DataFrame, output_format: str, output: Path | None) -> None:
     """Print a result, or write it to ``output``."""
@@ -84,9 +87,15 @@ def export_billing(
     if output_format == "xlsx":
         _write_workbook(table, output)
     else:
-        show_result(table, output_format, output)
+        show_result(_without_formulas(table) if output_format == "csv" else table, output_format, output)
     for line in (*sources, f"{named}: {summary}"):
         click.echo(line, err=True)
+
+
+def _without_formulas(table: pl.DataFrame) -> pl.DataFrame:
+    """The same with an apostrophe before texts that would be computed; numbers, negative ones too, stay numbers."""
+    texts = pl.col(pl.String)
+    return table.with_columns(pl.when(texts.str.contains(FORMULA)).then("'" + texts).otherwise(texts).name.keep())
 
 
 def _sources(warehouse: Path, table: pl.DataFrame, period: date | tuple[date, date], *, current: bool) -> Iterator[str]:

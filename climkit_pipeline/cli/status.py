@@ -22,7 +22,7 @@ from climkit_pipeline.lake.status import lake_status
 from climkit_pipeline.settings import Settings, load_settings
 from climkit_pipeline.warehouse import queries
 from climkit_pipeline.warehouse.closed_files import check_closed
-from climkit_pipeline.warehouse.user_inputs import read_user_inputs, unknown_ids
+from climkit_pipeline.warehouse.user_inputs import read_user_inputs, unknown_ids, without_effect
 
 ENOUGH_FREE_BYTES = 2 * 2**30
 """Room for the swap of a warehouse of a year with a hundred meters."""
@@ -88,7 +88,7 @@ def run_check(settings_error: ClimkitError | None) -> bool:
 
     def own_inputs() -> str:
         inputs = read_user_inputs(layout)
-        return "; ".join([str(inputs), *unknown_ids(inputs, layout.warehouse)])
+        return "; ".join([str(inputs), *unknown_ids(inputs, layout.warehouse), *without_effect(inputs)])
 
     local = [
         _line("configuration", configuration),

@@ -9,17 +9,18 @@ make of it (``billing_closings`` and what follows from it).
                                                      metadata, under ``climkit``, everything else about the version
     closed/corrections_seen.parquet                  when each correction was first seen, where no reading tells
 
-A reopening is a version without rows: what was closed stays, and the files tell the whole history.
+A reopening is a version without rows: what was closed stays, and the files tell the whole history. Each file names,
+with its hash, the file of its site that was the last before it: so a file that is removed or replaced is missed by the
+one that came after it, and by the published warehouse, which knows all of them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -27,9 +28,10 @@ from typing import Any, Literal
 
 import polars as pl
 
-from climkit_pipeline.errors import LakeError
+from climkit_pipeline.errors import LakeError, WarehouseError
 from climkit_pipeline.files import atomic_file, sync_directory
 from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.warehouse.queries import run_query
 
 Kind = Literal["close", "settle", "reopen"]
 
@@ -90,7 +92,7 @@ class Version:
     content_hash: str
     """Of the rows, see ``content_hash``."""
     lake_as_of_utc: datetime
-    """When the API was last asked, of all that the rows were computed from."""
+    """When the API was last asked about the site, of all that the rows were computed from."""
     lake_state: str
     """A hash of the lake's files (names, sizes, times) that the rows were computed from."""
     inputs_digest: str
@@ -99,6 +101,10 @@ class Version:
     models_version: str
     frozen_columns: tuple[str, ...]
     """The columns of billing_monthly then; later versions of the models may have more."""
+    follows: tuple[str, ...] = ()
+    """The site's files that no other follows, as ``sha256sum`` writes them: hash, two spaces, path in ``closed/``.
+
+    Nothing in the first file, and in those from before there was such a chain."""
 
     @property
     def is_closed(self) -> bool:
@@ -108,9 +114,13 @@ class Version:
 
 def month_folder(layout: Layout, site_id: str, month: date) -> Path:
     """Where the versions of a site's month lie; ids are data, and may hold anything."""
+    return _site_folder(layout, site_id) / f"month={month:%Y-%m}"
+
+
+def _site_folder(layout: Layout, site_id: str) -> Path:
     is_plain = re.fullmatch(r"[a-z0-9_-]{1,64}", site_id)
     name = site_id if is_plain else f"~{hashlib.sha256(site_id.encode()).hexdigest()[:32]}"
-    return layout.closed / f"site={name}" / f"month={month:%Y-%m}"
+    return layout.closed / f"site={name}"
 
 
 def read_versions(layout: Layout, site_id: str | None = None, month: date | None = None) -> list[Version]:
@@ -130,6 +140,7 @@ def _read_version(path: Path) -> Version:
                 "closed_at_utc": datetime.fromisoformat(values["closed_at_utc"]),
                 "lake_as_of_utc": datetime.fromisoformat(values["lake_as_of_utc"]),
                 "frozen_columns": tuple(values["frozen_columns"]),
+                "follows": tuple(values.get("follows", ())),
             }
         )
     except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
@@ -138,7 +149,11 @@ def _read_version(path: Path) -> Version:
 
 def version_file(layout: Layout, version: Version) -> Path:
     """The file of one version."""
-    return month_folder(layout, version.site_id, version.billing_month) / f"v{version.version:04}.parquet"
+    return _month_file(layout, version.site_id, version.billing_month, version.version)
+
+
+def _month_file(layout: Layout, site_id: str, month: date, number: int) -> Path:
+    return month_folder(layout, site_id, month) / f"v{number:04}.parquet"
 
 
 def write_version(layout: Layout, version: Version, rows: pl.DataFrame) -> Path:
@@ -151,6 +166,7 @@ def write_version(layout: Layout, version: Version, rows: pl.DataFrame) -> Path:
             sync_directory(folder.parent)
         if path.exists():
             raise LakeError(f"{path} is frozen and cannot be replaced")
+        version = replace(version, follows=tuple(_ends(layout, version.site_id)))
         metadata = json.dumps({field.name: getattr(version, field.name) for field in fields(version)}, default=_plain)
         with atomic_file(path) as temporary:
             rows.write_parquet(temporary, metadata={METADATA_KEY: metadata})
@@ -158,6 +174,49 @@ def write_version(layout: Layout, version: Version, rows: pl.DataFrame) -> Path:
     except OSError as error:
         raise LakeError(f"{path} cannot be written: {error.strerror or error}") from error
     return path
+
+
+def _ends(layout: Layout, site_id: str) -> Iterator[str]:
+    """A site's files that no other follows: one, or all those from before there was a chain."""
+    paths = sorted(_site_folder(layout, site_id).rglob("v*.parquet"))
+    lines = {_line(layout, path): _read_version(path) for path in paths}
+    followed = {line for version in lines.values() for line in version.follows}
+    return (line for line in lines if line not in followed)
+
+
+def _line(layout: Layout, path: Path) -> str:
+    return f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(layout.closed)}"
+
+
+def check_chain(layout: Layout, versions: Sequence[Version]) -> None:
+    """Raises LakeError for the first file that is missed by those that came after it, or is another than they name."""
+    numbers: dict[tuple[str, date], int] = {}
+    for version in versions:
+        before = numbers.get((version.site_id, version.billing_month), 0)
+        if version.version != before + 1:
+            gone = version_file(layout, replace(version, version=before + 1))
+            raise LakeError(f"{gone} is gone, and version {version.version} is there: restore it from a backup")
+        numbers[version.site_id, version.billing_month] = version.version
+    for version in versions:
+        for line in version.follows:
+            path = layout.closed / line.partition("  ")[2]
+            if not path.exists() or _line(layout, path) != line:
+                state = "is not what was frozen" if path.exists() else "is gone"
+                raise LakeError(f"{path} {state}, says {version_file(layout, version)}: restore it from a backup")
+
+
+def check_none_is_gone(layout: Layout) -> None:
+    """Raises LakeError for the first file of a version that was published and is not there any more."""
+    try:
+        known = run_query(
+            layout.warehouse, "select site_id, billing_month, version from billing_closings order by all"
+        ).rows()
+    except WarehouseError:  # nothing was published yet, or by a pipeline that closed no months
+        return
+    for site_id, month, number in known:
+        path = _month_file(layout, site_id, month, number)
+        if not path.exists():
+            raise LakeError(f"{path} is gone, and {layout.warehouse.name} holds it: restore it from a backup")
 
 
 def read_rows(layout: Layout, version: Version) -> pl.DataFrame:
@@ -177,7 +236,9 @@ def closed_tables(layout: Layout, *, without: tuple[str, date] | None = None) ->
 
     ``without`` names a site and month to leave out, as if it had never been closed.
     """
-    versions = [version for version in read_versions(layout) if (version.site_id, version.billing_month) != without]
+    every_version = read_versions(layout)
+    check_chain(layout, every_version)
+    versions = [version for version in every_version if (version.site_id, version.billing_month) != without]
     frozen = [
         read_rows(layout, version).with_columns(
             site_id=pl.lit(version.site_id),
@@ -194,8 +255,13 @@ def closed_tables(layout: Layout, *, without: tuple[str, date] | None = None) ->
 
 
 def check_closed(layout: Layout) -> str:
-    """How many months and versions there are. Raises LakeError for the first file that is not what was frozen."""
+    """How many months and versions there are.
+
+    Raises LakeError for the first file that is gone, or not what was frozen.
+    """
+    check_none_is_gone(layout)
     versions = read_versions(layout)
+    check_chain(layout, versions)
     for version in versions:
         read_rows(layout, version)
     closed = [version for version in latest_by_month(versions).values() if version.is_closed]
@@ -203,12 +269,12 @@ def check_closed(layout: Layout) -> str:
 
 
 def versions_digest(layout: Layout) -> str:
-    """A short hash of which versions there are; frozen files never change."""
-    names = sorted(
-        f"{path.relative_to(layout.closed)} {os.stat(path).st_size}"  # noqa: PTH116 - one call per file
-        for path in layout.closed.rglob("v*.parquet")
-    )
-    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+    """A short hash of which versions there are; a file that somebody touched is another one, and read again."""
+    lines = []
+    for path in layout.closed.rglob("v*.parquet"):
+        status = path.stat()
+        lines.append(f"{path.relative_to(layout.closed)} {status.st_size} {status.st_mtime_ns}")
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:16]
 
 
 def content_hash(rows: pl.DataFrame) -> str:

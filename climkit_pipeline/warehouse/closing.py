@@ -132,8 +132,11 @@ class Closings:
         return rows
 
     def _write(self, act: _Act, site_id: str, month: date, latest: Version | None, rows: pl.DataFrame) -> Version:
+        # The site's own newest call: of what others asked later, answers about this site may not be committed yet.
         with self._build_file() as connection:
-            ((as_of,),) = frame_of(connection, "select as_of_utc from main.billing_settings").iter_rows()
+            as_of = frame_of(
+                connection, "select max(last_asked_at_utc) from main.coverage_days where site_id = ?", [site_id]
+            ).item()
         version = Version(
             site_id=site_id,
             billing_month=month,

@@ -48,7 +48,6 @@ def models_version() -> str:
 def dbt_environment(layout: Layout, build_file: Path | None = None) -> dict[str, str]:
     """The variables that dbt needs for one data directory; all paths absolute, no secrets."""
     return {
-        "CLIMKIT_LAKE_DIR": str(layout.lake),
         "CLIMKIT_BUILD_FILE": str(build_file or layout.build_file),
         "DBT_PROJECT_DIR": str(PROJECT_DIR),
         "DBT_PROFILES_DIR": str(PROJECT_DIR),

@@ -1,8 +1,8 @@
 """What changed in the lake, the settings and the user's own inputs since the models last succeeded.
 
 Here: the schema ``pipeline`` of the build file, which the models read: ``lake_state`` (the lake's files as the models
-last saw them), ``changed_days``, ``settings``, and the tables of ``PipelineInputs``. Not here: running the models, and
-reading rows.
+last saw them), ``changed_days``, the files of these days, ``settings``, and the tables of ``PipelineInputs``. Not here:
+running the models, and reading rows.
 
 The order of a refresh: ``scan_lake``, ``prepare``, the models, and after all of them succeeded ``advance`` with the
 same scan. A file that changes while the models run differs from the scan, so the next refresh sees it; a refresh that
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ import polars as pl
 
 from climkit_pipeline.errors import WarehouseError
 from climkit_pipeline.files import replace_file
-from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.lake.layout import EMPTY_PARTITION, Layout
 from climkit_pipeline.lake.schemas import DATASETS, JOURNALS
 
 WRITE_OPTIONS = {
@@ -87,11 +88,18 @@ from differing
 group by dataset, local_date
 """
 
+_FILES = """
+create or replace view pipeline.{name} as
+from read_parquet({paths}, hive_partitioning = true, hive_types = {{'day': date}})
+"""
+
 
 @dataclass(frozen=True)
 class LakeScan:
     """The files of the lake at one moment."""
 
+    lake: Path
+    """The folder they lie in."""
     files: pl.DataFrame
     """One row per file: dataset, local_date, file_name, size_bytes, modified_ns."""
 
@@ -171,7 +179,7 @@ def open_build_file(build_file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 def scan_lake(layout: Layout) -> LakeScan:
     """Every data and coverage file of every dataset, journal and day, without opening any."""
     rows = [row for folder in LAKE_FOLDERS for row in _scan_dataset(folder, layout.dataset(folder))]
-    return LakeScan(pl.DataFrame(rows, schema=_STATE_SCHEMA, orient="row"))
+    return LakeScan(layout.lake, pl.DataFrame(rows, schema=_STATE_SCHEMA, orient="row"))
 
 
 def _scan_dataset(dataset: str, folder: Path) -> Iterator[tuple[str, date, str, int, int]]:
@@ -227,7 +235,8 @@ def prepare(
     """Write ``changed_days``, ``settings`` and the inputs for the models, and say what changed.
 
     ``models_version`` names the SQL that is about to run (``dbt_project.models_version``). With ``full``, or when that
-    SQL differs from what built the file, every day counts as changed.
+    SQL differs from what built the file, every day counts as changed. The models see the files of changed days only:
+    to find the few among all of them costs more every year.
     """
     with open_build_file(build_file) as connection:
         connection.execute(_CREATE)
@@ -246,6 +255,7 @@ def prepare(
         connection.execute("begin")
         connection.execute("delete from pipeline.changed_days")
         connection.execute(f"insert into pipeline.changed_days {_CHANGES}")
+        _offer_files(connection, scan.lake, is_all=full_refresh)
         connection.execute("delete from pipeline.settings")
         connection.execute("insert into pipeline.settings values (?, ?, ?, ?)", new_settings)
         for name, frame in tables.items():
@@ -261,6 +271,31 @@ def prepare(
         full_refresh=full_refresh,
         settings_changed=[row[1:] for row in built_with] != [new_settings],
     )
+
+
+def _offer_files(connection: duckdb.DuckDBPyConnection, lake: Path, *, is_all: bool) -> None:
+    """Let the views ``<dataset>`` and ``<dataset>_coverage`` show the changed days, or all days.
+
+    Of a day on which one dataset changed, the files of all datasets: models join them.
+    """
+    found = connection.execute(
+        """select dataset, file_name, list(local_date order by local_date) from scanned
+        where local_date in (select local_date from pipeline.changed_days) group by all"""
+    ).fetchall()
+    changed = {(dataset, file_name): days for dataset, file_name, days in found}
+    for folder in LAKE_FOLDERS:
+        for file_name in LAKE_FILES if folder in DATASETS else LAKE_FILES[:1]:
+            days = ["*"] if is_all else [f"day={day}" for day in changed.get((folder, file_name), [])]
+            # The file without rows comes first: it states the columns, and there is always one.
+            paths = [_as_literal(lake, f"{folder}/{day}/{file_name}") for day in (EMPTY_PARTITION, *days)]
+            name = folder if file_name == LAKE_FILES[0] else f"{folder}_coverage"
+            connection.execute(_FILES.format(name=name, paths=f"[{', '.join(paths)}]"))
+
+
+def _as_literal(lake: Path, pattern: str) -> str:
+    """A pattern of files in the lake, whose own path may hold what means something in a pattern or in SQL."""
+    escaped = re.sub(r"([\[*?])", r"[\1]", str(lake))
+    return "'" + f"{escaped}/{pattern}".replace("'", "''") + "'"
 
 
 def advance(build_file: Path, scan: LakeScan, *, models_version: str) -> None:

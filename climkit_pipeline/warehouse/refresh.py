@@ -18,6 +18,7 @@ from climkit_pipeline.files import file_lock
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.settings import Settings
 from climkit_pipeline.warehouse.closed_files import (
+    check_none_is_gone,
     closed_tables,
     read_corrections_seen,
     remember_corrections,
@@ -66,8 +67,9 @@ def model_settings(settings: Settings) -> ModelSettings:
 def read_inputs(layout: Layout, settings: ModelSettings) -> PipelineInputs:
     """What the models read beside the lake.
 
-    Raises ConfigurationError for mistakes in the user's files, LakeError for a closed month that is damaged.
+    Raises ConfigurationError for mistakes in the user's files, LakeError for a closed month that is damaged or gone.
     """
+    check_none_is_gone(layout)
     given = input_tables(read_user_inputs(layout), layout, settings.default_timezone)
     tables = {"meter_facts": given.meter_facts, "decisions": given.decisions, "tolerances": given.tolerances}
     return with_closings(PipelineInputs(tables, user_digest=given.digest), layout)
@@ -102,9 +104,14 @@ class Refresh:
         """Build and test the models (all of them unless ``select`` names some); failures are in the report.
 
         What fails while others commit to the lake is built once more while nobody does: models that read the lake
-        at different moments rightly fail the tests that compare them.
+        at different moments rightly fail the tests that compare them. When a known meter is another than before (its
+        mode, or its site's zone), the days of all years that repeat this are wrong: everything is built anew.
         """
         report = self._run_dbt(select)
+        if not (select or self.changes.full_refresh) and self._are_meters_others():
+            self.build_file = fresh_build_file(self.layout)
+            self._prepare()
+            report = self._run_dbt(select)
         if report.problem is not None and not scan_lake(self.layout).is_same(self.scan):
             with self.lake_at_rest():
                 self.look_again()
@@ -133,10 +140,16 @@ class Refresh:
         arguments = build_arguments(full_refresh=self.changes.full_refresh, select=select)
         return run_dbt(self.layout, arguments, build_file=self.build_file, check=False, keep_open=(self.lock,))
 
+    def _are_meters_others(self) -> bool:
+        """Whether daily tables repeat of a meter what the models now know better."""
+        with open_build_file(self.build_file) as connection:
+            return bool(connection.execute("from pipeline.known_meters except from intermediate.int_meters").fetchall())
+
     def follow(self) -> None:
         """Remember that the models have followed the lake; call it only after all of them succeeded."""
         with open_build_file(self.build_file) as connection:
             remember_corrections(self.layout, frame_of(connection, "from main.billing_corrections"))
+            connection.execute("create or replace table pipeline.known_meters as from intermediate.int_meters")
         advance(self.build_file, self.scan, models_version=self.models_version)
         if self.build_file != self.layout.build_file:
             adopt_build_file(self.layout, self.build_file)

@@ -14,13 +14,14 @@ import hashlib
 import io
 import json
 import re
+from calendar import monthrange
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar, cast
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -35,6 +36,9 @@ from climkit_pipeline.warehouse.queries import run_query
 
 CHECKS_FILE = PROJECT_DIR / "seeds" / "quality_checks.csv"
 """The checks that there are, one per line; its first column holds their names."""
+
+AcceptedFor = Literal["days", "months", "never"]
+"""For what a failure can be accepted: any days, whole months alone (what is judged by months), or never."""
 
 FIRST_DATE = date(1900, 1, 1)
 LAST_DATE = date(9999, 12, 31)
@@ -261,13 +265,12 @@ def read_user_inputs(layout: Layout) -> UserInputs:
     return inputs
 
 
-def known_checks() -> frozenset[str] | None:
-    """The names of all checks; None while there is no list of them."""
+def known_checks() -> dict[str, AcceptedFor] | None:
+    """The names of all checks, and for what a failure of each can be accepted; None while there is no list of them."""
     if not CHECKS_FILE.exists():
         return None
     with CHECKS_FILE.open(encoding="utf-8", newline="") as file:
-        _, *rows = csv.reader(file)
-    return frozenset(row[0] for row in rows if row)
+        return {row["check_name"]: cast("AcceptedFor", row["accepted_for"]) for row in csv.DictReader(file)}
 
 
 def input_tables(inputs: UserInputs, layout: Layout, default_timezone: str) -> InputTables:
@@ -329,7 +332,10 @@ def unknown_ids(inputs: UserInputs, warehouse: Path) -> list[str]:
 
 
 def decision(cells: Mapping[str, str | None]) -> Decision:
-    """A decision, by the columns of its file. Raises ConfigurationError with one line per mistake."""
+    """A decision, by the columns of its file.
+
+    Raises ConfigurationError with one line per mistake, or if the failure is one that nobody can accept.
+    """
     problems: list[str] = []
     given = {name: cell.strip() for name, cell in cells.items() if cell is not None and cell.strip()}
     checked = _validated(Decision, given, problems, "")
@@ -338,13 +344,53 @@ def decision(cells: Mapping[str, str | None]) -> Decision:
         problems.append(_unknown_check(checked.check_name, checks))
     if checked is None or problems:
         raise ConfigurationError("\n".join(problems))
+    if useless := _never_accepted(checked, checks or {}):
+        raise ConfigurationError(useless)
     return checked
+
+
+def without_effect(inputs: UserInputs) -> list[str]:
+    """One line per decision that accepts nothing, for all of its days or for some."""
+    checks = known_checks() or {}
+    found = []
+    for entry in inputs.decisions:
+        useless = _never_accepted(entry.content, checks) or _part_of_a_month(entry.content, checks)
+        if useless:
+            found.append(f"decisions.csv, line {entry.line}: {useless}")
+    return found
+
+
+def _never_accepted(decision: Decision, checks: Mapping[str, AcceptedFor]) -> str | None:
+    if decision.action == "exclude" or checks.get(decision.check_name) != "never":
+        return None
+    return (
+        f"{decision.check_name} cannot be accepted: more data, time or a settlement mends it (its reason says which); "
+        "exclude takes the meter off the bill"
+    )
+
+
+def _part_of_a_month(decision: Decision, checks: Mapping[str, AcceptedFor]) -> str | None:
+    if decision.action == "exclude" or checks.get(decision.check_name) != "months":
+        return None
+    first, last = decision.first_day, decision.last_day
+    parts = {f"{day:%Y-%m}" for day in (first, last) if not first <= day.replace(day=1) <= _month_end(day) <= last}
+    if not parts:
+        return None
+    return (
+        f"{decision.check_name} is judged by whole months, and {' and '.join(sorted(parts))} is not wholly "
+        f"within {first} to {last}: nothing is accepted there"
+    )
+
+
+def _month_end(day: date) -> date:
+    return day.replace(day=monthrange(day.year, day.month)[1])
 
 
 def append_decision(layout: Layout, decision: Decision) -> Path:
     """Add a line to ``decisions.csv``, in one step; what is there stays as it is. Its path.
 
-    Raises ConfigurationError if what is there has mistakes: nobody could tell what the new line would mean.
+    Raises ConfigurationError if what is there has mistakes, for nobody could tell what the new line would mean; and if
+    it lacks the column of something that was decided, for without its meter a decision is about the whole site.
     """
     path = layout.config / "decisions.csv"
     with file_lock(layout.lock("config")):
@@ -355,6 +401,9 @@ def append_decision(layout: Layout, decision: Decision) -> Path:
             text = f"{text}{_line_end(text)}{header}\n"
         (_, header_row), *_ = _rows(text)
         values = decision.model_dump(by_alias=True)
+        columns = {name.strip() for name in header_row}
+        if missing := [name for name, value in values.items() if value is not None and name not in columns]:
+            raise ConfigurationError(f"decisions.csv has no column {missing[0]}: add it to the header, then try again")
         line = io.StringIO()
         writer = csv.writer(line, delimiter=_delimiter(text), lineterminator="\n")
         # One line per decision, so that a line of text never looks like a comment or like half a row.
@@ -381,13 +430,24 @@ def _columns(kind: type[_Line]) -> dict[str, str]:
 
 def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
     """The rows with the number of their first line; comments and empty lines are left out."""
-    plain = ("\n" if line.startswith("#") else line for line in io.StringIO(text, newline=""))
-    reader = csv.reader(plain, delimiter=_delimiter(text), strict=True)
+    at_row = True
+
+    def without_comments() -> Iterator[str]:
+        nonlocal at_row
+        for line in io.StringIO(text, newline=""):
+            # The reader asks for further lines inside a quoted cell only: there, # is text.
+            is_comment, at_row = at_row and line.startswith("#"), False
+            yield "\n" if is_comment else line
+
+    reader = csv.reader(without_comments(), delimiter=_delimiter(text), strict=True)
     before = 0
-    for row in reader:
-        if any(cell.strip() for cell in row):
-            yield before + 1, row
-        before = reader.line_num
+    try:
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                yield before + 1, row
+            before, at_row = reader.line_num, True
+    except csv.Error as error:
+        raise csv.Error(f"line {before + 1}: {error}") from error
 
 
 def _delimiter(text: str) -> str:
@@ -407,7 +467,7 @@ def _read_file(path: Path, kind: type[AnyLine], problems: list[str]) -> Iterator
         problems.append(f"{path.name}, line {line}: not UTF-8 text; accepted: CSV in UTF-8")
         return
     except csv.Error as error:
-        problems.append(f"{path.name}: {error}; accepted: CSV, cells with commas or quotes in double quotes")
+        problems.append(f"{path.name}, {error}; accepted: CSV, cells with commas or quotes in double quotes")
         return
     if not rows:
         return
@@ -479,7 +539,7 @@ def _subject(entry: Entry[MeterFact]) -> tuple[Any, ...]:
 
 
 def _unknown_checks(
-    name: str, entries: Sequence[Entry[Decision]] | Sequence[Entry[Tolerance]], checks: frozenset[str] | None
+    name: str, entries: Sequence[Entry[Decision]] | Sequence[Entry[Tolerance]], checks: Mapping[str, AcceptedFor] | None
 ) -> Iterator[str]:
     if checks is None:
         return
@@ -488,7 +548,7 @@ def _unknown_checks(
             yield f"{name}, line {entry.line}, column check: {_unknown_check(entry.content.check_name, checks)}"
 
 
-def _unknown_check(name: str, checks: frozenset[str]) -> str:
+def _unknown_check(name: str, checks: Mapping[str, AcceptedFor]) -> str:
     return f"there is no check {name!r}; accepted: {', '.join(sorted(checks))}"
 
 

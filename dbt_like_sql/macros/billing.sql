@@ -10,15 +10,41 @@
 {# The order in which reasons are told: what time mends, what a person has to look at. #}
 {% macro check_order() -%}
     ['not_fetched', 'running', 'too_young', 'pending', 'failed', 'starts_inside', 'ends_inside', 'replaced',
-    'no_data', 'missing_intervals', 'too_many_intervals', 'change_day_counts', 'conflicting_rows', 'null_intervals',
-    'without_split', 'split_adds_up', 'missing_sibling', 'unsound_sibling', 'grid_without_import', 'site_balance',
-    'sentinel', 'wrong_unit', 'index_difference', 'register_type', 'unknown_unit', 'off_grid', 'zero_run_unread',
-    'spike', 'stuck_unread', 'night_production_unusual', 'site_sum', 'changed_after_closing', 'not_confirmed',
-    'estimated']
+    'no_data', 'missing_intervals', 'too_many_intervals', 'change_day_counts', 'conflicting_rows',
+    'conflicting_site_rows', 'null_intervals', 'without_split', 'split_adds_up', 'missing_sibling', 'unsound_sibling',
+    'grid_without_import', 'site_balance', 'sentinel', 'wrong_unit', 'index_difference', 'register_type',
+    'unknown_unit', 'off_grid', 'zero_run_unread', 'spike_unread', 'stuck_unread', 'night_production_unusual',
+    'site_sum', 'changed_after_closing', 'not_confirmed', 'estimated']
+{%- endmacro %}
+
+{# Whether a decision keeps a day of a meter off the bill; `day` is a relation with site_id, meter_id and local_date. #}
+{% macro is_excluded(day) -%}
+    exists (
+        select 1
+        from {{ ref('decisions') }} as exclusions
+        where
+            exclusions.action = 'exclude'
+            and exclusions.site_id = {{ day }}.site_id
+            and coalesce(exclusions.meter_id, {{ day }}.meter_id) = {{ day }}.meter_id
+            and {{ day }}.local_date between exclusions.first_day and exclusions.last_day
+    )
+{%- endmacro %}
+
+{# What a register counted on days that dropped out of the period. #}
+{% macro off_bill(register) -%}
+    case when excluded_advances.site_id is null then 0 else excluded_advances.{{ register }} end
 {%- endmacro %}
 
 {# CTE `measures`: one row per period with all that is added up, counted and read. #}
 {% macro period_measures() -%}
+-- A day that is excluded drops out like one out of service. Where nothing else is left, the row still tells what is
+-- there, and is not billed.
+counted_days as (
+    select *
+    from period_days
+    qualify not is_excluded or bool_and(is_excluded) over (partition by site_id, meter_id, period_from)
+),
+
 -- Stretches without a value go over midnights: pieces that touch are one.
 gap_pieces as (
     select
@@ -26,11 +52,11 @@ gap_pieces as (
         gap_at_start_minutes as minutes,
         true as touches_before,
         intervals_present = 0 as touches_after
-    from period_days
+    from counted_days
     where longest_gap_minutes > 0 and gap_at_start_minutes > 0
     union all
     select site_id, meter_id, period_from, local_date, 2, gap_at_end_minutes, false, true
-    from period_days
+    from counted_days
     where longest_gap_minutes > 0 and gap_at_end_minutes > 0 and intervals_present > 0
 ),
 
@@ -90,13 +116,11 @@ sums as (
         count(*) filter (where is_over)::integer as days_over,
         count(*) filter (where is_over and is_asked)::integer as days_asked,
         count(*) filter (where is_over and is_asked and not is_confirmed)::integer as days_unconfirmed,
-        count(*) filter (where is_excluded)::integer as days_excluded,
+        bool_or(is_excluded) as is_excluded,
         count(*) filter (where is_before_first_value and is_asked and is_over)::integer as days_before_first_value,
         count(*) filter (where is_after_last_value and is_over and (is_asked or not is_listed_now))::integer
             as days_after_last_value,
         count(*) filter (where coverage_state in ('pending', 'failed'))::integer as days_open,
-        min(local_date) as first_due_on,
-        max(local_date) as last_due_on,
         min(first_fetched_at_utc) as first_fetched_at_utc,
         max(last_fetched_at_utc) as last_fetched_at_utc,
         max(peak) as peak,
@@ -107,10 +131,79 @@ sums as (
         count(load_curve_total) as days_of_load_curve,
         max(step) as step,
         max_by(billing_point, local_date) as billing_point,
-        bool_and(is_billed) as is_billed,
+        bool_or(is_billed) as is_billed,
+        max(local_date) filter (where is_billed) as last_billed_on,
+        count(*) filter (where not is_billed and intervals_present > 0)::integer as days_unbilled,
+        sum(total) filter (where is_billed)::decimal(18, 6) as billed_total,
+        sum(solar) filter (where is_billed)::decimal(18, 6) as billed_solar,
+        sum(grid) filter (where is_billed)::decimal(18, 6) as billed_grid,
         bool_and(is_gone) as is_gone
+    from counted_days
+    group by site_id, meter_id, period_from
+),
+
+bounds as (
+    select
+        site_id,
+        meter_id,
+        period_from,
+        min(local_date) as first_due_on,
+        max(local_date) as last_due_on,
+        count(*) filter (where is_excluded)::integer as days_excluded
     from period_days
     group by site_id, meter_id, period_from
+),
+
+-- What the registers counted on the days that dropped out; null where that is not known of each of them.
+excluded_advances as (
+    select
+        dropped.site_id,
+        dropped.meter_id,
+        dropped.period_from,
+        {% for register in ['counted', 'import_counted', 'export_counted'] -%}
+        case
+            when count(after.{{ register }} - before.{{ register }}) = count(*)
+                then sum(after.{{ register }} - before.{{ register }})
+        end as {{ register }},
+        {% endfor -%}
+        sum(dropped.total) as total,
+        sum(dropped.unmeasured) as unmeasured
+    from period_days as dropped
+    inner join sums
+        on sums.site_id = dropped.site_id
+        and sums.meter_id = dropped.meter_id
+        and sums.period_from = dropped.period_from
+        and not sums.is_excluded
+    left join {{ ref('meter_index_days') }} as before
+        on before.site_id = dropped.site_id
+        and before.meter_id = dropped.meter_id
+        and before.local_date = dropped.local_date - 1
+    left join {{ ref('meter_index_days') }} as after
+        on after.site_id = dropped.site_id
+        and after.meter_id = dropped.meter_id
+        and after.local_date = dropped.local_date
+    where dropped.is_excluded
+    group by dropped.site_id, dropped.meter_id, dropped.period_from
+),
+
+-- What a meter is, is what it was listed as when it was last billed in the period, or at its end.
+period_kinds as (
+    select
+        periods.site_id,
+        periods.meter_id,
+        periods.period_from,
+        kinds.meter_type,
+        kinds.meter_mode,
+        kinds.is_rule_meter
+    from periods
+    left join sums
+        on sums.site_id = periods.site_id
+        and sums.meter_id = periods.meter_id
+        and sums.period_from = periods.period_from
+    inner join {{ ref('meter_kinds') }} as kinds
+        on kinds.site_id = periods.site_id
+        and kinds.meter_id = periods.meter_id
+        and coalesce(sums.last_billed_on, periods.period_until) between kinds.first_day and kinds.last_day
 ),
 
 first_peaks as (
@@ -148,19 +241,20 @@ site_meters as (
     select
         periods.site_id,
         periods.period_from,
-        count(*) filter (where meters.meter_mode = 'introduction') as introductions,
-        count(*) filter (where meters.meter_mode = 'battery') as batteries
+        count(*) filter (where kinds.meter_mode = 'introduction') as introductions,
+        count(*) filter (where kinds.meter_mode = 'battery') as batteries
     from periods
     inner join sums
         on sums.site_id = periods.site_id
         and sums.meter_id = periods.meter_id
         and sums.period_from = periods.period_from
-    inner join {{ ref('meters') }} as meters
-        on meters.site_id = periods.site_id
-        and meters.meter_id = periods.meter_id
+    inner join period_kinds as kinds
+        on kinds.site_id = periods.site_id
+        and kinds.meter_id = periods.meter_id
+        and kinds.period_from = periods.period_from
     where
-        meters.meter_type = 'electricity'
-        and not meters.is_rule_meter
+        kinds.meter_type = 'electricity'
+        and not kinds.is_rule_meter
         and (periods.is_listed or sums.intervals_present > 0)
     group by periods.site_id, periods.period_from
 ),
@@ -170,21 +264,28 @@ measures as (
         periods.*,
         sites.site_name,
         meters.meter_name,
-        meters.meter_type,
-        meters.meter_mode,
-        coalesce(meters.is_rule_meter, false) as is_rule_meter,
-        {{ unit_of('meters.meter_type') }} as unit,
-        {{ has_split('meters.meter_type', 'meters.meter_mode') }} as has_split,
-        sums.* exclude (site_id, meter_id, period_from, solar, grid, longest_gap_in_a_day, peak),
-        case when {{ has_split('meters.meter_type', 'meters.meter_mode') }} then sums.solar end as solar,
-        case when {{ has_split('meters.meter_type', 'meters.meter_mode') }} then sums.grid end as grid,
+        kinds.meter_type,
+        kinds.meter_mode,
+        coalesce(kinds.is_rule_meter, false) as is_rule_meter,
+        {{ unit_of('kinds.meter_type') }} as unit,
+        {{ has_split('kinds.meter_type', 'kinds.meter_mode') }} as has_split,
+        sums.* exclude (
+            site_id, meter_id, period_from, solar, grid, longest_gap_in_a_day, peak, last_billed_on, is_excluded
+        ),
+        -- Nothing but days that are excluded: the row tells what they hold.
+        coalesce(sums.is_excluded, false) as is_excluded,
+        coalesce(bounds.days_excluded, 0) as days_excluded,
+        bounds.first_due_on,
+        bounds.last_due_on,
+        case when {{ has_split('kinds.meter_type', 'kinds.meter_mode') }} then sums.solar end as solar,
+        case when {{ has_split('kinds.meter_type', 'kinds.meter_mode') }} then sums.grid end as grid,
         greatest(sums.longest_gap_in_a_day, longest_gaps.minutes)::integer as longest_gap_minutes,
-        case when {{ unit_of('meters.meter_type') }} = 'kWh' then sums.peak end as peak_kw,
-        case when {{ unit_of('meters.meter_type') }} = 'kWh' then first_peaks.peak_at_utc end as peak_at_utc,
+        case when {{ unit_of('kinds.meter_type') }} = 'kWh' then sums.peak end as peak_kw,
+        case when {{ unit_of('kinds.meter_type') }} = 'kWh' then first_peaks.peak_at_utc end as peak_at_utc,
         coalesce(
             closing.index_register,
             opening.index_register,
-            {{ index_register('meters.meter_type', 'meters.meter_mode', 'meters.is_rule_meter') }}
+            {{ index_register('kinds.meter_type', 'kinds.meter_mode', 'kinds.is_rule_meter') }}
         ) as index_register,
         opening.index_at_end as index_start,
         closing.index_at_end as index_end,
@@ -196,36 +297,37 @@ measures as (
         closing.index_distance_minutes as index_end_distance_minutes,
         case
             when opening.index_register is not null and closing.index_register is not null
-                then closing.counted - opening.counted
+                then closing.counted - opening.counted - {{ off_bill('counted') }}
         end::decimal(18, 6) as index_advance,
         coalesce(opening.index_uncertainty, 0) + coalesce(closing.index_uncertainty, 0)
             + coalesce(closing.open_so_far - opening.open_so_far, 0) as index_uncertainty,
         coalesce(closing.replacements_so_far - opening.replacements_so_far, 0) as replacements_inside,
-        case when meters.meter_mode in ('introduction', 'production', 'battery') then opening.export_index end
+        case when kinds.meter_mode in ('introduction', 'production', 'battery') then opening.export_index end
             as export_index_start,
-        case when meters.meter_mode in ('introduction', 'production', 'battery') then closing.export_index end
+        case when kinds.meter_mode in ('introduction', 'production', 'battery') then closing.export_index end
             as export_index_end,
         case
-            when meters.meter_mode in ('introduction', 'production', 'battery')
-                then closing.export_counted - opening.export_counted
+            when kinds.meter_mode in ('introduction', 'production', 'battery')
+                then closing.export_counted - opening.export_counted - {{ off_bill('export_counted') }}
         end::decimal(18, 6) as export_index_advance,
         -- Of a grid connection, whichever register it was that counted the import.
         case
-            when meters.meter_mode = 'introduction' then index_advance
-            else (closing.import_counted - opening.import_counted)::decimal(18, 6)
+            when kinds.meter_mode = 'introduction' then index_advance
+            else (closing.import_counted - opening.import_counted - {{ off_bill('import_counted') }})::decimal(18, 6)
         end as import_advance,
         case
-            when meters.meter_mode = 'introduction' then site_meters.introductions
-            when meters.meter_mode = 'battery' then site_meters.batteries
+            when kinds.meter_mode = 'introduction' then site_meters.introductions
+            when kinds.meter_mode = 'battery' then site_meters.batteries
         end as meters_of_mode,
         site_sums.grid_import as site_grid_import,
         site_sums.grid_export as site_grid_export,
         site_sums.storage_charge as site_storage_charge,
         site_sums.storage_discharge as site_storage_discharge,
-        case meters.meter_mode
+        case kinds.meter_mode
             when 'introduction' then site_sums.intervals_with_grid
             when 'battery' then site_sums.intervals_with_storage
         end * 15 = sums.intervals_expected * sums.interval_minutes as is_site_whole,
+        excluded_advances.total - excluded_advances.unmeasured - excluded_advances.counted as excluded_difference,
         settings.as_of_utc,
         settings.close_after_days,
         coalesce(settings.as_of_utc >= periods.period_end_utc, false) as is_over
@@ -235,6 +337,18 @@ measures as (
         on sums.site_id = periods.site_id
         and sums.meter_id = periods.meter_id
         and sums.period_from = periods.period_from
+    left join bounds
+        on bounds.site_id = periods.site_id
+        and bounds.meter_id = periods.meter_id
+        and bounds.period_from = periods.period_from
+    left join excluded_advances
+        on excluded_advances.site_id = periods.site_id
+        and excluded_advances.meter_id = periods.meter_id
+        and excluded_advances.period_from = periods.period_from
+    left join period_kinds as kinds
+        on kinds.site_id = periods.site_id
+        and kinds.meter_id = periods.meter_id
+        and kinds.period_from = periods.period_from
     left join longest_gaps
         on longest_gaps.site_id = periods.site_id
         and longest_gaps.meter_id = periods.meter_id
@@ -253,16 +367,47 @@ measures as (
         on meters.site_id = periods.site_id
         and meters.meter_id = periods.meter_id
     left join {{ ref('sites') }} as sites on sites.site_id = periods.site_id
-    -- The reading at midnight closes the day before it.
+    -- The reading at midnight closes the day before it; the bounds are those of the period, whatever is excluded inside.
     left join {{ ref('meter_index_days') }} as opening
         on opening.site_id = periods.site_id
         and opening.meter_id = periods.meter_id
-        and opening.local_date = sums.first_due_on - 1
+        and opening.local_date = bounds.first_due_on - 1
     left join {{ ref('meter_index_days') }} as closing
         on closing.site_id = periods.site_id
         and closing.meter_id = periods.meter_id
-        and closing.local_date = sums.last_due_on
+        and closing.local_date = bounds.last_due_on
 )
+{%- endmacro %}
+
+{# What flowed in which direction, as columns of a select from `measures`, and which source tells it. #}
+{% macro flows() -%}
+        case
+            when meter_mode not in ('introduction', 'battery') or is_rule_meter then null
+            when meters_of_mode = 1 and is_site_whole then 'site_intervals'
+            -- What flowed while the device was replaced, no register counted.
+            when import_advance is not null and export_index_advance is not null and replacements_inside = 0
+                then 'register'
+        end as flow_source,
+        case
+            when meter_mode <> 'introduction' then null
+            when flow_source = 'site_intervals' then site_grid_import
+            when flow_source = 'register' then import_advance
+        end as grid_import,
+        case
+            when meter_mode <> 'introduction' then null
+            when flow_source = 'site_intervals' then site_grid_export
+            when flow_source = 'register' then export_index_advance
+        end as grid_export,
+        case
+            when meter_mode <> 'battery' then null
+            when flow_source = 'site_intervals' then site_storage_charge
+            when flow_source = 'register' then import_advance
+        end as storage_charge,
+        case
+            when meter_mode <> 'battery' then null
+            when flow_source = 'site_intervals' then site_storage_discharge
+            when flow_source = 'register' then export_index_advance
+        end as storage_discharge
 {%- endmacro %}
 
 {# The rows of checks on whole periods, with who accepted a failure, and why. A decision has to name the whole period. #}
@@ -423,6 +568,25 @@ period_rows as (
     where period_measured.measurement.measured is not null
 ),
 
+-- What days show that are excluded has no part in the grade of the others.
+excluded_failures as (
+    select period_failures.*
+    from period_failures
+    inner join measures
+        on measures.site_id = period_failures.site_id
+        and measures.meter_id = period_failures.meter_id
+        and measures.period_from = period_failures.period_from
+        and measures.days_excluded > 0
+        and not measures.is_excluded
+    where {{ is_excluded('period_failures') }}
+),
+
+counted_failures as (
+    select *
+    from period_failures
+    anti join excluded_failures using (check_name, site_id, meter_id, local_date, period_from)
+),
+
 failures_of_days as (
     select
         check_name,
@@ -443,7 +607,7 @@ failures_of_days as (
         bool_and(accepted_by is not null) as is_accepted,
         min(accepted_by) as accepted_by,
         min_by(accepted_why, accepted_by) as accepted_why
-    from period_failures
+    from counted_failures
     where check_name <> 'estimated'
     group by check_name, site_id, meter_id, period_from
 ),
@@ -453,13 +617,13 @@ estimated as (
         sums.site_id,
         sums.meter_id,
         sums.period_from,
-        sum(period_failures.detail::integer) / max(sums.intervals_present)::double as share
-    from period_failures
+        sum(failures.detail::integer) / max(sums.intervals_present)::double as share
+    from counted_failures as failures
     inner join measures as sums
-        on sums.site_id = period_failures.site_id
-        and sums.meter_id = period_failures.meter_id
-        and sums.period_from = period_failures.period_from
-    where period_failures.check_name = 'estimated'
+        on sums.site_id = failures.site_id
+        and sums.meter_id = failures.meter_id
+        and sums.period_from = failures.period_from
+    where failures.check_name = 'estimated'
     group by sums.site_id, sums.meter_id, sums.period_from
 ),
 
@@ -491,7 +655,10 @@ consumer_sums as (
         sum(measures.total) as all_consumption,
         max(measures.step) as step,
         count(*) as meters,
-        bool_and(measures.intervals_missing + measures.intervals_null = 0) as is_whole
+        bool_and(
+            measures.intervals_missing + measures.intervals_null = 0
+            and (measures.days_excluded = 0 or measures.is_excluded)
+        ) as is_whole
     from measures
     where measures.has_split and not measures.is_rule_meter
     group by measures.site_id, measures.period_from
@@ -503,7 +670,7 @@ production_sums as (
         period_from,
         sum(index_advance) as production,
         max(step) as step,
-        bool_and(index_advance is not null) as is_whole
+        bool_and(index_advance is not null and (days_excluded = 0 or is_excluded)) as is_whole
     from measures
     where meter_type = 'electricity' and meter_mode = 'production' and not is_rule_meter
     group by site_id, period_from
@@ -515,7 +682,7 @@ site_series as (
         period_from,
         sum(consumption)::decimal(18, 6) as consumption,
         sum(production)::decimal(18, 6) as production,
-        bool_and(intervals_present = intervals_expected) as is_whole,
+        bool_and(coalesce(intervals_present = intervals_expected, false)) as is_whole,
         count(*) as days
     from site_period_days
     where meter_type = 'electricity'
@@ -602,12 +769,13 @@ site_rows as (
     inner join {{ ref('data_quality_checks') }} as checks on checks.check_name = site_measured.check_name
 ),
 
-confirmations as (
+unconfirmed as (
     select
         checks.check_name,
         reconciled.site_id,
         reconciled.meter_id,
         reconciled.period_from,
+        reconciled.period_until,
         checks.severity,
         case
             when reconciled.index_error <= (
@@ -631,6 +799,13 @@ confirmations as (
         and reconciled.days_over > 0
 ),
 
+confirmations as (
+    select
+        check_name, site_id, meter_id, period_from, period_until, severity, measured, tolerance, tolerance_unit,
+        measured <= tolerance as passed, reason
+    from unconfirmed
+),
+
 own_rows as (
     {{ with_decisions('period_rows') }}
     union all
@@ -638,10 +813,22 @@ own_rows as (
     union all
     select * from day_rows
     union all
-    select
-        check_name, site_id, meter_id, period_from, severity, measured, tolerance, tolerance_unit,
-        measured <= tolerance, reason, null, null
-    from confirmations
+    {{ with_decisions('confirmations') }}
+),
+
+-- What is wrong on days that are excluded is wrong in what the provider works out of it all the same.
+unsettled as (
+    select check_name, site_id, meter_id, period_from
+    from own_rows
+    where not passed and accepted_by is null
+    union all
+    select check_name, site_id, meter_id, period_from
+    from excluded_failures
+    where accepted_by is null
+    union all
+    select 'index_difference', site_id, meter_id, period_from
+    from reconciled
+    where abs(excluded_difference) > greatest(difference_allowed, abs(index_advance) * 0.001)
 ),
 
 -- Meters whose values can't be relied upon, unless somebody accepted them. A meter that has yet to begin spoils nothing.
@@ -650,20 +837,22 @@ unsound as (
         measures.site_id,
         measures.meter_id,
         measures.period_from,
-        any_value(measures.meter_type) as meter_type,
+        any_value({{ carrier_of('measures.meter_type') }}) as carrier,
         any_value(coalesce(measures.meter_name, measures.meter_id)) as meter_name,
-        bool_or({{ is_in_split('measures.meter_type', 'measures.meter_mode') }}) as is_in_split
-    from own_rows
+        bool_or(
+            checks.spreads_to = 'split and rule meters'
+            and {{ is_in_split('measures.meter_type', 'measures.meter_mode') }}
+        ) as spoils_split
+    from unsettled
     inner join {{ ref('data_quality_checks') }} as checks
-        on checks.check_name = own_rows.check_name
-        and checks.spreads
+        on checks.check_name = unsettled.check_name
+        and checks.spreads_to <> 'nothing'
     inner join measures
-        on measures.site_id = own_rows.site_id
-        and measures.meter_id = own_rows.meter_id
-        and measures.period_from = own_rows.period_from
+        on measures.site_id = unsettled.site_id
+        and measures.meter_id = unsettled.meter_id
+        and measures.period_from = unsettled.period_from
         and not measures.is_rule_meter
         and measures.first_value_on <= measures.period_until
-    where not own_rows.passed and own_rows.accepted_by is null
     group by measures.site_id, measures.meter_id, measures.period_from
 ),
 
@@ -682,8 +871,8 @@ spoilt as (
         and unsound.period_from = measures.period_from
         and unsound.meter_id <> measures.meter_id
         and (
-            (measures.has_split and unsound.is_in_split)
-            or (measures.is_rule_meter and unsound.meter_type = measures.meter_type)
+            (measures.has_split and unsound.spoils_split)
+            or (measures.is_rule_meter and unsound.carrier = {{ carrier_of('measures.meter_type') }})
         )
     where measures.intervals_present > 0
     group by measures.site_id, measures.meter_id, measures.period_from, measures.period_until
@@ -701,7 +890,7 @@ spoilt_rows as (
         checks.tolerance,
         checks.tolerance_unit,
         spoilt.meters <= checks.tolerance as passed,
-        'what the provider works out of other meters is unsound as long as they are (' || spoilt.names || ')' as reason
+        'worked out of meters whose values are in doubt (' || spoilt.names || '): mend or accept those first' as reason
     from spoilt
     inner join {{ ref('data_quality_checks') }} as checks on checks.check_name = 'unsound_sibling'
 ),
@@ -710,6 +899,16 @@ all_rows as (
     select * from own_rows
     union all
     {{ with_decisions('spoilt_rows') }}
+),
+
+-- What nobody can accept stays as it is, whatever was decided.
+decided_rows as (
+    select
+        all_rows.* exclude (accepted_by, accepted_why),
+        case when checks.accepted_for <> 'never' then all_rows.accepted_by end as accepted_by,
+        case when checks.accepted_for <> 'never' then all_rows.accepted_why end as accepted_why
+    from all_rows
+    inner join {{ ref('data_quality_checks') }} as checks on checks.check_name = all_rows.check_name
 ),
 
 -- The sentence that goes to the clerk; an accepted failure names who accepted it, and why.
@@ -730,11 +929,10 @@ checked as (
                 when accepted_by is not null then ' (accepted by ' || accepted_by || ': ' || accepted_why || ')' else ''
             end
         end as reason,
-        not passed and accepted_by is not null
-            and check_name not in ('not_fetched', 'running', 'too_young', 'pending', 'failed') as is_accepted,
+        not passed and accepted_by is not null as is_accepted,
         accepted_by,
         accepted_why
-    from all_rows
+    from decided_rows
 )
 {%- endmacro %}
 
@@ -766,12 +964,13 @@ verdicts as (
         period_from,
         bool_or(severity = 'waits' and not is_accepted and check_name <> 'not_confirmed') as has_to_wait,
         bool_or(severity = 'blocks' and not is_accepted) as is_blocked,
-        bool_or(check_name = 'not_confirmed') as is_unconfirmed,
+        bool_or(check_name = 'not_confirmed' and not is_accepted) as is_unconfirmed,
         bool_or(check_name = 'estimated') as is_estimated,
         list(sentence order by position, sentence) filter (
             where (severity <> 'warns' and check_name <> 'not_confirmed') or check_name = 'estimated' or is_accepted
         ) as reasons,
-        list(sentence order by position, sentence) filter (where check_name = 'not_confirmed') as confirmation,
+        list(sentence order by position, sentence) filter (where check_name = 'not_confirmed' and not is_accepted)
+            as confirmation,
         list(sentence order by sentence) filter (where severity = 'warns') as warnings
     from failures
     group by site_id, meter_id, period_from
@@ -787,7 +986,10 @@ graded as (
             when verdicts.is_estimated then 'ready_with_estimates'
             else 'ready'
         end as grade,
-        case when measures.days_excluded > 0 then ['excluded: ' || coalesce((
+        case when measures.days_excluded > 0 then ['excluded: ' || case
+            when measures.is_excluded then ''
+            else measures.days_excluded || ' of ' || measures.days_excluded + measures.days_due || ' days, '
+        end || coalesce((
             select min(decisions.reason || ' (' || decisions.decided_by || ')')
             from {{ ref('decisions') }} as decisions
             where
@@ -798,6 +1000,10 @@ graded as (
                 and decisions.last_day >= measures.period_from
         ), 'by decision')] else [] end
         || case when measures.days_due is null then ['not_in_service: no day of the period, by meters.csv'] else [] end
+        || case when measures.is_billed and measures.days_unbilled > 0 then [
+            'not_billed: ' || {{ number_of('measures.days_unbilled', 'day', 'days') }}
+            || ' with values, by meters.csv or for what the meter was listed as then'
+        ] else [] end
         || coalesce(verdicts.reasons, [])
         || case
             when not verdicts.has_to_wait and not verdicts.is_blocked then coalesce(verdicts.confirmation, []) else []
@@ -813,14 +1019,8 @@ graded as (
 billable as (
     select
         *,
-        grade in ('ready', 'ready_with_estimates') and coalesce(days_excluded, 0) = 0 as is_billable,
-        case
-            when meter_mode not in ('introduction', 'battery') or is_rule_meter then null
-            when meters_of_mode = 1 and is_site_whole then 'site_intervals'
-            -- What flowed while the device was replaced, no register counted.
-            when import_advance is not null and export_index_advance is not null and replacements_inside = 0
-                then 'register'
-        end as flow_source
+        grade in ('ready', 'ready_with_estimates') and not is_excluded as is_billable,
+        {{ flows() }}
     from graded
 ),
 
@@ -840,9 +1040,11 @@ final as (
         total,
         solar,
         grid,
-        case when is_billable then total end as billable_total,
-        case when is_billable then solar end as billable_solar,
-        case when is_billable then grid end as billable_grid,
+        -- Of a meter that is not billed at all, what could be.
+        case when is_billable then case when is_billed then billed_total else total end end as billable_total,
+        case when is_billable and has_split then case when is_billed then billed_solar else solar end end
+            as billable_solar,
+        case when is_billable and has_split then case when is_billed then billed_grid else grid end end as billable_grid,
         index_register,
         index_start,
         index_end,
@@ -876,26 +1078,10 @@ final as (
         export_index_start,
         export_index_end,
         export_index_advance,
-        case
-            when meter_mode <> 'introduction' then null
-            when flow_source = 'site_intervals' then site_grid_import
-            when flow_source = 'register' then import_advance
-        end as grid_import,
-        case
-            when meter_mode <> 'introduction' then null
-            when flow_source = 'site_intervals' then site_grid_export
-            when flow_source = 'register' then export_index_advance
-        end as grid_export,
-        case
-            when meter_mode <> 'battery' then null
-            when flow_source = 'site_intervals' then site_storage_charge
-            when flow_source = 'register' then import_advance
-        end as storage_charge,
-        case
-            when meter_mode <> 'battery' then null
-            when flow_source = 'site_intervals' then site_storage_discharge
-            when flow_source = 'register' then export_index_advance
-        end as storage_discharge,
+        grid_import,
+        grid_export,
+        storage_charge,
+        storage_discharge,
         flow_source,
         case
             when flow_source is not null then null
@@ -912,10 +1098,9 @@ final as (
         coalesce(longest_gap_minutes, 0) as longest_gap_minutes,
         content_hash,
         coalesce(billing_point, meter_id) as billing_point,
-        coalesce(
-            is_billed, coalesce(meter_mode = 'consumption', false) and not is_rule_meter and is_there
-        ) as is_billed,
-        coalesce(days_excluded, 0) as days_excluded,
+        coalesce(is_billed, false) as is_billed,
+        days_excluded,
+        is_excluded,
         unmeasured as index_unmeasured,
         period_from as period_first_day,
         period_until as period_last_day

@@ -10,6 +10,7 @@ asked_period as (
     select
         first_day::date as period_from,
         last_day::date as period_until
+    where first_day::date <= last_day::date
 ),
 
 periods as (
@@ -18,8 +19,8 @@ periods as (
         meter_months.meter_id,
         asked_period.period_from,
         asked_period.period_until,
-        any_value(asked_period.period_from::timestamp at time zone meter_months.zone) as period_start_utc,
-        any_value((asked_period.period_until + 1)::timestamp at time zone meter_months.zone) as period_end_utc,
+        any_value({{ day_start_utc('asked_period.period_from', 'meter_months.zone') }}) as period_start_utc,
+        any_value({{ day_start_utc('asked_period.period_until + 1', 'meter_months.zone') }}) as period_end_utc,
         bool_or(meter_months.is_listed) as is_listed,
         bool_or(meter_months.is_there) as is_there,
         bool_or(meter_months.is_listed_now) as is_listed_now,
@@ -29,17 +30,94 @@ periods as (
     inner join asked_period
         on meter_months.billing_month <= asked_period.period_until
         and last_day(meter_months.billing_month) >= asked_period.period_from
+    left join {{ ref('sites') }} as sites on sites.site_id = meter_months.site_id
+    where asked_period.period_until >= coalesce(sites.created_on, asked_period.period_until)
     group by
         meter_months.site_id, meter_months.meter_id, asked_period.period_from, asked_period.period_until
 ),
 
-period_days as (
+known_days as (
     select
         days.*,
         asked_period.period_from
     from {{ ref('billing_days') }} as days
     inner join asked_period
         on days.local_date between asked_period.period_from and asked_period.period_until
+),
+
+dates as (
+    select
+        asked_period.period_from,
+        unnest(generate_series(
+            asked_period.period_from::timestamp,
+            least(asked_period.period_until::timestamp, epoch_ms(epoch_ms(settings.as_of_utc))),
+            interval 1 day
+        ))::date as local_date
+    from asked_period
+    cross join {{ ref('billing_settings') }} as settings
+),
+
+-- Days that were over and are in no month of the meter: nobody ever asked for them, so nobody knows what they hold. The
+-- meter was in service on them unless meters.csv says otherwise.
+unknown_days as (
+    select
+        meters.site_id,
+        meters.meter_id,
+        dates.period_from,
+        dates.local_date,
+        meters.usual_interval_minutes as interval_minutes,
+        greatest(1, round((epoch_us({{ day_start_utc('dates.local_date + 1', 'meters.zone') }})
+            - epoch_us({{ day_start_utc('dates.local_date', 'meters.zone') }}))
+            / 60000000.0 / meters.usual_interval_minutes))::integer as intervals_due,
+        coalesce(
+            dates.local_date > meters.last_value_on and services.in_service_until is null, false
+        ) as is_after_last_value,
+        meters.is_listed_now
+    from dates
+    cross join (
+        select
+            meter_months.site_id, meter_months.meter_id, meter_months.zone, meter_months.usual_interval_minutes,
+            meter_months.last_value_on, meter_months.is_listed_now
+        from {{ ref('meter_months') }} as meter_months
+        semi join periods using (site_id, meter_id)
+        group by all
+    ) as meters
+    left join {{ ref('sites') }} as sites on sites.site_id = meters.site_id
+    inner join {{ ref('meter_services') }} as services
+        on services.site_id = meters.site_id
+        and services.meter_id = meters.meter_id
+        and dates.local_date between services.first_day and services.last_day
+    cross join {{ ref('billing_settings') }} as settings
+    left join {{ ref('meter_months') }} as known_months
+        on known_months.site_id = meters.site_id
+        and known_months.meter_id = meters.meter_id
+        and known_months.billing_month = date_trunc('month', dates.local_date)
+    where
+        known_months.meter_id is null
+        and dates.local_date >= coalesce(sites.created_on, dates.local_date)
+        and {{ day_start_utc('dates.local_date + 1', 'meters.zone') }} <= settings.as_of_utc
+),
+
+period_days as (
+    select * from known_days
+    union all by name
+    select
+        unknown_days.*,
+        unknown_days.intervals_due as intervals_missing,
+        0 as intervals_present,
+        0 as intervals_null,
+        0 as intervals_negative,
+        0 as intervals_revised,
+        0 as intervals_without_split,
+        true as is_over,
+        false as is_asked,
+        false as is_confirmed,
+        false as is_before_first_value,
+        false as is_billed,
+        {{ is_excluded('unknown_days') }} as is_excluded,
+        false as is_gone,
+        0 as longest_gap_minutes
+    from unknown_days
 ),
 
 site_period_days as (
@@ -67,5 +145,7 @@ period_failures as (
 {{ billing_rows() }}
 
 select * from final
-)
+);
+comment on macro table {{ target.schema }}.billing_between is
+    'billing_monthly of any local days, from the first to the last, both included. In a file that is attached: set search_path = ''<its name>,memory'' first.';
 {%- endmacro %}

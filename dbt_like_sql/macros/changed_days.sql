@@ -5,8 +5,8 @@
 #}
 
 {#
-  A condition on `column` that holds for the changed days. Days are rendered as literals, so that DuckDB opens only
-  these partitions of the lake (with a join it would open every file).
+  A condition on `column` that holds for the changed days. Days are rendered as literals, so that DuckDB opens only the
+  files of these days (with a join it would open those of all days that changed in any dataset).
 #}
 {% macro changed_days_condition(datasets, file='data', column='local_date') -%}
     {%- if not execute -%}
@@ -30,36 +30,17 @@
     {%- do return(column ~ " in (date '" ~ days | join("', date '") ~ "')") -%}
 {%- endmacro %}
 
-{#
-  Whether a table that repeats `attributes` of its meters (zone, has_split) was built with others than are known now:
-  then all of its days are wrong, not only the changed ones.
-#}
-{% macro is_rebuild_needed(attributes) -%}
-    {%- if not execute or attributes | length == 0 -%}
-        {%- do return(false) -%}
-    {%- endif -%}
-    {%- set query -%}
-        select count(*)
-        from (
-            select site_id, meter_id, {{ attributes | join(', ') }} from {{ this }}
-            except
-            select site_id, meter_id, {{ attributes | join(', ') }} from {{ ref('int_meters') }}
-        )
-    {%- endset -%}
-    {%- do return(run_query(query).columns[0].values()[0] | int > 0) -%}
-{%- endmacro %}
-
 {# The condition for the rows that a model computes now: all on a first or full build, else those of changed days. #}
-{% macro days_to_build(datasets, file='data', attributes=[], column='local_date') -%}
-    {%- if is_incremental() and not is_rebuild_needed(attributes) -%}
+{% macro days_to_build(datasets, file='data', column='local_date') -%}
+    {%- if is_incremental() -%}
         {%- do return(changed_days_condition(datasets, file, column)) -%}
     {%- endif -%}
     {%- do return('true') -%}
 {%- endmacro %}
 
 {# For a pre-hook: removes what the model will compute again, so that a day which became empty is emptied. #}
-{% macro delete_days_to_build(datasets, file='data', attributes=[], column='local_date') -%}
+{% macro delete_days_to_build(datasets, file='data', column='local_date') -%}
     {%- if is_incremental() -%}
-        delete from {{ this }} where {{ days_to_build(datasets, file, attributes, column) }}
+        delete from {{ this }} where {{ days_to_build(datasets, file, column) }}
     {%- endif -%}
 {%- endmacro %}

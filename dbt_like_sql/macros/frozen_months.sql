@@ -60,15 +60,26 @@
             select distinct site_id, billing_month from frozen
         ),
 
+        -- The days that billing_monthly adds up: in service, and not excluded.
+        counted_days as (
+            select site_id, meter_id, local_date, billing_month
+            from main.billing_days
+            qualify not is_excluded or bool_and(is_excluded) over (partition by site_id, meter_id, billing_month)
+        ),
+
         known_intervals as (
             select
-                site_id,
-                meter_id,
-                date_trunc('month', local_date)::date as billing_month,
-                case when abs(total) < 1e8 then total::decimal(18, 6) end as total,
-                case when abs(solar) < 1e8 then solar::decimal(18, 6) end as solar,
-                case when abs(grid) < 1e8 then grid::decimal(18, 6) end as grid
-            from main.meter_intervals_as_of(instant)
+                intervals.site_id,
+                intervals.meter_id,
+                days.billing_month,
+                case when abs(intervals.total) < 1e8 then intervals.total::decimal(18, 6) end as total,
+                case when abs(intervals.solar) < 1e8 then intervals.solar::decimal(18, 6) end as solar,
+                case when abs(intervals.grid) < 1e8 then intervals.grid::decimal(18, 6) end as grid
+            from main.meter_intervals_as_of(instant) as intervals
+            inner join counted_days as days
+                on days.site_id = intervals.site_id
+                and days.meter_id = intervals.meter_id
+                and days.local_date = intervals.local_date
         ),
 
         known_months as (
@@ -122,7 +133,7 @@
         select * from open_months
     );
     comment on macro table main.billing_as_of is
-        'billing_monthly as known at an instant: months that were closed then exactly as frozen, the version in force then (the first one from the instant on up to which its data reach, see billing_closings); of months open then the sums and counts of the interval values known then, grade null, all else null. Call it in this database (use).';
+        'billing_monthly as known at an instant: months that were closed then exactly as frozen, the version in force then (the first one from the instant on up to which its data reach, see billing_closings); of months open then the sums and counts of the interval values known then, grade null, all else null. In a file that is attached: set search_path = ''<its name>,memory'' first.';
 {%- endmacro %}
 
 {# The interval values that were current at an instant. #}
@@ -139,5 +150,5 @@
         where fetched_at_utc <= instant::timestamptz and superseded_at_utc > instant::timestamptz
     );
     comment on macro table main.meter_intervals_as_of is
-        'meter_intervals as known at an instant: of every interval the values that were current then. Call it in this database (use).';
+        'meter_intervals as known at an instant: of every interval the values that were current then. In a file that is attached: set search_path = ''<its name>,memory'' first.';
 {%- endmacro %}

@@ -12,6 +12,11 @@
     coalesce({{ meter_type }} in ('electricity', 'charge_point') and {{ meter_mode }} = 'consumption', false)
 {%- endmacro %}
 
+{# What is metered, whatever the meter's type calls it: charge points draw electricity. #}
+{% macro carrier_of(meter_type) -%}
+    case when {{ meter_type }} = 'charge_point' then 'electricity' else {{ meter_type }} end
+{%- endmacro %}
+
 {# Whether the provider needs the meter's values to split the energy of its site. #}
 {% macro is_in_split(meter_type, meter_mode) -%}
     coalesce({{ meter_type }} in ('electricity', 'charge_point') and {{ meter_mode }} in ('consumption', 'introduction'), false)

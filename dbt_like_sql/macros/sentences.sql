@@ -33,6 +33,9 @@
             {{ number_of(count, 'interval holds', 'intervals hold') }} || ' a number that stands for an error'
         when 'conflicting_rows' then
             'an interval came twice, with two values, the last of which counts (' || {{ detail }} || ')'
+        when 'conflicting_site_rows' then
+            'an interval of the site''s series came twice, with two values (' || {{ detail }} || ')'
+        when 'conflicting_readings' then 'a register was stated twice for one instant, with two values (' || {{ detail }} || ')'
         when 'duplicate_rows' then 'an interval came twice, and counts once (' || {{ detail }} || ')'
         when 'register_type' then 'raw readings are of another kind of register: ' || {{ detail }}
         when 'replaced' then
@@ -45,6 +48,8 @@
         when 'stuck_unread' then
             'the same value ' || {{ count }} || ' times in a row (' || {{ detail }} || '), while no register was read'
         when 'stuck' then 'the same value ' || {{ count }} || ' times in a row (' || {{ detail }} || ')'
+        when 'spike_unread' then
+            {{ amount }} || ' times the highest other day, at ' || {{ detail }} || ' UTC, while no register was read'
         when 'spike' then {{ amount }} || ' times the highest other day, at ' || {{ detail }} || ' UTC'
         when 'night_production' then {{ amount }} || ' kWh were produced in a night'
         when 'night_production_unusual' then

@@ -19,7 +19,7 @@ from climkit_pipeline.ingest.reports import IngestRequest
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.settings import Settings, load_settings
 from climkit_pipeline.simulator import Fault, Request, SimulatorServer, World
-from climkit_pipeline.warehouse.closed_files import content_hash, read_rows, read_versions
+from climkit_pipeline.warehouse.closed_files import content_hash, read_rows, read_versions, version_file
 from climkit_pipeline.warehouse.refresh import model_settings, refresh
 
 pytestmark = pytest.mark.story
@@ -121,8 +121,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
 
         server.interceptor = revise(flat)
         told.command(
-            "exclude", "accept", "missing_intervals", "--site", site, "--meter", roof, "--from", "2026-02-10",
-            "--to", "2026-02-11", "--by", "A. Clerk", "--why", "settled by hand", "--exclude",
+            "exclude", "accept", "missing_intervals", "--site", site, "--meter", roof, "--from", "2026-02-01",
+            "--to", "2026-02-28", "--by", "A. Clerk", "--why", "settled by hand", "--exclude",
         )  # fmt: skip
         told.fetch(refetch=True)
         told.look("revised")
@@ -135,6 +135,15 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         told.look("settled")
         told.command("reopen", "close", "2026-02", "--site", site, "--by", "C", "--reopen", "--why", "wrong tenant")
         told.look("reopened")
+
+        about = ("--site", site, "--by", "A. Clerk", "--why", "read on the spot", "--from", "2026-02-10", "--to")
+        told.command("accept in vain", "accept", "too_young", *about, "2026-02-28")
+        told.command("accept a part", "accept", "index_difference", *about, "2026-02-28")
+        reopened = version_file(told.layout, read_versions(told.layout, site, MONTH)[-1])
+        reopened.rename(told.layout.root / "taken")
+        told.command("refresh without it", "refresh")
+        told.command("check without it", "check")
+        (told.layout.root / "taken").rename(reopened)
         yield told
 
 
@@ -263,3 +272,22 @@ def test_opening_again_is_recorded_and_deletes_nothing(story: Story) -> None:
     assert (story.held["reopened"]["closed"], story.held["reopened"]["corrections"]) == ([], [])
     assert story.as_of(story.instants["closed"]) == story.held["fetched"]["billing"]
     assert {row[33] for row in story.as_of(story.instants["reopened"])} == {None}
+
+
+def test_what_nobody_can_accept_is_refused_and_what_accepts_nothing_is_named(story: Story) -> None:
+    assert_refused(story.said["accept in vain"], 2, "too_young cannot be accepted")
+    assert story.said["accept a part"].status == 0, story.said["accept a part"].err
+    assert (
+        "index_difference is judged by whole months, and 2026-02 is not wholly within"
+        in story.said["accept a part"].err
+    )
+
+
+def test_a_closed_file_that_is_gone_stops_the_refresh_and_is_named_by_check(story: Story) -> None:
+    """The reopening was the last file: without it, the month simply counted as closed again."""
+    refused = story.said["refresh without it"]
+    assert (refused.status, refused.out) == (1, "")
+    assert refused.err.endswith("v0003.parquet is gone, and warehouse.duckdb holds it: restore it from a backup\n")
+    assert story.said["check without it"].status == 1
+    assert "v0003.parquet is gone" in " ".join(story.said["check without it"].out.split())
+    assert story.rows("select max(version) from billing_closings") == [(3,)]

@@ -55,10 +55,10 @@ EXPECTED: dict[str, frozenset[str]] = {
         "rollover": "rollover",
         "stuck": "stuck",
         "offline": "zero_run zero_run_unread index_difference",
-        "spike": "spike index_difference",
+        "spike": "spike spike_unread index_difference",
         "sentinel": "sentinel",
         "late_revision": "index_difference",
-        "night_production": "night_production",
+        "night_production": "night_production_unusual",
         # Both series are wrong alike; where it begins, the index jumps as if the meter had been replaced.
         "wrong_unit": "wrong_unit index_difference replaced",
         "null_split": "without_split",
@@ -81,6 +81,12 @@ EXPECTED_OF_SIBLINGS: dict[str, frozenset[str]] = {
     }.items()
 }
 """The same for meters that suffer with it: what they share is worked out of the wrong meter, too."""
+
+MAY_BE_SMALL = frozenset({"stuck", "offline", "late_revision"})
+"""Kinds that only move a quantity: where it moves by less than can be known, there is nothing to notice."""
+
+ABOUT_OTHERS = frozenset({"missing_sibling", "unsound_sibling"})
+"""What is raised because of another meter of the site, which has a fault of its own."""
 
 WAITING = frozenset({"not_fetched", "running", "too_young", "pending", "failed", "not_confirmed"})
 """Reasons of time, which say nothing about data."""
@@ -144,6 +150,8 @@ class KindResult:
     kind: str
     caught: int = 0
     missed: list[str] = field(default_factory=list)
+    harmless: int = 0
+    """Of the caught: nothing was raised, and the quantity is what the meter counted."""
     raised: Counter[str] = field(default_factory=Counter)
     wrongly_ready: list[str] = field(default_factory=list)
     siblings: int = 0
@@ -223,19 +231,24 @@ def judge(
             and (site, meter, month) in truth
             and truth[site, meter, month].differs_from(here.billable)
         ]
+        is_right = not wrong and all(found.get(month, NOTHING).is_ready for month in months)
         if label.is_cause:
             result.raised.update(raised)
             expected = EXPECTED[label.kind]
-            if raised & expected or (not expected and not (label.kind in CIRCUMSTANCES and raised)):
+            is_noticed = raised & expected or (
+                not expected and not (label.kind in CIRCUMSTANCES and raised - ABOUT_OTHERS)
+            )
+            is_harmless = not is_noticed and label.kind in MAY_BE_SMALL and is_right
+            result.harmless += is_harmless
+            if is_noticed or is_harmless:
                 result.caught += 1
             else:
                 result.missed.append(f"{label.meter_id} in {label.months[0]:%Y-%m}")
             result.wrongly_ready += wrong
         else:
             expected = EXPECTED_OF_SIBLINGS.get(label.kind, frozenset())
-            # A meter that stood still meanwhile lost nothing: its month may be ready.
-            is_right = not wrong and all(found.get(month, NOTHING).is_ready for month in months)
             result.siblings += 1
+            # A meter that stood still meanwhile lost nothing: its month may be ready.
             if expected and not raised & expected and not is_right:
                 result.siblings_missed.append(f"{label.meter_id} in {label.months[0]:%Y-%m}")
             result.siblings_wrongly_ready += bool(wrong)
@@ -281,7 +294,13 @@ def as_markdown(verdict: Verdict, revised: KindResult, *, sites: int, months: in
         f"| `late_revision`, fetched again | the revised values | {revised.faults} | {revised.caught} "
         f"| {len(revised.missed)} | {len(revised.wrongly_ready)} | nothing is wrong any more |",
         "",
-        "`vacant` is caught if it raises nothing.",
+        "`vacant` is caught if it raises nothing"
+        + "".join(
+            f"; {result.harmless} of `{result.kind}` moved the quantity by less than can be known"
+            for result in verdict.kinds.values()
+            if result.harmless
+        )
+        + ".",
         "",
         "Meters that suffer with another one, by the provider's split or sums:",
         "",

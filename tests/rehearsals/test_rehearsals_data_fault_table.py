@@ -95,7 +95,7 @@ def test_what_is_raised_beside_a_fault_or_before_a_meter_exists_is_told_apart():
 
 
 def test_an_alarm_on_an_empty_flat_is_a_miss():
-    for alarms, caught in (((), 1), (("zero_run",), 0)):
+    for alarms, caught in (((), 1), (("zero_run",), 0), (("unsound_sibling",), 1)):
         verdict = judge([label("vacant", "a")], {("s", "a", JUNE): found(*READY, *alarms)}, counted("a"))
         assert verdict.kinds["vacant"].caught == caught
         assert verdict.clean == 0
@@ -114,6 +114,16 @@ def test_a_ready_month_with_another_quantity_than_the_truth_is_wrongly_ready():
         assert verdict.is_good == (not wrong)
     provisional = judge([label("stuck", "a")], {("s", "a", JUNE): found("blocked", None, None, "stuck")}, counted("a"))
     assert provisional.is_good
+
+
+def test_a_fault_that_moves_less_than_can_be_known_is_harmless_where_it_only_moves_a_quantity():
+    cases = (("stuck", Decimal("100.1"), (1, 1)), ("stuck", Decimal("100.2"), (0, 0)), ("gap", Decimal(100), (0, 0)))
+    for kind, total, expected in cases:
+        (result,) = (
+            judge([label(kind, "a")], {("s", "a", JUNE): found("ready", total, Decimal(40))}, counted("a")).kinds[kind],
+        )
+        assert (result.caught, result.harmless) == expected
+        assert result.faults == 1
 
 
 def test_a_sibling_is_missed_unless_its_month_is_ready_and_right():

@@ -36,7 +36,7 @@ COLUMNS = {
     "decisions": "check_name, site_id, meter_id, first_day, last_day, action, decided_by, reason",
     "tolerances": "check_name, tolerance, reason",
     "closed_versions": """site_id, billing_month, version, kind, closed_at_utc, closed_by, lake_as_of_utc,
-        content_hash""",
+        content_hash, frozen_columns""",
     "closed_rows": "site_id, billing_month, version, meter_id, total, solar, grid",
 }
 """How tests state rows of the tables in schema ``pipeline``."""

@@ -7,18 +7,19 @@ says otherwise. Values are thousandths from a seeded generator; what a test expe
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from small_lake import AS_OF, KATHMANDU, OCTOBER, QUARTER, ZURICH, SmallLake, days, midnight, starts, thousandths
 
 from climkit_pipeline.lake import journals
 from climkit_pipeline.lake.layout import Layout
-from climkit_pipeline.lake.schemas import FINDINGS
+from climkit_pipeline.lake.schemas import API_CALLS, FINDINGS
 
 HOUR = timedelta(hours=1)
 MONTH = date(2026, 10, 1)
@@ -78,10 +79,12 @@ class FaultLake:
     lake: SmallLake = field(default_factory=SmallLake)
     stated: dict[tuple[str, str], Series] = field(default_factory=dict)
     findings: list[dict] = field(default_factory=list)
+    calls: list[dict] = field(default_factory=list)
 
     def write(self, layout: Layout) -> None:
         self.lake.write(layout)
         journals.append(layout, FINDINGS, self.findings)
+        journals.append(layout, API_CALLS, self.calls)
 
     def total(self, site: str, meter: str = "m", first: int = 1, last: int = 31) -> Decimal:
         """The sum of what was stated from one day of October to another."""
@@ -100,14 +103,57 @@ class FaultLake:
         return found
 
     @cached_property
-    def split_meters(self) -> set[tuple[str, str]]:
-        """The meters whose energy is split into solar and grid, as last listed."""
-        listed = sorted(
-            ((day, row) for (name, day), rows in self.lake.rows.items() if name == "meters" for row in rows),
-            key=lambda pair: pair[0],
-        )
-        modes = {(row["site_id"], row["meter_id"]): (row["meter_type"], row["meter_mode"]) for _, row in listed}
-        return {meter for meter, mode in modes.items() if mode == ("electricity", "consumption")}
+    def listings(self) -> dict[tuple[str, str], list[tuple[date, bool]]]:
+        """By meter and day: whether it is listed as one whose energy is split into solar and grid."""
+        found: dict[tuple[str, str], list[tuple[date, bool]]] = {}
+        for name, day in sorted(self.lake.rows):
+            for row in self.lake.rows[name, day] if name == "meters" else []:
+                kind = row["meter_type"], row["meter_mode"]
+                found.setdefault((row["site_id"], row["meter_id"]), []).append(
+                    (day, kind == ("electricity", "consumption"))
+                )
+        return found
+
+    def has_split(self, meter: tuple[str, str], first: date, last: date) -> bool:
+        """Whether the meter was a consumer on any of these days; before its first list, what that says."""
+        listed = self.listings[meter]
+        before = [is_split for day, is_split in listed if day <= first] or [listed[0][1]]
+        return before[-1] or any(is_split for day, is_split in listed if first < day <= last)
+
+    @cached_property
+    def created(self) -> dict[str, date]:
+        """The local date on which each site was created."""
+        return {
+            row["site_id"]: row["created_at_utc"].astimezone(ZoneInfo(row["timezone"])).date()
+            for (name, _), rows in self.lake.rows.items() if name == "sites" for row in rows
+        }  # fmt: skip
+
+    @cached_property
+    def steps(self) -> dict[tuple[str, str], timedelta]:
+        """The length of each meter's last interval; where there is none, as last asked for."""
+        asked = {
+            (row["site_id"], row["subject_id"]): timedelta(minutes=row["interval_minutes"])
+            for name, day in sorted(self.lake.coverage) if name == "meter_intervals"
+            for row in self.lake.coverage[name, day]
+        }  # fmt: skip
+        rows = sorted(self.lake.current("meter_intervals"), key=lambda row: row["interval_start_utc"])
+        return asked | {
+            (row["site_id"], row["meter_id"]): row["interval_end_utc"] - row["interval_start_utc"]
+            for row in rows if row["total"] is not None
+        }  # fmt: skip
+
+    def over(self, site: str, first: date, last: date) -> list[date]:
+        """The local days of the site from its creation on that had ended at the last call."""
+        zone, end = LEAP_ZONES.get(site, ZURICH), AS_OF.astimezone(LEAP_ZONES.get(site, ZURICH)).date()
+        first, last = max(first, self.created[site]), min(last, end - timedelta(days=1))
+        return [day for day in days(first, last) if midnight(day + timedelta(days=1), zone) <= AS_OF]
+
+    def unasked(self, meter: tuple[str, str], first: date, last: date) -> dict[str, int]:
+        """What days count for of which nobody ever asked anything."""
+        zone, step = LEAP_ZONES.get(meter[0], ZURICH), self.steps[meter]
+        over = self.over(meter[0], first, last)
+        due = sum(round((midnight(day + timedelta(days=1), zone) - midnight(day, zone)) / step) for day in over)
+        return {"days_over": len(over), "intervals_expected": due, "intervals_missing": due}
 
     def add_site(self, site: str, *, created: datetime = datetime(2020, 1, 1, tzinfo=UTC)) -> None:
         for day in OCTOBER:
@@ -133,6 +179,7 @@ class FaultLake:
         states: dict[int, str] | None = None,
         equal_after_month: int = 2,
         mode_until: tuple[int, str] | None = None,
+        unasked: Collection[int] = (),
     ) -> Series:
         """List, fill and cover one meter; without ``series``, an ordinary one. Days without a state are complete.
 
@@ -140,7 +187,6 @@ class FaultLake:
         """
         series = ordinary(site + meter) if series is None else series
         self.stated[site, meter] = series
-        has_split = type_ == "electricity" and mode == "consumption"
         for day in OCTOBER[:listed_until]:
             listed = mode_until[1] if mode_until and day.day <= mode_until[0] else mode
             self.lake.add(
@@ -148,6 +194,8 @@ class FaultLake:
                 meter_mode=listed, primary_address=1, is_rule_meter=is_rule,
             )  # fmt: skip
         for start, total in series.items():
+            listed = mode_until[1] if mode_until and local_day(start).day <= mode_until[0] else mode
+            has_split = type_ == "electricity" and listed == "consumption"
             solar = None if total is None or not has_split else round(total * solar_share, 3)
             self.lake.add(
                 "meter_intervals", local_day(start), site_id=site, meter_id=meter, interval_start_utc=start,
@@ -155,13 +203,15 @@ class FaultLake:
                 solar=None if solar is None else float(solar), grid=None if solar is None else float(total - solar),
             )  # fmt: skip
         for day in OCTOBER[:asked_until]:
+            if day.day in unasked:
+                continue
             state = (states or {}).get(day.day, "complete")
             self.lake.cover(
                 "meter_intervals", day, site, meter, state, interval_minutes=60, equal_after_month=equal_after_month
             )
         return series
 
-    def add_site_series(self, site: str, **hourly: Series) -> None:
+    def add_site_series(self, site: str, *, failed_day: int | None = None, **hourly: Series) -> None:
         """Quarter-hours of the site, each a quarter of what its hour states."""
         for start in sorted(set().union(*hourly.values())):
             stated = {name: float(series[start] / 4) for name, series in hourly.items() if start in series}
@@ -171,7 +221,9 @@ class FaultLake:
                     interval_start_utc=begin, interval_end_utc=begin + QUARTER, **stated,
                 )  # fmt: skip
         for day in OCTOBER:
-            self.lake.cover("site_intervals", day, site, "electricity", expected=len(starts(day, ZURICH)))
+            failed = day.day == failed_day
+            state, expected = ("failed", None) if failed else ("complete", len(starts(day, ZURICH)))
+            self.lake.cover("site_intervals", day, site, "electricity", state, expected=expected)
 
     def read(self, site: str, readings: dict[datetime, dict[str, Decimal]], meter: str = "m") -> None:
         """Raw readings by instant; coverage says complete where there are some, gap where there are none."""
@@ -223,6 +275,8 @@ def build_fault_lake() -> FaultLake:
     _add_sites(house)
     _add_spoilt(house)
     _add_doubled(house)
+    _add_sums(house)
+    _add_balances(house)
     _add_flows(house)
     _add_last_year(house)
     _add_leap_year(house)
@@ -231,6 +285,7 @@ def build_fault_lake() -> FaultLake:
     _add_unread(house)
     _add_replacements(house)
     _add_absurd_readings(house)
+    _add_periods(house)
     return house
 
 
@@ -314,6 +369,7 @@ def _add_series(house: FaultLake) -> None:
     site("sentinel", with_values(truth, [hour(8, 6)], "65535"))
     house.read("sentinel", counted(truth))
     site("spike", with_values(ordinary("spike"), [hour(8, 6)], "40"), is_rule=True)
+    site("spike_unread", with_values(ordinary("spike_unread"), [hour(8, 6)], "40"))
     site("negative", with_values(ordinary("negative"), [hour(8, 6)], "-0.5"), is_rule=True)
     site("null_value", {**ordinary("null_value"), hour(8, 6): None})
 
@@ -533,20 +589,92 @@ SPOILT = {
 }
 
 
+def doubled(site: str, code: str, at: list[datetime], dataset: str = "meter_intervals", subject: str = "m") -> dict:
+    """What is found in an answer of the day of the last call, two hours before it."""
+    return {
+        "found_at_utc": AS_OF - 2 * HOUR, "code": code, "dataset": dataset, "site_id": site, "subject_id": subject,
+        "first_day": OCTOBER[0], "last_day": OCTOBER[-1], "occurrences": len(at), "samples": [str(each) for each in at],
+    }  # fmt: skip
+
+
+def asked_again(site: str, first: datetime, last: datetime) -> dict:
+    """A later answer about a part of the month."""
+    return {
+        **dict.fromkeys(API_CALLS.columns), "run_id": site, "sequence": 1, "attempt": 1, "endpoint": "meter_data",
+        "site_id": site, "subject_id": "m", "window_start_utc": first, "window_end_utc": last, "outcome": "ok",
+        "started_at_utc": AS_OF - HOUR,
+    }  # fmt: skip
+
+
 def _add_doubled(house: FaultLake) -> None:
     """What answers held twice is told by findings alone: the lake keeps one row for each key."""
+    noon = hour(11, 12)
     for site, code, at in (
-        ("twice", "duplicate_rows", [hour(11, 12), hour(31, 23)]),
-        ("disputed", "conflicting_rows", [hour(11, 12), hour(12, 0)]),
-        ("disputed_once", "conflicting_rows", [hour(11, 12)]),
+        ("twice", "duplicate_rows", [noon, hour(31, 23)]),
+        ("disputed", "conflicting_rows", [noon, hour(12, 0)]),
+        ("disputed_once", "conflicting_rows", [noon]),
+        ("disputed_still", "conflicting_rows", [noon]),
+        ("disputed_split", "conflicting_rows", [noon]),
+        ("disputed_heat", "conflicting_rows", [noon]),
     ):
         house.add_site(site)
-        house.add_meter(site)
-        found_at = AS_OF - timedelta(days=1) if site == "disputed_once" else AS_OF
-        house.findings.append(
-            {"found_at_utc": found_at, "code": code, "dataset": "meter_intervals", "site_id": site, "subject_id": "m",
-             "first_day": OCTOBER[0], "last_day": OCTOBER[-1], "occurrences": len(at), "samples": [str(x) for x in at]}
-        )  # fmt: skip
+        series = house.add_meter(site, type_="heating" if site == "disputed_heat" else "electricity")
+        house.findings.append(doubled(site, code, at))
+        if site in {"disputed_split", "disputed_heat"}:
+            house.read(site, counted(series, register="heat_kwh" if site == "disputed_heat" else "index_import_kwh"))
+    house.calls.append(asked_again("disputed_once", OPENING, CLOSING))
+    house.calls.append(asked_again("disputed_still", hour(11, 14), hour(11, 15)))
+
+    house.add_site("disputed_series")
+    house.read("disputed_series", counted(house.add_meter("disputed_series")))
+    house.add_meter("disputed_series", "grid", mode="introduction")
+    house.findings += [
+        doubled("disputed_series", "conflicting_rows", [noon], "site_intervals", "electricity"),
+        doubled("disputed_series", "conflicting_rows", [hour(11, 0)], "meter_indices"),
+    ]
+
+
+def _add_sums(house: FaultLake) -> None:
+    """Rule meters over one that lacks an hour, and over a charge point whose register counted otherwise."""
+    house.add_site("sum_of_gap")
+    house.add_meter("sum_of_gap", "whole", type_="heating")
+    gap = without(ordinary("sum_of_gap gap"), [hour(7, 5)])
+    house.add_meter("sum_of_gap", "gap", type_="heating", series=gap, states={7: "gap"})
+    house.add_meter("sum_of_gap", "sum", type_="heating", is_rule=True)
+
+    house.add_site("sum_of_charging")
+    series = house.add_meter("sum_of_charging", "charging", type_="charge_point")
+    house.read("sum_of_charging", shifted(counted(series), hour(20, 0), Decimal(5)), "charging")
+    house.add_meter("sum_of_charging", "sum", mode="production", is_rule=True)
+
+
+BALANCES = {
+    # site: whether its balance is whole
+    "balanced": True,
+    "balance_of_failed_day": False,
+    "balance_of_null_flow": False,
+    "balance_of_charging": False,
+    "balance_without_export": True,
+}
+
+
+def _add_balances(house: FaultLake) -> None:
+    """Sites whose series is the sum of their meters; a day failed, import is null at times, a meter lacks hours."""
+    for site in BALANCES:
+        house.add_site(site)
+        series = house.add_meter(site)
+        flows = {"consumption": series, "grid_import": series}
+        flows |= {name: dict.fromkeys(series, ZERO) for name in ("production", "self_consumption", "grid_export")}
+        if site == "balance_of_null_flow":
+            flows["grid_import"] = {start: total for start, total in series.items() if start.day % 2}
+        if site == "balance_without_export":
+            flows = {"consumption": series}
+        if site == "balance_of_failed_day":
+            flows = {name: without(flow, span(hour(9, 0), 24)) for name, flow in flows.items()}
+        if site == "balance_of_charging":
+            charged = dict.fromkeys(HOURS[6:], ZERO)
+            house.add_meter(site, "charging", type_="charge_point", series=charged, states={1: "gap"})
+        house.add_site_series(site, failed_day=9 if site == "balance_of_failed_day" else None, **flows)
 
 
 def _add_spoilt(house: FaultLake) -> None:
@@ -604,7 +732,7 @@ def _add_leap_year(house: FaultLake) -> None:
 
 IMPORT, EXPORT = "index_import_kwh", "index_export_kwh"
 SWAPPED_FROM, SWAPPED_UNTIL = hour(10, 12), hour(20, 15)
-"""In the middle of days: the last readings before the columns change places, and before they change back."""
+"""In the middle of days: the last reading before the columns change places, and the last before they change back."""
 
 
 def both(drawn: dict, fed_in: dict) -> dict:
@@ -660,7 +788,16 @@ def _add_swaps(house: FaultLake) -> None:
     site("plant_offline", with_values(truth, span(hour(14, 0), 48), "0"), mode="production")
     house.read("plant_offline", both(counted(zero, Decimal(3)), counted(truth, register=EXPORT)))
 
-    # A reading less is no swap: the meter that came instead counts in both directions from 0.
+    # One day, on which the intervals are wrong, is by chance what was fed in.
+    truth, fed_in = ordinary("chance"), ordinary("fed_in")
+    site(
+        "chance",
+        {at: fed_in[at] if local_day(at).day == 15 else total for at, total in truth.items()},
+        mode="introduction",
+    )
+    house.read("chance", both(counted(truth), counted(fed_in, Decimal(700), EXPORT)))
+
+    # No swap, although both registers fall: another meter counts in both directions from 0.
     series = site("replaced_both", mode="introduction")
     readings = both(counted(series), counted(ordinary("fed_in"), Decimal(700), EXPORT))
     cut = readings[CUT + HOUR]
@@ -723,22 +860,15 @@ def _add_unread(house: FaultLake) -> None:
     house.read("real_peak", counted(peak))
 
     sunny = by_day(ordinary("sunny"))
-    boiler = site("boiler", with_values(sunny, [hour(day, 1) for day in range(1, 32, 2)], "0.5"), mode="production")
+    boiler = site(
+        "boiler", with_values(sunny, [hour(day, 1) for day in range(1, 32) if day % 3], "0.5"), mode="production"
+    )
     house.read("boiler", counted(boiler, register=EXPORT))
+    # Wrong for a third of the nights, and still a solar plant.
+    clock = site("wrong_clock", with_values(sunny, [hour(day, 1) for day in range(1, 11)], "0.5"), mode="production")
+    house.read("wrong_clock", counted(clock, register=EXPORT))
     faint = site("inverter", with_values(sunny, [hour(9, 1)], "0.05"), mode="production")
     house.read("inverter", counted(faint, register=EXPORT))
-
-    def conflict(name: str, answered_at: datetime, is_rule: bool) -> Series:
-        house.findings.append({
-            "found_at_utc": answered_at, "code": "conflicting_rows", "dataset": "meter_intervals", "site_id": name,
-            "subject_id": "m", "first_day": OCTOBER[0], "last_day": OCTOBER[-1], "occurrences": 4,
-            "samples": [start.isoformat(sep=" ") for start in span(hour(8, 6), 3)],
-        })  # fmt: skip
-        return site(name, is_rule=is_rule)
-
-    conflict("conflict_unread", AS_OF, True)
-    conflict("conflict_mended", AS_OF - HOUR, True)
-    house.read("conflict_confirmed", counted(conflict("conflict_confirmed", AS_OF, False)))
 
 
 CUT_LATER, CUT_UNSEEN = hour(13, 15), hour(12, 0)
@@ -817,3 +947,93 @@ def _add_absurd_readings(house: FaultLake) -> None:
     house.add_site("absurd_midnights")
     readings = counted(house.add_meter("absurd_midnights")) | {at: {IMPORT: wrong} for at in absurd}
     house.read("absurd_midnights", {at: row for at, row in readings.items() if at.astimezone(ZURICH).hour == 0})
+
+
+EXAMPLE_SITE, EXAMPLE_DAYS = "5f0c1a", days(date(2026, 4, 1), date(2026, 6, 30))
+EXAMPLE_LIVES = {"m-101": (EXAMPLE_DAYS[0], date(2026, 5, 11)), "m-187": (date(2026, 5, 12), EXAMPLE_DAYS[-1])}
+"""One meter of a flat after the other, as docs/examples/config/meters.csv dates them."""
+
+
+def _add_example(house: FaultLake) -> None:
+    """Both meters are asked for on all days, and deliver one value for each day of their lives."""
+    for day in EXAMPLE_DAYS:
+        house.lake.add(
+            "sites", day, site_id=EXAMPLE_SITE, site_name="Example", created_at_utc=datetime(2020, 1, 1, tzinfo=UTC),
+            timezone=str(ZURICH), is_timezone_assumed=False,
+        )  # fmt: skip
+        for dataset in ("sites", "meters"):
+            house.lake.cover(dataset, day, EXAMPLE_SITE, EXAMPLE_SITE)
+        for meter, (first, last) in EXAMPLE_LIVES.items():
+            house.lake.add(
+                "meters", day, site_id=EXAMPLE_SITE, meter_id=meter, meter_name=meter, meter_type="electricity",
+                meter_mode="consumption", primary_address=1, is_rule_meter=False,
+            )  # fmt: skip
+            lives = first <= day <= last
+            if lives:
+                start, end = midnight(day, ZURICH), midnight(day + timedelta(days=1), ZURICH)
+                house.stated.setdefault((EXAMPLE_SITE, meter), {})[start] = total = Decimal(day.day)
+                house.lake.add(
+                    "meter_intervals", day, site_id=EXAMPLE_SITE, meter_id=meter, interval_start_utc=start,
+                    interval_end_utc=end, total=float(total), solar=0.0, grid=float(total),
+                )  # fmt: skip
+            house.lake.cover(
+                "meter_intervals", day, EXAMPLE_SITE, meter, "complete" if lives else "gap", interval_minutes=1440
+            )
+
+
+IN_SEPTEMBER = days(date(2026, 9, 1), date(2026, 9, 3))
+LATER_MODE = date(2026, 11, 1)
+
+
+def _add_periods(house: FaultLake) -> None:
+    """What only shows between months, in part of one, or when a meter is listed differently afterwards."""
+    _add_example(house)
+
+    # Asked for on three days of September, and then nothing until October.
+    house.add_site("pause")
+    house.add_meter("pause")
+    for day in IN_SEPTEMBER:
+        for start in starts(day, ZURICH, HOUR):
+            house.stated["pause", "m"][start] = HALF_KWH
+            house.lake.add(
+                "meter_intervals", day, site_id="pause", meter_id="m", interval_start_utc=start,
+                interval_end_utc=start + HOUR, total=0.5, solar=0.0, grid=0.5,
+            )  # fmt: skip
+        house.lake.cover("meter_intervals", day, "pause", "m", interval_minutes=60, equal_after_month=2)
+
+    for site in ("half", "two_parts", "never_billed"):
+        house.add_site(site)
+        house.add_meter(site)
+    house.add_site("tenants")
+    house.add_meter("tenants", series=without(ordinary("tenants"), span(hour(25, 5), 3)), states={25: "gap"})
+
+    # A flat that is listed as production from November on.
+    house.add_site("later")
+    house.add_meter("later", solar_share=Decimal("0.25"))
+    house.add_meter("later", "flat")
+    for dataset in ("sites", "meters"):
+        house.lake.cover(dataset, LATER_MODE, "later", "later")
+    for meter, mode in {"m": "production", "flat": "consumption"}.items():
+        house.lake.cover("meter_intervals", LATER_MODE, "later", meter, "empty", interval_minutes=60)
+        house.lake.add(
+            "meters", LATER_MODE, site_id="later", meter_id=meter, meter_name=f"later {meter}",
+            meter_type="electricity", meter_mode=mode, primary_address=1, is_rule_meter=False,
+        )  # fmt: skip
+
+    # One day is wrong: 3 kWh too many in an hour, which the register did not count.
+    house.add_site("wrong_day")
+    truth = ordinary("wrong_day")
+    house.add_meter("wrong_day", series={**truth, hour(3, 5): truth[hour(3, 5)] + 3}, equal_after_month=0)
+    house.read("wrong_day", counted(truth))
+    house.add_meter("wrong_day", "other")
+    # One day is excluded, and others lack values.
+    house.add_site("other_days")
+    house.add_meter(
+        "other_days", series=without(ordinary("other_days"), span(hour(20, 0), 30)), states={20: "gap", 21: "gap"}
+    )
+
+    # Zero from the 1st to the 4th and from the 20th to the 24th, and never asked for in between.
+    house.add_site("zero_twice")
+    zeros = [*span(OPENING, 4 * 24), *span(hour(20, 0), 5 * 24)]
+    series = with_values(ordinary("zero_twice"), zeros, "0")
+    house.add_meter("zero_twice", series=without(series, span(hour(5, 0), 15 * 24)), unasked=range(5, 20))

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
+import json
+import os
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import duckdb
 import polars as pl
 import pytest
-from built_warehouse import SETTINGS
+from built_warehouse import SETTINGS, Built
+from fault_lake import MONTH, FaultLake, counted, hour, ordinary, span, without
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rendered_models import rendered_model
-from small_lake import SECOND_FETCH, ZONES, ZURICH, local_month, midnight
+from small_lake import AS_OF, SECOND_FETCH, ZONES, ZURICH, local_month, midnight
+from small_lake import OCTOBER as OCTOBER_DAYS
 
 from climkit_pipeline.errors import ConfigurationError, LakeError, WarehouseError
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.warehouse.closed_files import (
     Version,
+    check_closed,
     closed_tables,
     content_hash,
     month_folder,
@@ -33,7 +39,7 @@ from climkit_pipeline.warehouse.closed_files import (
 )
 from climkit_pipeline.warehouse.closing import AUTOMATIC, closable_months, close_what_is_ready, open_closings
 from climkit_pipeline.warehouse.queries import frame_of
-from climkit_pipeline.warehouse.refresh import open_refresh
+from climkit_pipeline.warehouse.refresh import open_refresh, read_inputs, refresh
 
 OCTOBER = date(2026, 10, 1)
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -138,6 +144,93 @@ def test_what_is_closed_is_one_table_whatever_columns_each_version_had(layout):
     digest = versions_digest(layout)
     version_file(layout, version_of(old)).unlink()
     assert versions_digest(layout) != digest
+
+
+def write_history(layout) -> list[Version]:
+    """September closed twice over, October and November once, of one site; and another site's October."""
+    rows = rows_of("flat")
+    september, november = date(2026, 9, 1), date(2026, 11, 1)
+    acts = [("z1", september, 1, "close"), ("z1", OCTOBER, 1, "close"), ("z1", september, 2, "settle"),
+            ("k1", OCTOBER, 1, "close"), ("z1", november, 1, "close")]  # fmt: skip
+    for site, month, number, kind in acts:
+        write_version(layout, version_of(rows, site_id=site, billing_month=month, version=number, kind=kind), rows)
+    return read_versions(layout)
+
+
+def test_each_file_names_the_sites_last_one_before_it(layout):
+    """As `sha256sum` writes them, so that anybody can check without this program."""
+    versions = {version_file(layout, version).relative_to(layout.closed): version for version in write_history(layout)}
+    names = {str(path): [line.split("  ")[1] for line in version.follows] for path, version in versions.items()}
+    assert names == {
+        "site=k1/month=2026-10/v0001.parquet": [],
+        "site=z1/month=2026-09/v0001.parquet": [],
+        "site=z1/month=2026-10/v0001.parquet": ["site=z1/month=2026-09/v0001.parquet"],
+        "site=z1/month=2026-09/v0002.parquet": ["site=z1/month=2026-10/v0001.parquet"],
+        "site=z1/month=2026-11/v0001.parquet": ["site=z1/month=2026-09/v0002.parquet"],
+    }
+    for version in versions.values():
+        for line in version.follows:
+            digest, name = line.split("  ")
+            assert hashlib.sha256((layout.closed / name).read_bytes()).hexdigest() == digest
+    assert check_closed(layout) == "4 closed, 5 versions"
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_a_closed_file_that_is_removed_or_replaced_is_missed_by_those_after_it(layout, number):
+    """Removed, the month was open again without a word, or its version before counted; corrections vanished."""
+    versions = [version for version in write_history(layout) if version.site_id == "z1"]
+    followed = [line.split("  ")[1] for version in versions for line in version.follows]
+    path = layout.closed / followed[number]
+    other = rows_of("flat", total="7")
+    version = next(version for version in versions if version_file(layout, version) == path)
+    path.unlink()
+    for look in (check_closed, closed_tables):
+        with pytest.raises(LakeError, match=f"{path.name} is gone, .*: restore it from a backup"):
+            look(layout)
+    write_version(layout, dataclasses.replace(version, content_hash=content_hash(other)), other)
+    with pytest.raises(LakeError, match=rf"{path.name} is not what was frozen, says .*\.parquet: restore it"):
+        check_closed(layout)
+
+
+def test_files_from_before_the_chain_are_read_and_held_by_the_next_one(layout):
+    rows = rows_of("flat")
+    paths = [write_version(layout, version_of(rows, billing_month=date(2026, month, 1)), rows) for month in (7, 8, 9)]
+    for path in paths:
+        metadata = json.loads(pl.read_parquet_metadata(path)["climkit"])
+        del metadata["follows"]
+        path.unlink()
+        rows.write_parquet(path, metadata={"climkit": json.dumps(metadata)})
+    assert check_closed(layout) == "3 closed, 3 versions"
+    assert closed_tables(layout)["closed_versions"].height == 3
+    write_version(layout, version_of(rows), rows)
+    assert len(read_versions(layout, "z1", OCTOBER)[0].follows) == 3
+    assert check_closed(layout) == "4 closed, 4 versions"
+    paths[1].unlink()
+    with pytest.raises(LakeError, match=r"month=2026-08/v0001\.parquet is gone"):
+        check_closed(layout)
+
+
+def test_a_closed_file_that_somebody_touched_is_read_again(layout):
+    rows = rows_of("flat")
+    path = write_version(layout, version_of(rows), rows)
+    digest = versions_digest(layout)
+    os.utime(path, ns=(0, 0))
+    assert versions_digest(layout) != digest
+
+
+def test_the_last_closed_file_is_missed_by_the_published_warehouse(layout):
+    """Nothing came after it that could name it: the month was simply open again at the next refresh."""
+    rows = rows_of("flat")
+    version = version_of(rows)
+    path = write_version(layout, version, rows)
+    with duckdb.connect(layout.warehouse) as connection:
+        connection.execute("create table billing_closings (site_id text, billing_month date, version integer)")
+        connection.execute("insert into billing_closings values ('z1', '2026-10-01', 1)")
+    assert check_closed(layout) == "1 closed, 1 versions"
+    path.unlink()
+    for look in (check_closed, lambda layout: read_inputs(layout, SETTINGS)):
+        with pytest.raises(LakeError, match=r"v0001\.parquet is gone, and warehouse\.duckdb holds it: restore it"):
+            look(layout)
 
 
 def test_when_a_correction_was_first_seen_is_kept(layout):
@@ -354,9 +447,11 @@ def test_corrections_and_what_was_known_are_those_of_the_version_in_force(copy):
         }
 
         @settings(max_examples=10, deadline=None)
-        @given(st.fixed_dictionaries({site: acts_on_a_month() for site in current}), st.integers(0, 250))
-        def law(histories, hours):
-            instant = datetime(2026, 11, 4, tzinfo=UTC) + hours * HOURS
+        @given(st.fixed_dictionaries({site: acts_on_a_month() for site in current}), st.integers(0, 20))
+        def law(histories, number):
+            acts = [act for history in histories.values() for act in history]
+            instants = [SECOND_FETCH, *(at for act in acts for at in (act.as_of, act.closed_at - HOURS, act.closed_at))]
+            instant = instants[number % len(instants)]
             _close(connection, billing, schema, histories, current)
             _check_corrections(connection, histories, current)
             _check_as_of(connection, copy, histories, current, instant)
@@ -387,13 +482,14 @@ def _close(connection, billing, schema, histories, current) -> None:
     connection.register("drawn_inputs", billing.select("site_id", "meter_id", "billing_month", inputs_hash=pl.lit("")))
     names = [name for name, _ in schema]
     macros = {"columns_of": lambda _: schema, "names_in": lambda _: names}
+    corrections = rendered_model("marts/billing_corrections", macros="invoiced.sql")
     connection.execute(f"""
         create or replace table pipeline.closed_versions as from drawn_versions where site_id is not null;
         create or replace table pipeline.closed_rows as from drawn_rows;
         create or replace temp view int_inputs_monthly as select *, false as is_excluded from drawn_inputs;
         create or replace table billing_closings as {rendered_model("marts/billing_closings")};
         create or replace table billing_closed_versions as {rendered_model("marts/billing_closed_versions", **macros)};
-        create or replace table billing_corrections as {rendered_model("marts/billing_corrections", **macros)};
+        create or replace table billing_corrections as {corrections};
     """)
 
 
@@ -449,3 +545,428 @@ def _check_as_of(connection, built, histories, current, instant) -> None:
 
 def by_meter(row: dict) -> str:
     return row["meter_id"]
+
+
+# --- Why a closed month differs --------------------------------------------------------------------------------------
+
+OPENING, CLOSING = midnight(OCTOBER, ZURICH), midnight(date(2026, 11, 1), ZURICH)
+KNOWN, LATER = NOON - timedelta(days=2), NOON + timedelta(days=2)
+"""Before and after the call that the closed month stands on."""
+ORDINARY_READINGS = [(OPENING, KNOWN), (CLOSING, KNOWN), (CLOSING + timedelta(days=20), LATER)]
+
+
+@dataclasses.dataclass
+class Changed:
+    """One meter's October that was closed: what differs now, and what has come since."""
+
+    quantities: dict[str, int | None]
+    """Which quantities differ, and what each is now; all were 1."""
+    is_content: bool = False
+    inputs: str = "as then"
+    is_excluded: bool = False
+    was_excluded: bool = False
+    source: str = "site_intervals"
+    source_then: str = "site_intervals"
+    intervals: list[tuple[date, datetime]] = dataclasses.field(default_factory=list)
+    """Of the meter: local day, and when the value came."""
+    superseded: list[tuple[date, datetime]] = dataclasses.field(default_factory=list)
+    site_intervals: list[tuple[date, str, datetime]] = dataclasses.field(default_factory=list)
+    readings: list[tuple[datetime, datetime]] = dataclasses.field(default_factory=lambda: [*ORDINARY_READINGS])
+    revised: list[tuple[str, str, datetime]] = dataclasses.field(default_factory=list)
+    """Dataset, subject and the start of what was revised later, or withdrawn."""
+
+
+def corrections_of(changed: Changed) -> dict[str, tuple[int | None, str]]:
+    """By quantity the value now and the cause, by the model's own SQL."""
+
+    def table(name: str, columns: str, rows: list[tuple]) -> None:
+        connection.execute(f"create table {name} ({columns})")
+        marks = ", ".join("?" * (columns.count(",") + 1))
+        for row in rows:
+            connection.execute(f"insert into {name} values ({marks})", row)
+
+    def day(instant: datetime) -> date:
+        return instant.astimezone(ZURICH).date()
+
+    with duckdb.connect() as connection:
+        connection.execute("set timezone = 'UTC'; create schema pipeline")
+        columns = """site_id text, site_name text, meter_id text, meter_name text, unit text, billing_month date,
+            period_start_utc timestamptz, period_end_utc timestamptz, grade text, flow_source text, content_hash text"""
+        quantities = ", ".join(f"{name} integer" for name in QUANTITIES)
+        row = ("s", "House", "m", "Flat", "kWh", OCTOBER, OPENING, CLOSING, "ready")
+        now = [changed.quantities.get(name, 1) for name in QUANTITIES]
+        content = "other" if changed.is_content else "same"
+        table("billing_monthly", f"{columns}, {quantities}", [(*row, changed.source, content, *now)])
+        table(
+            "billing_closed", f"{columns}, {quantities}, inputs_hash text, was_excluded boolean",
+            [(*row, changed.source_then, "same", *[1] * len(now), "as then", changed.was_excluded)],
+        )  # fmt: skip
+        table(
+            "billing_closings",
+            "site_id text, billing_month date, version integer, closed_at_utc timestamptz, lake_as_of_utc timestamptz,"
+            " is_closed boolean, frozen_columns text[]",
+            [("s", OCTOBER, 1, NOON, NOON - HOURS, True, list(QUANTITIES))],
+        )
+        table(
+            "int_inputs_monthly",
+            "site_id text, meter_id text, billing_month date, inputs_hash text, is_excluded boolean",
+            [("s", "m", OCTOBER, changed.inputs, changed.is_excluded)],
+        )
+        table(
+            "pipeline.corrections_seen",
+            "site_id text, billing_month date, version integer, meter_id text, quantity text,"
+            " first_seen_at_utc timestamptz", [],
+        )  # fmt: skip
+        of_meter = "site_id text, meter_id text, local_date date, fetched_at_utc timestamptz"
+        table("meter_intervals", of_meter, [("s", "m", *row) for row in [(OCTOBER, KNOWN), *changed.intervals]])
+        table(
+            "meter_intervals_superseded", f"{of_meter}, superseded_at_utc timestamptz",
+            [("s", "m", on, KNOWN, at) for on, at in changed.superseded],
+        )  # fmt: skip
+        table(
+            "site_intervals", "site_id text, local_date date, meter_type text, fetched_at_utc timestamptz",
+            [("s", *row) for row in changed.site_intervals],
+        )  # fmt: skip
+        table(
+            "meter_indices", f"{of_meter}, read_at_utc timestamptz",
+            [("s", "m", day(at - timedelta(seconds=1)), fetched, at) for at, fetched in changed.readings],
+        )  # fmt: skip
+        table(
+            "revisions",
+            "dataset text, site_id text, subject_id text, interval_start_utc timestamptz, local_date date,"
+            " revised_at_utc timestamptz",
+            [(dataset, "s", of, at, day(at - timedelta(seconds=1)), LATER) for dataset, of, at in changed.revised],
+        )
+        sql = rendered_model("marts/billing_corrections", macros="invoiced.sql")
+        rows = connection.execute(f"select quantity, current_value, cause, first_seen_at_utc from ({sql})").fetchall()
+    assert {first_seen for _, _, cause, first_seen in rows if cause == "values"} <= {LATER}
+    return {quantity: (value, cause) for quantity, value, cause, _ in rows}
+
+
+LAST = date(2026, 10, 31)
+READINGS = "meter_indices"
+
+
+@pytest.mark.parametrize(
+    ("changed", "causes"),
+    [
+        # The same intervals over other days of service: there were no news of values.
+        (Changed({"total": 2, "grid": 3}, is_content=True, inputs="other"), {"decision"}),
+        (Changed({"total": 2}, is_content=True, inputs="other", intervals=[(LAST, LATER)]), {"values"}),
+        (Changed({"total": None}, is_content=True, superseded=[(LAST, LATER)]), {"values"}),
+        (Changed({"peak_kw": 2}, intervals=[(LAST, LATER)]), {"calculation"}),
+        (Changed({"total": 2}, is_content=True, intervals=[(date(2026, 11, 1), LATER)]), {"calculation"}),
+        (Changed({"total": 2}, is_excluded=True, inputs="other"), {"decision"}),
+        # An index at midnight between two readings; readings that come every day tell nothing of it.
+        (Changed({"index_end": 2}), {"calculation"}),
+        (Changed({"index_end": 2}, inputs="other"), {"decision"}),
+        (
+            Changed(
+                {"index_end": 2, "index_advance": 3},
+                readings=[(OPENING, KNOWN), (CLOSING + HOURS, LATER), (CLOSING + 6 * HOURS, KNOWN)],
+            ),
+            {"values"},
+        ),
+        (
+            Changed(
+                {"index_end": 2},
+                readings=[(OPENING, KNOWN), (CLOSING + HOURS, KNOWN), (CLOSING + 6 * HOURS, LATER)],
+            ),
+            {"calculation"},
+        ),
+        (Changed({"index_start": 2}, readings=[(OPENING - 99 * HOURS, LATER), (CLOSING, KNOWN)]), {"values"}),
+        (Changed({"index_start": 2}, readings=[(OPENING - 99 * HOURS, LATER), *ORDINARY_READINGS]), {"calculation"}),
+        (Changed({"index_start": 2}, readings=[(OPENING - 1200 * HOURS, LATER), (CLOSING, KNOWN)]), {"calculation"}),
+        (Changed({"index_advance": 2}, readings=[*ORDINARY_READINGS, (OPENING + HOURS, LATER)]), {"values"}),
+        # Withdrawn: no reading that is there now tells of it.
+        (
+            Changed(
+                {"index_end": None}, revised=[(READINGS, "m", CLOSING)],
+                readings=[(OPENING, KNOWN), (CLOSING + 900 * HOURS, KNOWN)],
+            ),
+            {"values"},
+        ),
+        (Changed({"index_end": 2}, revised=[(READINGS, "other", CLOSING)]), {"calculation"}),
+        (Changed({"index_end": 2}, revised=[("meter_intervals", "m", CLOSING)]), {"calculation"}),
+        # What flowed is told by the site's electricity, or by the meter's registers.
+        (Changed({"grid_import": 2}, site_intervals=[(LAST, "electricity", LATER)]), {"values"}),
+        (Changed({"grid_import": 2}, site_intervals=[(LAST, "electricity", KNOWN)]), {"calculation"}),
+        (Changed({"grid_import": 2}, site_intervals=[(LAST, "heating", LATER)]), {"calculation"}),
+        (Changed({"grid_export": 2}, revised=[("site_intervals", "electricity", CLOSING - HOURS)]), {"values"}),
+        (
+            Changed(
+                {"grid_import": 2, "grid_export": 3}, source="register",
+                revised=[("site_intervals", "electricity", CLOSING - HOURS)],
+            ),
+            {"values"},
+        ),
+        (
+            Changed(
+                {"storage_charge": 2}, source="register", source_then="register",
+                site_intervals=[(LAST, "electricity", LATER)],
+            ),
+            {"calculation"},
+        ),
+    ],
+)  # fmt: skip
+def test_the_cause_of_a_correction_is_what_changed(changed, causes):
+    """A clerk who is told "values" asks the provider, "decision" a colleague, "calculation" the developer."""
+    found = corrections_of(changed)
+    expected = dict.fromkeys(QUANTITIES) if changed.is_excluded else changed.quantities
+    assert {name: value for name, (value, _) in found.items()} == expected
+    assert {cause for _, cause in found.values()} == causes
+
+
+def test_what_was_excluded_and_still_is_has_no_corrections():
+    assert corrections_of(Changed({"total": 2}, is_excluded=True, was_excluded=True)) == {}
+    found = corrections_of(Changed({"total": 2}, was_excluded=True, inputs="other"))
+    assert found == {name: (2 if name == "total" else 1, "decision") for name in QUANTITIES}
+
+
+FACT_COLUMNS = (
+    "valid_from", "valid_until", "register_map", "resolution", "installed_on", "replaced_at_utc", "in_service_from",
+    "in_service_until", "billing_point", "is_billed", "interval_minutes", "note",
+)  # fmt: skip
+
+
+def inputs_of(facts: list[dict] = [], decisions: list[tuple] = [], tolerances: list[tuple] = []) -> tuple[str, bool]:  # noqa: B006 - read only
+    """Hash and exclusion of a meter's October, by the model's own SQL."""
+    with duckdb.connect() as connection:
+        connection.execute("set timezone = 'UTC'; create schema pipeline")
+        connection.execute("""
+            create table meter_month_measures as
+                select 's' as site_id, 'm' as meter_id, date '2026-10-01' as period_from,
+                    date '2026-10-31' as period_until, date '2026-10-01' as first_due_on,
+                    date '2026-10-31' as last_due_on, 31 as days_due;
+            create table pipeline.meter_facts (site_id text, meter_id text, valid_from date, valid_until date,
+                register_map text, resolution decimal(18, 6), installed_on date, replaced_at_utc timestamptz,
+                in_service_from date, in_service_until date, billing_point text, is_billed boolean,
+                interval_minutes integer, note text);
+            create table pipeline.decisions (site_id text, meter_id text, check_name text, first_day date,
+                last_day date, action text);
+            create table pipeline.tolerances (check_name text, tolerance decimal(18, 6));
+            create table billing_days (site_id text, meter_id text, billing_month date, local_date date,
+                is_excluded boolean);
+        """)
+        for fact in facts:
+            row = {"valid_from": date(1900, 1, 1), "valid_until": date(9999, 12, 31), **fact}
+            marks = ", ".join("?" * len(FACT_COLUMNS))
+            values = [row.get(name) for name in FACT_COLUMNS]
+            connection.execute(f"insert into pipeline.meter_facts values ('s', 'm', {marks})", values)
+        for decision in decisions:
+            connection.execute("insert into pipeline.decisions values (?, ?, ?, ?, ?, ?)", decision)
+        for tolerance in tolerances:
+            connection.execute("insert into pipeline.tolerances values (?, ?)", tolerance)
+        for on in OCTOBER_DAYS:
+            is_excluded = any(act == "exclude" and first <= on <= last for *_, first, last, act in decisions)
+            connection.execute("insert into billing_days values ('s', 'm', ?, ?, ?)", [OCTOBER, on, is_excluded])
+        sql = rendered_model("intermediate/int_inputs_monthly")
+        ((inputs_hash, is_excluded),) = connection.execute(f"select inputs_hash, is_excluded from ({sql})").fetchall()
+    return inputs_hash, is_excluded
+
+
+SWAPPED = {"register_map": "swapped"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ({}, {"tolerances": [("spike", Decimal(9))]}, True),
+        ({}, {"decisions": [("s", "m", "spike", OCTOBER, LAST, "accept")]}, True),
+        ({}, {"facts": [{"note": "x", "billing_point": "Flat", "is_billed": False}]}, True),
+        ({}, {"facts": [{"installed_on": date(2020, 1, 1), "replaced_at_utc": NOON + timedelta(days=99)}]}, True),
+        ({}, {"facts": [{"installed_on": date(2026, 9, 10)}]}, False),
+        ({}, {"facts": [{"replaced_at_utc": CLOSING + timedelta(days=5)}]}, False),
+        ({}, {"facts": [SWAPPED | {"valid_until": date(2026, 9, 29)}]}, True),
+        ({}, {"facts": [SWAPPED | {"valid_until": date(2026, 9, 30)}]}, False),
+        ({}, {"facts": [SWAPPED | {"valid_from": date(2026, 11, 1)}]}, True),
+        ({"facts": [SWAPPED]}, {"facts": [SWAPPED | {"valid_until": date(2026, 12, 31)}]}, True),
+        ({"facts": [SWAPPED]}, {"facts": [SWAPPED | {"valid_until": date(2026, 10, 30)}]}, False),
+        ({}, {"decisions": [("s", "m", "spike", LAST, LAST, "exclude")]}, False),
+        ({}, {"decisions": [("s", None, "spike", LAST, LAST, "exclude")]}, False),
+        ({}, {"decisions": [("s", "other", "spike", LAST, LAST, "exclude")]}, True),
+        ({}, {"decisions": [("s", "m", "spike", date(2026, 11, 1), date(2026, 11, 1), "exclude")]}, True),
+        (
+            {"decisions": [("s", "m", "spike", OCTOBER, LAST, "exclude")]},
+            {"decisions": [("s", None, "no_data", date(2026, 1, 1), date(2026, 12, 31), "exclude")]},
+            True,
+        ),
+    ],
+)  # fmt: skip
+def test_only_what_can_change_a_quantity_of_the_month_is_another_decision(one, other, is_same):
+    """An accepted spike made "decision" of every correction that newer models caused."""
+    assert (inputs_of(**one)[0] == inputs_of(**other)[0]) is is_same
+
+
+@pytest.mark.parametrize(
+    ("excluded", "is_excluded"),
+    [
+        ([], False),
+        ([(3, 3)], False),
+        ([(1, 31)], True),
+        ([(1, 30)], False),
+        ([(1, 15), (10, 31)], True),
+        ([(1, 14), (16, 31)], False),
+    ],
+)
+def test_a_meter_need_not_be_ready_only_if_every_day_is_excluded(excluded, is_excluded):
+    """One excluded day let a month be closed in which other days were missing, and left thirty days unbilled."""
+    spans = [(date(2026, 10, first), date(2026, 10, last)) for first, last in excluded]
+    assert inputs_of(decisions=[("s", "m", "spike", *span, "exclude") for span in spans])[1] is is_excluded
+
+
+# --- A month closed and changed, in a real warehouse -----------------------------------------------------------------
+
+CHANGED_AT = AS_OF + timedelta(days=1)
+TO_CLOSE = ("in_service", "late", "flow", "export", "excluded", "untouched")
+
+
+@dataclasses.dataclass
+class Later:
+    """A warehouse in which months were closed, and then something changed at each site but one."""
+
+    built: Built
+    refused: dict[str, str]
+    """What closing said, by site."""
+
+
+def month_to_close() -> FaultLake:
+    """October of one site per case, all of them ready unless they say otherwise."""
+    house = FaultLake()
+    for site in (*TO_CLOSE, "part_excluded", "pending"):
+        house.add_site(site)
+    for site in ("in_service", "excluded", "untouched"):
+        house.add_meter(site)
+    late = house.add_meter("late")
+    known = {at: index for at, index in counted(late).items() if at <= hour(31, 6)}
+    house.read("late", known | {CLOSING + 6 * HOURS: {"index_import_kwh": 1003 + sum(late.values())}})
+    drawn, fed_in = ordinary("drawn"), ordinary("fed in")
+    for site in ("flow", "export"):
+        house.add_meter(site, "grid", mode="introduction", series=drawn)
+    house.add_site_series("flow", grid_import=drawn, grid_export=fed_in)
+    exported = counted(fed_in, Decimal(700), "index_export_kwh")
+    house.read("export", {at: row | exported[at] for at, row in counted(drawn).items()}, "grid")
+    gap = without(ordinary("part_excluded"), span(hour(20, 0), 30))
+    house.add_meter("part_excluded", series=gap, states={20: "gap", 21: "gap"})
+    house.add_meter("pending", states={9: "pending"})
+    return house
+
+
+def change(house: FaultLake, layout: Layout) -> None:
+    """What the provider and the clerk say a day after the months were closed."""
+
+    def row(dataset: str, on: date, site: str, number: int) -> dict:
+        return [row for row in house.lake.rows[dataset, on] if row["site_id"] == site][number]
+
+    on, last, next_day = date(2026, 10, 20), date(2026, 10, 31), date(2026, 11, 1)
+    house.lake.revise("site_intervals", on, row("site_intervals", on, "flow", 3), CHANGED_AT, grid_import=7.5)
+    known = row("meter_intervals", on, "excluded", 3)
+    house.lake.revise("meter_intervals", on, known, CHANGED_AT, total=known["total"] + 1, grid=known["grid"] + 1)
+    reading = next(row for row in house.lake.rows["meter_indices", last] if row["read_at_utc"] == CLOSING)
+    assert reading["site_id"] == "export"
+    more = reading["index_export_kwh"] + 2
+    house.lake.revise("meter_indices", last, reading, CHANGED_AT, index_export_kwh=more)
+    total = float(1001 + house.total("late"))
+    house.lake.add(
+        "meter_indices", next_day, site_id="late", meter_id="m", read_at_utc=CLOSING + HOURS, index_import_kwh=total,
+        fetched_at_utc=CHANGED_AT,
+    )  # fmt: skip
+    touched = [("site_intervals", on), ("meter_intervals", on), ("meter_indices", last), ("meter_indices", next_day)]
+    for covered in house.lake.coverage["meter_intervals", on]:
+        if covered["site_id"] == "untouched":
+            covered["last_asked_at_utc"] = CHANGED_AT
+    house.lake.write(layout, only=touched)
+    (layout.config / "meters.csv").write_text("site_id,meter_id,in_service_until\nin_service,m,2026-10-30\n")
+
+
+@pytest.fixture(scope="module")
+def later(tmp_path_factory) -> Later:
+    layout = Layout(tmp_path_factory.mktemp("later") / "data")
+    house = month_to_close()
+    house.write(layout)
+    layout.config.mkdir()
+    (layout.config / "decisions.csv").write_text(
+        "check,site_id,meter_id,from,to,action,who,why\n"
+        "missing_intervals,excluded,m,2026-10-01,2026-10-31,exclude,Ada,paid by the owner\n"
+        "missing_intervals,part_excluded,m,2026-10-03,2026-10-03,exclude,Ada,moved in on the 4th\n"
+        "pending,pending,m,2026-10-01,2026-10-31,accept,Ada,never mind\n"
+    )
+    refresh(layout, SETTINGS)
+    refused = {}
+    with open_closings(layout, SETTINGS, now=lambda: AS_OF + HOURS) as closings:
+        for site in (*TO_CLOSE, "part_excluded", "pending"):
+            try:
+                closings.close(site, MONTH, "Ada")
+            except WarehouseError as error:
+                refused[site] = str(error)
+    change(house, layout)
+    built = Built(layout, house.lake, refresh(layout, SETTINGS))
+    return Later(built, refused)
+
+
+@pytest.mark.story
+def test_a_month_with_one_excluded_day_still_has_to_be_ready(later):
+    assert set(later.refused) == {"part_excluded", "pending"}
+    assert "missing_intervals: 30 intervals" in later.refused["part_excluded"]
+
+
+@pytest.mark.story
+def test_a_month_that_waits_is_never_said_to_be_accepted(later):
+    """The reason named who accepted it, and the month waited all the same."""
+    ((grade, reasons),) = later.built.rows("select grade, reasons from billing_monthly where site_id = 'pending'")
+    assert grade == "provisional"
+    assert [reason.partition(":")[0] for reason in reasons] == ["pending"]
+    assert "accepted" not in reasons[0]
+    assert later.built.rows("select accepted_by from data_quality_monthly where check_name = 'pending'") == [(None,)]
+
+
+@pytest.mark.story
+def test_corrections_say_what_changed_in_a_real_warehouse(later):
+    found = later.built.rows("select distinct site_id, quantity, cause from billing_corrections order by all")
+    assert {(site, cause) for site, _, cause in found} == {
+        ("in_service", "decision"), ("late", "values"), ("flow", "values"), ("export", "values"),
+    }  # fmt: skip
+    assert {quantity for site, quantity, _ in found if site in {"flow", "export"}} == {
+        "grid_import", "export_index_end", "export_index_advance", "grid_export",
+    }  # fmt: skip
+
+
+@pytest.mark.story
+def test_a_closed_month_has_changed_if_and_only_if_it_has_corrections(later):
+    """Flows and indices were corrections without a word on the bill; what is excluded had changed without one."""
+    changed = later.built.rows(
+        "select site_id, meter_id from data_quality_monthly where check_name = 'changed_after_closing' and not passed"
+        " order by all"
+    )
+    assert changed == later.built.rows("select distinct site_id, meter_id from billing_corrections order by all")
+    reasons = dict(later.built.rows("select site_id, reasons from billing_monthly where grade = 'blocked'"))
+    before, after = later.built.rows(
+        "select closed_value, current_value from billing_corrections where site_id = 'flow'"
+    )[0]
+    assert reasons["flow"] == [
+        f"changed_after_closing: the month was closed with grid_import {before} (now {after}):"
+        " settle it and bill the correction"
+    ]
+    assert "excluded" not in reasons
+    assert "untouched" not in reasons
+
+
+@pytest.mark.story
+def test_a_settled_month_is_ready_again(later):
+    with open_closings(later.built.layout, SETTINGS, now=lambda: CHANGED_AT + HOURS) as closings:
+        closings.settle("flow", MONTH, "Ada")
+        closings.settle("export", MONTH, "Ada")
+        with pytest.raises(WarehouseError, match="has no corrections"):
+            closings.settle("excluded", MONTH, "Ada")
+    assert later.built.rows(
+        "select distinct site_id, grade from billing_monthly where site_id in ('flow', 'export') order by all"
+    ) == [("export", "ready"), ("flow", "ready")]
+
+
+@pytest.mark.story
+def test_a_version_stands_on_the_last_call_about_its_own_site(later):
+    """Another site's later call counted, and answers received before it, but committed later, were never news."""
+    with open_closings(later.built.layout, SETTINGS, now=lambda: CHANGED_AT + HOURS) as closings:
+        late = closings.settle("late", MONTH, "Ada")
+        untouched = closings.reopen("untouched", MONTH, "Ada", "why")
+    assert (late.lake_as_of_utc, untouched.lake_as_of_utc) == (AS_OF, CHANGED_AT)

@@ -34,7 +34,7 @@ def test_a_refresh_leaves_unit_tests_out():
 
 def test_everything_of_dbt_lies_under_the_data_directory(tmp_path):
     environment = dbt_environment(Layout(tmp_path))
-    for name in ("CLIMKIT_LAKE_DIR", "CLIMKIT_BUILD_FILE", "DBT_TARGET_PATH", "DBT_LOG_PATH"):
+    for name in ("CLIMKIT_BUILD_FILE", "DBT_TARGET_PATH", "DBT_LOG_PATH"):
         assert environment[name].startswith(str(tmp_path))
 
 

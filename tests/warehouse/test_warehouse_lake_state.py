@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import duckdb
+import polars as pl
 import pytest
 from built_warehouse import SETTINGS
 
 from climkit_pipeline.errors import WarehouseError
+from climkit_pipeline.lake.day_files import write_empty_files
 from climkit_pipeline.lake.layout import EMPTY_PARTITION, Layout
 from climkit_pipeline.lake.schemas import DATASETS
 from climkit_pipeline.warehouse.lake_state import (
@@ -28,7 +30,9 @@ DAY = date(2026, 10, 5)
 
 @pytest.fixture
 def layout(tmp_path):
-    return Layout(tmp_path)
+    layout = Layout(tmp_path)
+    write_empty_files(layout)
+    return layout
 
 
 def touch(layout, dataset="meter_intervals", day=DAY, name="data.parquet", content="x"):
@@ -104,12 +108,44 @@ def test_a_file_that_changes_while_models_run_is_seen_next_time(layout):
     assert changed(layout).days == {"meter_intervals": [DAY]}
 
 
+def shown_days(layout, view):
+    with duckdb.connect(layout.build_file) as connection:
+        return [day for (day,) in connection.execute(f"select distinct day from pipeline.{view} order by 1").fetchall()]
+
+
+def test_models_are_shown_the_files_of_changed_days_only(tmp_path):
+    """Looking for every file of every year cost more than the models; a folder's name may hold signs of a pattern."""
+    layout = Layout(tmp_path / "o'clock [100%] {x}")
+    write_empty_files(layout)
+    days = [DAY - timedelta(days=2), DAY - timedelta(days=1), DAY]
+    read_at = datetime(2026, 10, 5, 10, tzinfo=UTC)
+    reading = pl.DataFrame([{"site_id": "s", "meter_id": "m", "read_at_utc": read_at, "fetched_at_utc": read_at}])
+    asked = pl.DataFrame([{"site_id": "s", "subject_id": "m", "state": "complete"}])
+    for day in days:
+        for dataset in ("meter_indices", "meter_intervals"):
+            layout.day(dataset, day).mkdir(parents=True)
+            asked.write_parquet(layout.coverage_file(dataset, day))
+        reading.write_parquet(layout.data_file("meter_indices", day))
+
+    assert changed(layout).full_refresh
+    assert shown_days(layout, "meter_indices") == days
+    advance(layout.build_file, scan_lake(layout), models_version="a")
+    asked.with_columns(state=pl.lit("gap")).write_parquet(layout.coverage_file("meter_intervals", DAY))
+    layout.data_file("meter_indices", days[0]).unlink()
+    changed(layout)
+    # Of the days on which anything changed, all datasets; a file that is gone is not asked for.
+    assert shown_days(layout, "meter_intervals_coverage") == [days[0], DAY]
+    assert shown_days(layout, "meter_indices") == [DAY]
+    assert shown_days(layout, "meter_indices_coverage") == [days[0], DAY]
+    advance(layout.build_file, scan_lake(layout), models_version="a")
+    changed(layout)
+    assert shown_days(layout, "meter_indices") == []
+
+
 def test_what_is_no_partition_is_left_alone(layout):
-    (layout.dataset("meters") / EMPTY_PARTITION).mkdir(parents=True)
-    (layout.dataset("meters") / EMPTY_PARTITION / "data.parquet").write_text("")
+    assert (layout.dataset("meters") / EMPTY_PARTITION / "data.parquet").exists()
     (layout.dataset("meters") / ".day=2026-10-05.tmp").mkdir()
     (layout.dataset("meters") / "day=2026-10-05").write_text("a file")
-    (layout.lake / "api_calls").mkdir()
     assert scan_lake(layout).files.is_empty()
 
 

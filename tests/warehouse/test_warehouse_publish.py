@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -13,6 +15,7 @@ from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.warehouse import publish as publishing
 from climkit_pipeline.warehouse.publish import is_published, publish
 
+README = Path(__file__).resolve().parents[2] / "README.md"
 COUNT = "select count(*) from billing_monthly"
 
 
@@ -43,9 +46,40 @@ def test_views_work_under_another_alias(built):
         ]
         connection.execute("use meters_of_2026")
         assert connection.execute("select count(*) > 0 from billing_monthly").fetchall() == [(True,)]
-        # A macro's names are looked up where its reader stands, so this one needs the `use`.
-        period = "billing_between('2026-10-01', '2026-10-31')"
-        assert connection.execute(f"select count(*) > 0 from {period}").fetchall() == [(True,)]
+
+
+def test_the_functions_of_an_attached_file_read_its_tables_as_readme_says(built):
+    """They looked for their tables in the session's own database, or took a table of the reader's for theirs."""
+    block = re.search(r"```sql\n(attach .*?)```", README.read_text(), flags=re.DOTALL)
+    assert block is not None
+    attach, *statements, query = [line for line in block[1].split("\n") if line]
+    calls = {
+        "billing_between": "billing_between('2026-10-05', '2026-10-20')",
+        "billing_as_of": "billing_as_of('2026-11-04 03:00+00')",
+        "meter_intervals_as_of": "meter_intervals_as_of('2026-11-04 03:00+00')",
+    }
+    expected = {name: built.rows(f"from {call} order by all") for name, call in calls.items()}
+    ours = built.rows("select meter_name, total from billing_between('2026-10-05', '2026-10-20') order by all")
+    with duckdb.connect() as connection:
+        connection.execute("set timezone = 'UTC'")
+        for name in ("meter_months", "billing_monthly", "meter_intervals"):
+            connection.execute(f"create table {name} as select 1 as something_else")
+        connection.execute(attach.replace("data/warehouse.duckdb", str(built.layout.warehouse).replace("'", "''")))
+        for statement in statements:
+            connection.execute(statement)
+        assert sorted(connection.execute(query).fetchall(), key=str) == sorted(
+            [("Muster", *row) for row in ours], key=str
+        )
+        for name, call in calls.items():
+            assert connection.execute(f"from {call} order by all").fetchall() == expected[name]
+            assert expected[name]
+
+
+def test_every_function_says_what_it_does_and_what_an_attached_file_needs(built):
+    functions = "from duckdb_functions() where function_type = 'table_macro' and not internal"
+    said = dict(built.rows(f"select function_name, comment {functions}"))
+    assert set(said) == {"billing_between", "billing_as_of", "meter_intervals_as_of"}
+    assert all("set search_path" in comment for comment in said.values())
 
 
 def test_the_file_is_in_the_old_format(built):

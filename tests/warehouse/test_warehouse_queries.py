@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import polars as pl
 import pytest
+from small_lake import ZONES
 
 from climkit_pipeline.errors import QueryError, WarehouseError
 from climkit_pipeline.warehouse.queries import (
@@ -109,3 +114,31 @@ def test_parquet_needs_a_file_and_a_file_a_folder(tmp_path):
     (tmp_path / "taken").write_text("")
     with pytest.raises(WarehouseError, match="cannot be written"):
         write_result(FRAME, "csv", tmp_path / "taken" / "out.csv")
+
+
+def test_an_export_of_any_local_days_is_billing_between_to_the_last_column(built, tmp_path):
+    """A process of its own, on the real macro; its totals are those of the lake, added up by local date in Python."""
+    first, last = date(2026, 10, 20), date(2026, 11, 3)
+    output = tmp_path / "bill.parquet"
+    done = subprocess.run(
+        [Path(sys.executable).with_name("climkit"), "export", "billing", "--from", str(first), "--to", str(last),
+         "--format", "parquet", "--output", output],
+        env=os.environ | {"CLIMKIT_DATA_DIR": str(built.layout.root)}, cwd=tmp_path, capture_output=True, text=True,
+        timeout=120, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    frame = pl.read_parquet(output)
+    order = "order by site_name, site_id, meter_name, meter_id"
+    expected = run_query(built.layout.warehouse, f"from billing_between('{first}', '{last}') {order}")
+    assert frame.equals(expected)
+    sums: dict[tuple[str, str], Decimal] = {}
+    for row in built.lake.current("meter_intervals"):
+        day = row["interval_start_utc"].astimezone(ZONES[row["site_id"]]).date()
+        if first <= day <= last and row["total"] is not None:
+            meter = row["site_id"], row["meter_id"]
+            sums[meter] = sums.get(meter, Decimal(0)) + Decimal(str(row["total"]))
+    found = {(row["site_id"], row["meter_id"]): row["total"] for row in frame.iter_rows(named=True)}
+    assert found == {meter: sums.get(meter) for meter in found}
+    assert set(sums) <= set(found)
+    counts = ", ".join(f"{grade}: {frame['grade'].to_list().count(grade)}" for grade in sorted(set(frame["grade"])))
+    assert f"{first} to {last}: {counts}" in done.stderr

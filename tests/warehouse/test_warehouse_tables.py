@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 import pytest
+from rendered_models import rendered_model
 from small_lake import AS_OF, EMPTY_DAY, METERS, midnight
 
 from climkit_pipeline.domain.periods import local_midnight_utc
-from climkit_pipeline.warehouse.dbt_project import PROJECT_DIR
 
 CONTRACT = {
     "meter_intervals": "site_id meter_id interval_start_utc interval_end_utc total solar grid fetched_at_utc",
@@ -110,14 +110,13 @@ HARD_ZONES = [
 
 def test_calendar_sql_is_right_in_hard_zones(built):
     """The model's own SQL on other zones and years, leap day included: the day begins with its first instant."""
-    sql = (PROJECT_DIR / "models/marts/calendar_days.sql").read_text()
-    sql = sql.replace("{{ ref('coverage_days') }}", "coverage").replace("{{ ref('int_site_zones') }}", "zones")
+    sql = rendered_model("marts/calendar_days", macros="local_days.sql")
     with duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'")
-        connection.execute("create table coverage (local_date date)")
-        connection.execute("insert into coverage values ('2023-02-01'), ('2024-12-31')")
-        connection.execute("create table zones (zone varchar)")
-        connection.executemany("insert into zones values (?)", [[zone] for zone in HARD_ZONES])
+        connection.execute("create table coverage_days (local_date date)")
+        connection.execute("insert into coverage_days values ('2023-02-01'), ('2024-12-31')")
+        connection.execute("create table int_site_zones (zone varchar)")
+        connection.executemany("insert into int_site_zones values (?)", [[zone] for zone in HARD_ZONES])
         rows = connection.execute(f"select zone, local_date, day_start_utc, day_end_utc from ({sql})").fetchall()
     assert len(rows) == len(HARD_ZONES) * (365 + 366)
     assert date(2024, 2, 29) in {row[1] for row in rows}

@@ -18,10 +18,11 @@ from climkit_pipeline.warehouse.user_inputs import (
     input_tables,
     known_checks,
     read_user_inputs,
+    without_effect,
 )
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples" / "config"
-CHECK = sorted(known_checks() or {"any_check"})[0]
+CHECK = "missing_intervals"
 DECISIONS_HEADER = "check,site_id,meter_id,from,to,action,who,why"
 
 
@@ -55,7 +56,8 @@ def test_the_shipped_examples_are_accepted(layout):
     for path in EXAMPLES.glob("*.csv"):
         shutil.copy(path, layout.config)
     found = tables(layout)
-    assert (found.meter_facts.height, found.decisions.height, found.tolerances.height) == (6, 2, 1)
+    assert (found.meter_facts.height, found.decisions.height, found.tolerances.height) == (6, 3, 1)
+    assert without_effect(read_user_inputs(layout)) == []
 
 
 def test_a_line_becomes_a_row_with_its_defaults(layout):
@@ -139,7 +141,7 @@ def test_all_mistakes_of_all_files_are_listed(layout):
         (["site_id,valid_from", "z1,2026-01-01"], "line 1: column meter_id is missing"),
         (["site_id,meter_id,site_id", "z1,flat,z1"], "line 1: column site_id is there 2 times"),
         (["site_id,meter_id,note", "z1,flat,one, two"], "line 2: 4 cells under 3 columns"),
-        (["site_id,meter_id,note", 'z1,flat,"never closed'], "accepted: CSV"),
+        (["site_id,meter_id,note", 'z1,flat,"never closed'], "line 2: unexpected end of data; accepted: CSV"),
         (["site_id,meter_id,valid_from,valid_until", "z1,flat,2026-02-01,2026-01-31"], "is before valid_from"),
         (
             ["site_id,meter_id,valid_until,replaced_at", "z1,flat,2026-02-01,2026-03-01"],
@@ -173,6 +175,20 @@ def test_what_a_spreadsheet_writes_is_read(layout):
     text = "site_id;meter_id;note\r\nz1;flat;one, two\r\n"
     (layout.config / "meters.csv").write_bytes(text.encode("utf-8-sig"))
     assert tables(layout).meter_facts.select("site_id", "note").rows() == [("z1", "one, two")]
+
+
+def test_a_line_that_begins_like_a_comment_inside_a_cell_is_text(layout):
+    """It was cut out of the cell, and the rest of the file could not be read."""
+    write(
+        layout, "meters.csv", '# "a comment', "site_id,meter_id,note", 'z1,flat,"see ticket', '#4711, paid twice"',
+        '#,"old', "z1,roof,",
+    )  # fmt: skip
+    assert tables(layout).meter_facts.select("meter_id", "note").rows() == [
+        ("flat", "see ticket\n#4711, paid twice"),
+        ("roof", None),
+    ]
+    write(layout, "meters.csv", "site_id,meter_id,note", 'z1,flat,"two', '# lines"', "z1,roof,,")
+    assert problems(layout)[0].startswith("meters.csv, line 4: 4 cells under 3 columns")
 
 
 def test_the_digest_follows_what_is_said_and_not_how(layout):
@@ -239,3 +255,54 @@ def test_a_wrong_decision_leaves_the_file_alone(layout):
     with pytest.raises(ConfigurationError, match=r"decisions\.csv, line 2"):
         append_decision(layout, a_decision())
     assert (layout.config / "decisions.csv").read_bytes() == before
+
+
+def test_a_decision_about_one_meter_is_never_written_without_its_meter(layout):
+    """A file without a column for meters is valid; there, the decision became one about every meter of the site."""
+    path = layout.config / "decisions.csv"
+    path.write_text(f"check,site_id,from,to,action,who,why\n{CHECK},z1,2026-01-01,2026-01-31,accept,B,done\n")
+    before = path.read_bytes()
+    with pytest.raises(ConfigurationError, match=r"decisions\.csv has no column meter_id: add it to the header"):
+        append_decision(layout, a_decision(meter_id="flat"))
+    assert path.read_bytes() == before
+    append_decision(layout, a_decision())
+    assert tables(layout).decisions["meter_id"].to_list() == [None, None]
+
+
+def test_what_nobody_can_accept_is_refused():
+    """`climkit accept` said "added" about checks that no decision has ever moved."""
+    never = {name for name, accepted_for in known_checks().items() if accepted_for == "never"}
+    assert {"running", "too_young", "not_fetched", "pending", "failed", "estimated"} <= never
+    for name in never:
+        with pytest.raises(ConfigurationError, match=f"^{name} cannot be accepted: .* exclude takes the meter off"):
+            a_decision(check=name)
+        assert a_decision(check=name, action="exclude").action == "exclude"
+    assert set(known_checks().values()) == {"days", "months", "never"}
+
+
+@pytest.mark.parametrize(
+    ("check", "first", "last", "parts"),
+    [
+        ("index_difference", "2026-10-01", "2026-10-31", None),
+        ("index_difference", "2026-02-01", "2026-03-31", None),
+        ("index_difference", "2026-10-01", "2026-10-30", "2026-10"),
+        ("index_difference", "2026-10-02", "2026-10-31", "2026-10"),
+        ("index_difference", "2026-08-02", "2026-10-30", "2026-08 and 2026-10"),
+        ("index_difference", "2024-02-01", "2024-02-28", "2024-02"),
+        ("missing_intervals", "2026-10-02", "2026-10-02", None),
+    ],
+)
+def test_a_check_of_months_is_not_accepted_for_a_part_of_one(layout, check, first, last, parts):
+    """Such lines stood in the file, and the month stayed blocked without a word."""
+    append_decision(layout, a_decision(check=check, **{"from": first, "to": last}))
+    append_decision(layout, a_decision(check=check, action="exclude", **{"from": first, "to": last}))
+    found = without_effect(read_user_inputs(layout))
+    expected = f"decisions.csv, line 2: {check} is judged by whole months, and {parts} is not wholly within {first} to"
+    assert [line.startswith(expected) for line in found] == ([True] if parts else [])
+
+
+def test_a_line_that_accepts_nothing_is_named_and_stops_nothing(layout):
+    """Lines written before such decisions were refused: every refresh would have failed over them."""
+    write(layout, "decisions.csv", DECISIONS_HEADER, "too_young,z1,,2026-10-01,2026-10-31,accept,A,hurry")
+    (line,) = without_effect(read_user_inputs(layout))
+    assert line.startswith("decisions.csv, line 2: too_young cannot be accepted")

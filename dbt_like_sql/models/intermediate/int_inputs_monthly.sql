@@ -1,7 +1,11 @@
 with
 
-meter_months as (
-    select * from {{ ref('meter_months') }}
+measures as (
+    select * from {{ ref('meter_month_measures') }}
+),
+
+days as (
+    select * from {{ ref('billing_days') }}
 ),
 
 facts as (
@@ -12,51 +16,73 @@ decisions as (
     select * from {{ source('pipeline', 'decisions') }}
 ),
 
-tolerances as (
-    select * from {{ source('pipeline', 'tolerances') }}
-),
-
 months as (
     select
         site_id,
         meter_id,
-        billing_month,
-        (billing_month + interval 1 month)::date as next_month
-    from meter_months
+        period_from as billing_month,
+        period_until as month_end,
+        first_due_on,
+        last_due_on,
+        days_due
+    from measures
 ),
 
--- Notes, names and reasons change no number.
+-- Only what can change a quantity, and only as far as it reaches into the month: tolerances, accepted failures, notes,
+-- names and reasons change none. The day before gives the index that opens the month; 40 days away, a reading, or what
+-- stands for one, can still tell an index at midnight.
 lines as (
+    select
+        site_id,
+        meter_id,
+        billing_month,
+        'service|' || first_due_on || '|' || last_due_on || '|' || days_due as line
+    from months
+    union
     select
         months.site_id,
         months.meter_id,
         months.billing_month,
-        false as is_exclusion,
-        {% set said = [
-            'valid_from', 'valid_until', 'register_map', 'resolution', 'installed_on', 'replaced_at_utc',
-            'in_service_from', 'in_service_until', 'billing_point', 'is_billed', 'interval_minutes'
-        ] -%}
-        'fact'{% for name in said %} || '|' || coalesce(facts.{{ name }}::varchar, ''){% endfor %} as line
+        'fact|' || greatest(facts.valid_from, months.billing_month - 1) || '|'
+        || least(facts.valid_until, months.month_end) || '|' || coalesce(facts.register_map, '') || '|'
+        || coalesce(facts.resolution::varchar, '') || '|' || coalesce(facts.interval_minutes::varchar, '')
     from months
     inner join facts
         on facts.site_id = months.site_id
         and facts.meter_id = months.meter_id
-        and facts.valid_from < months.next_month
-        and facts.valid_until >= months.billing_month
-    union all
+        and facts.valid_from <= months.month_end
+        and facts.valid_until >= months.billing_month - 1
+    where
+        facts.register_map is not null
+        or facts.resolution is not null
+        or facts.interval_minutes is not null
+    union
+    {% for name in ['installed_on', 'replaced_at_utc'] -%}
     select
         months.site_id,
         months.meter_id,
         months.billing_month,
-        decisions.action = 'exclude' as is_exclusion,
-        'decision|' || decisions.check_name || '|' || decisions.action || '|' || decisions.first_day::varchar || '|'
-        || decisions.last_day::varchar as line
+        '{{ name }}|' || facts.{{ name }}
+    from months
+    inner join facts
+        on facts.site_id = months.site_id
+        and facts.meter_id = months.meter_id
+        and facts.{{ name }}::date between months.billing_month - 41 and months.month_end + 41
+    union
+    {% endfor -%}
+    select
+        months.site_id,
+        months.meter_id,
+        months.billing_month,
+        'exclude|' || greatest(decisions.first_day, months.billing_month) || '|'
+        || least(decisions.last_day, months.month_end)
     from months
     inner join decisions
         on decisions.site_id = months.site_id
         and coalesce(decisions.meter_id, months.meter_id) = months.meter_id
-        and decisions.first_day < months.next_month
+        and decisions.first_day <= months.month_end
         and decisions.last_day >= months.billing_month
+    where decisions.action = 'exclude'
 ),
 
 gathered as (
@@ -65,15 +91,24 @@ gathered as (
         meter_id,
         billing_month,
         string_agg(line, chr(10) order by line) as lines,
-        bool_or(is_exclusion) as is_excluded
+        bool_or(line like 'exclude|%') as has_exclusion
     from lines
     group by site_id, meter_id, billing_month
 ),
 
-tolerated as (
-    select
-        coalesce(string_agg(check_name || '|' || tolerance::varchar, chr(10) order by check_name), '') as lines
-    from tolerances
+-- Meters that an exclusion leaves some days to be billed for.
+partly_excluded as (
+    select distinct
+        days.site_id,
+        days.meter_id,
+        days.billing_month
+    from days
+    inner join gathered
+        on gathered.site_id = days.site_id
+        and gathered.meter_id = days.meter_id
+        and gathered.billing_month = days.billing_month
+        and gathered.has_exclusion
+    where not days.is_excluded
 ),
 
 final as (
@@ -81,14 +116,17 @@ final as (
         months.site_id,
         months.meter_id,
         months.billing_month,
-        md5(tolerated.lines || chr(10) || coalesce(gathered.lines, '')) as inputs_hash,
-        coalesce(gathered.is_excluded, false) as is_excluded
+        md5(coalesce(gathered.lines, '')) as inputs_hash,
+        coalesce(gathered.has_exclusion, false) and partly_excluded.meter_id is null as is_excluded
     from months
-    cross join tolerated
     left join gathered
         on gathered.site_id = months.site_id
         and gathered.meter_id = months.meter_id
         and gathered.billing_month = months.billing_month
+    left join partly_excluded
+        on partly_excluded.site_id = months.site_id
+        and partly_excluded.meter_id = months.meter_id
+        and partly_excluded.billing_month = months.billing_month
     order by months.billing_month, months.site_id, months.meter_id
 )
 

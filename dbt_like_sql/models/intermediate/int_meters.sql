@@ -4,6 +4,10 @@ meters as (
     select * from {{ ref('meters') }}
 ),
 
+kinds as (
+    select * from {{ ref('meter_kinds') }}
+),
+
 coverage as (
     select * from {{ ref('coverage_days') }}
 ),
@@ -30,12 +34,21 @@ meter_ids as (
     select site_id, meter_id from asked
 ),
 
+-- A meter that is listed as something else now was a consumer in the months before.
+consumers as (
+    select distinct
+        site_id,
+        meter_id
+    from kinds
+    where {{ has_split('meter_type', 'meter_mode') }}
+),
+
 final as (
     select
         meter_ids.site_id,
         meter_ids.meter_id,
         zones.zone,
-        {{ has_split('meters.meter_type', 'meters.meter_mode') }} as has_split,
+        consumers.meter_id is not null as has_split,
         coalesce(meters.is_rule_meter, false) as is_rule_meter,
         {{ index_register('meters.meter_type', 'meters.meter_mode', 'meters.is_rule_meter') }} as usual_register,
         case when meters.meter_mode = 'production' then sites.latitude end as plant_latitude,
@@ -45,6 +58,9 @@ final as (
     left join meters
         on meters.site_id = meter_ids.site_id
         and meters.meter_id = meter_ids.meter_id
+    left join consumers
+        on consumers.site_id = meter_ids.site_id
+        and consumers.meter_id = meter_ids.meter_id
     left join sites on sites.site_id = meter_ids.site_id
     order by meter_ids.site_id, meter_ids.meter_id
 )

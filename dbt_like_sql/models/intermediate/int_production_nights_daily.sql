@@ -1,9 +1,9 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='append',
-    pre_hook="{{ delete_days_to_build(['meter_intervals'], 'data', ['plant_latitude', 'plant_longitude']) }}"
+    pre_hook="{{ delete_days_to_build(['meter_intervals']) }}"
 ) }}
-{% set days_to_build_now = days_to_build(['meter_intervals'], 'data', ['plant_latitude', 'plant_longitude']) %}
+{% set days_to_build_now = days_to_build(['meter_intervals']) %}
 
 with
 

@@ -1,41 +1,37 @@
--- The few days on which meters.csv dates a replacement are read again at every build: a date may be given, or moved,
--- while nothing of the day changes. Literals, so that only their files are opened.
-{% set days_of_replacements = [] %}
-{% if execute %}
-    {% set days_of_replacements = run_query(
-        "select distinct ((replaced_at_utc at time zone 'UTC')::date + unnest([-1, 0, 1]))::varchar as dated_day from "
-        ~ source('pipeline', 'meter_facts') ~ " where replaced_at_utc is not null order by dated_day"
-    ).columns[0].values() | map('string') | list %}
-{% endif %}
-{% set is_day_of_replacement %}
-    {%- if days_of_replacements -%}
-        local_date in (date '{{ days_of_replacements | join("', date '") }}')
-    {%- else -%}
-        false
-    {%- endif -%}
-{% endset %}
-
 with
 
 facts as (
     select distinct
         site_id,
         meter_id,
-        replaced_at_utc
+        replaced_at_utc,
+        (replaced_at_utc at time zone 'UTC')::date as replaced_on
     from {{ ref('meter_facts') }}
     where replaced_at_utc is not null
 ),
 
+-- The few days on which meters.csv dates a replacement are read again at every build: a date may be given, or moved,
+-- while nothing of the day changes.
 versions as (
-    select * from {{ ref('stg_climkit__meter_indices') }}
-    semi join facts using (site_id, meter_id)
-    where {{ is_day_of_replacement }}
+    select
+        readings.*,
+        null::timestamptz as superseded_at_utc
+    from {{ ref('meter_indices') }} as readings
+    semi join facts
+        on facts.site_id = readings.site_id
+        and facts.meter_id = readings.meter_id
+        and readings.local_date between facts.replaced_on - 1 and facts.replaced_on + 1
 ),
 
 intervals as (
-    select * from {{ ref('stg_climkit__meter_intervals') }}
-    semi join facts using (site_id, meter_id)
-    where {{ is_day_of_replacement }}
+    select
+        stated.*,
+        null::timestamptz as superseded_at_utc
+    from {{ ref('meter_intervals') }} as stated
+    semi join facts
+        on facts.site_id = stated.site_id
+        and facts.meter_id = stated.meter_id
+        and stated.local_date between facts.replaced_on - 1 and facts.replaced_on + 1
 ),
 
 meters as (

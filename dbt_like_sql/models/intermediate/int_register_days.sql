@@ -1,11 +1,9 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='append',
-    pre_hook="{{ delete_days_to_build(['meter_indices', 'meter_intervals'], 'data', ['zone', 'has_split', 'usual_register']) }}"
+    pre_hook="{{ delete_days_to_build(['meter_indices', 'meter_intervals']) }}"
 ) }}
-{% set days_to_build_now = days_to_build(
-    ['meter_indices', 'meter_intervals'], 'data', ['zone', 'has_split', 'usual_register']
-) %}
+{% set days_to_build_now = days_to_build(['meter_indices', 'meter_intervals']) %}
 {% set registers = {
     'import': 'index_import_kwh', 'export': 'index_export_kwh', 'heat': 'heat_kwh', 'volume': 'volume_m3'
 } %}

@@ -1,9 +1,9 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='append',
-    pre_hook="{{ delete_days_to_build(['meter_intervals', 'site_intervals'], 'data', ['has_split', 'is_rule_meter']) }}"
+    pre_hook="{{ delete_days_to_build(['meter_intervals', 'site_intervals']) }}"
 ) }}
-{% set days_to_build_now = days_to_build(['meter_intervals', 'site_intervals'], 'data', ['has_split', 'is_rule_meter']) %}
+{% set days_to_build_now = days_to_build(['meter_intervals', 'site_intervals']) %}
 
 with
 

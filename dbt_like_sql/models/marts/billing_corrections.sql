@@ -1,11 +1,4 @@
-{#
-  Quantities that an invoice states, in the order in which they are listed; those that billing_monthly has are compared.
-#}
-{% set quantities = [
-    'total', 'solar', 'grid', 'index_start', 'index_end', 'index_advance', 'export_index_start', 'export_index_end',
-    'export_index_advance', 'grid_import', 'grid_export', 'storage_charge', 'storage_discharge', 'peak_kw'
-] %}
-{% set names = names_in(ref('billing_monthly')) %}
+{% set quantities = invoiced_quantities().split() %}
 
 with
 
@@ -46,6 +39,10 @@ readings as (
     select * from {{ ref('meter_indices') }}
 ),
 
+revisions as (
+    select * from {{ ref('revisions') }}
+),
+
 current_rows as (
     select
         billing.*,
@@ -66,10 +63,12 @@ paired as (
         coalesce(current_rows.meter_name, closed.meter_name) as meter_name,
         coalesce(current_rows.unit, closed.unit) as unit,
         current_rows.grade as current_grade,
-        coalesce(current_rows.flow_source, 'register') as flow_source,
+        coalesce(current_rows.period_start_utc, closed.period_start_utc) as period_start_utc,
+        coalesce(current_rows.period_end_utc, closed.period_end_utc) as period_end_utc,
+        [closed.flow_source, current_rows.flow_source] as flow_sources,
         closed.inputs_hash is distinct from current_rows.inputs_hash as is_input_changed,
         closed.content_hash is distinct from current_rows.content_hash as is_content_changed,
-        {% for name in quantities if name in names -%}
+        {% for name in quantities -%}
         case when not closed.was_excluded then closed.{{ name }} end as closed_{{ name }},
         case when not current_rows.is_excluded then current_rows.{{ name }} end as current_{{ name }}{{ ',' if not loop.last }}
         {% endfor %}
@@ -81,10 +80,10 @@ paired as (
 ),
 
 compared as (
-    {% for name in quantities if name in names -%}
+    {% for name in quantities -%}
     select
         * exclude (
-            {%- for other in quantities if other in names %}closed_{{ other }}, current_{{ other }}{{ ', ' if not loop.last }}{% endfor -%}
+            {%- for other in quantities %}closed_{{ other }}, current_{{ other }}{{ ', ' if not loop.last }}{% endfor -%}
         ),
         '{{ name }}' as quantity,
         {{ loop.index }} as quantity_number,
@@ -116,32 +115,82 @@ differing_months as (
         meter_id,
         billing_month,
         (billing_month + interval 1 month)::date as next_month,
+        period_start_utc,
+        period_end_utc,
         lake_as_of_utc
     from differing
 ),
 
--- Values that came, or went, after the last call that the closed version stands on. The reading that opens a month
--- belongs to the day before.
+-- An index at midnight is told by the readings next to it, which may lie 40 days away; readings beyond them tell nothing.
+reading_spans as (
+    select
+        months.site_id,
+        months.meter_id,
+        months.billing_month,
+        coalesce(
+            max(readings.read_at_utc) filter (where readings.read_at_utc <= months.period_start_utc),
+            '-infinity'::timestamptz
+        ) as from_utc,
+        coalesce(
+            min(readings.read_at_utc) filter (where readings.read_at_utc >= months.period_end_utc),
+            'infinity'::timestamptz
+        ) as until_utc
+    from differing_months as months
+    left join readings
+        on readings.site_id = months.site_id
+        and readings.meter_id = months.meter_id
+        and readings.local_date between months.billing_month - 41 and months.next_month + 40
+    group by months.site_id, months.meter_id, months.billing_month
+),
+
+-- Values that came, or went, after the last call that the closed version stands on.
 news as (
-    {% for table, instant, days_before in [
-        ('meter_intervals', 'fetched_at_utc', 0),
-        ('superseded', 'fetched_at_utc', 0),
-        ('superseded', 'superseded_at_utc', 0),
-        ('readings', 'fetched_at_utc', 1),
+    {% for table, instant in [
+        ('meter_intervals', 'fetched_at_utc'),
+        ('superseded', 'fetched_at_utc'),
+        ('superseded', 'superseded_at_utc'),
     ] -%}
     select
         months.site_id,
         months.meter_id,
         months.billing_month,
-        {{ 'true' if table == 'readings' else 'false' }} as is_reading,
+        false as is_reading,
         min(found.{{ instant }}) as first_at_utc
     from {{ table }} as found
     inner join differing_months as months
         on months.site_id = found.site_id
         and months.meter_id = found.meter_id
-        and months.billing_month - {{ days_before }} <= found.local_date
+        and months.billing_month <= found.local_date
         and months.next_month > found.local_date
         and months.lake_as_of_utc < found.{{ instant }}
+    group by months.site_id, months.meter_id, months.billing_month
+    union all
+    {% endfor -%}
+    {% for table, subject, read_at, instant in [
+        ('readings', 'meter_id', 'read_at_utc', 'fetched_at_utc'),
+        ('revisions', 'subject_id', 'interval_start_utc', 'revised_at_utc'),
+    ] -%}
+    select
+        months.site_id,
+        months.meter_id,
+        months.billing_month,
+        true as is_reading,
+        min(found.{{ instant }}) as first_at_utc
+    from {{ table }} as found
+    inner join differing_months as months
+        on months.site_id = found.site_id
+        and months.meter_id = found.{{ subject }}
+        and months.billing_month - 41 <= found.local_date
+        and months.next_month + 40 >= found.local_date
+        and months.lake_as_of_utc < found.{{ instant }}
+    inner join reading_spans as spans
+        on spans.site_id = months.site_id
+        and spans.meter_id = months.meter_id
+        and spans.billing_month = months.billing_month
+        and found.{{ read_at }} between spans.from_utc and spans.until_utc
+    {%- if table == 'revisions' %}
+    where found.dataset = 'meter_indices'
+    {%- endif %}
     group by months.site_id, months.meter_id, months.billing_month
     {{ 'union all' if not loop.last }}
     {% endfor %}
@@ -158,29 +207,43 @@ first_news as (
     group by site_id, meter_id, billing_month
 ),
 
+-- What flowed is that of the site's electricity.
+flows_told as (
+    select site_id, local_date, fetched_at_utc as told_at_utc
+    from site_intervals
+    where meter_type = 'electricity'
+    union all
+    select site_id, local_date, revised_at_utc
+    from revisions
+    where dataset = 'site_intervals' and subject_id = 'electricity'
+),
+
 site_news as (
     select
         months.site_id,
         months.billing_month,
-        min(found.fetched_at_utc) as first_at_utc
-    from site_intervals as found
+        min(found.told_at_utc) as first_at_utc
+    from flows_told as found
     inner join (select distinct site_id, billing_month, next_month, lake_as_of_utc from differing_months) as months
         on months.site_id = found.site_id
         and months.billing_month <= found.local_date
         and months.next_month > found.local_date
-        and months.lake_as_of_utc < found.fetched_at_utc
+        and months.lake_as_of_utc < found.told_at_utc
     group by months.site_id, months.billing_month
 ),
 
--- A quantity comes from the meter's readings, from the series of its site, or from its own intervals.
+-- A quantity comes from the meter's readings, from the series of its site (one of the two then, and perhaps the other
+-- now), or from its own intervals.
 explained as (
     select
         differing.*,
         case
             when differing.quantity like '%index_%' then first_news.readings_at_utc
             when differing.quantity in ('total', 'solar', 'grid', 'peak_kw') then first_news.intervals_at_utc
-            when differing.flow_source = 'site_intervals' then site_news.first_at_utc
-            else first_news.readings_at_utc
+            else least(
+                case when list_contains(differing.flow_sources, 'site_intervals') then site_news.first_at_utc end,
+                case when list_contains(differing.flow_sources, 'register') then first_news.readings_at_utc end
+            )
         end as news_at_utc,
         differing.quantity in ('total', 'solar', 'grid', 'peak_kw') as is_of_intervals
     from differing
@@ -196,7 +259,8 @@ explained as (
 judged as (
     select
         *,
-        case when is_of_intervals then is_content_changed else news_at_utc is not null end as is_value_changed
+        -- The days of service are part of the content, too: without news, it is they that changed.
+        news_at_utc is not null and (is_content_changed or not is_of_intervals) as is_value_changed
     from explained
 ),
 

@@ -26,8 +26,12 @@ facts as (
     select * from {{ ref('meter_facts') }}
 ),
 
-decisions as (
-    select * from {{ ref('decisions') }}
+services as (
+    select * from {{ ref('meter_services') }}
+),
+
+kinds as (
+    select * from {{ ref('meter_kinds') }}
 ),
 
 -- Every local day of the month, asked for or not, from the site's creation on. Minutes since 1970, because differences
@@ -67,12 +71,18 @@ known as (
         due.first_value_on,
         due.last_value_on,
         due.is_listed_now,
-        facts.in_service_from,
-        facts.in_service_until,
+        services.in_service_from,
+        services.in_service_until,
+        kinds.meter_type,
+        kinds.meter_mode,
+        coalesce(kinds.is_rule_meter, false) as is_rule_meter,
         facts.resolution,
         facts.billing_point,
-        facts.is_billed,
-        not due.is_listed_now and facts.in_service_until is not null as is_gone,
+        coalesce(
+            facts.is_billed,
+            due.is_there and coalesce(kinds.meter_mode = 'consumption' and not kinds.is_rule_meter, false)
+        ) as is_billed,
+        not due.is_listed_now and services.in_service_until is not null as is_gone,
         coalesce(
             facts.interval_minutes,
             case when meter_days.intervals_present + meter_days.intervals_null > 0 then meter_days.interval_minutes end,
@@ -81,14 +91,15 @@ known as (
         meter_days.interval_minutes as asked_interval_minutes,
         meter_days.* exclude (
             site_id, meter_id, zone, billing_month, local_date, day_start_utc, day_end_utc, interval_minutes,
-            coverage_state
+            coverage_state, has_split
         ),
+        {{ has_split('kinds.meter_type', 'kinds.meter_mode') }} as has_split,
         -- The last day of a meter that is gone cannot be asked for again: what had come by then is all there is.
         case
             when
                 meter_days.coverage_state = 'pending'
                 and not due.is_listed_now
-                and due.local_date = facts.in_service_until
+                and due.local_date = services.in_service_until
                 then 'complete'
             else meter_days.coverage_state
         end as coverage_state,
@@ -103,6 +114,14 @@ known as (
         index_days.step as index_step,
         index_days.index_register
     from due
+    inner join services
+        on services.site_id = due.site_id
+        and services.meter_id = due.meter_id
+        and due.local_date between services.first_day and services.last_day
+    left join kinds
+        on kinds.site_id = due.site_id
+        and kinds.meter_id = due.meter_id
+        and due.local_date between kinds.first_day and kinds.last_day
     left join meter_days
         on meter_days.site_id = due.site_id
         and meter_days.meter_id = due.meter_id
@@ -131,9 +150,6 @@ expected as (
         - case when local_date = in_service_until then coalesce(gap_at_end_minutes, 0) // interval_minutes else 0 end
         )::integer as intervals_due
     from known
-    where
-        local_date >= coalesce(in_service_from, date '1900-01-01')
-        and local_date <= coalesce(in_service_until, date '9999-12-31')
 ),
 
 final as (
@@ -151,6 +167,9 @@ final as (
         expected.total,
         expected.solar,
         expected.grid,
+        expected.meter_type,
+        expected.meter_mode,
+        expected.is_rule_meter,
         expected.has_split,
         expected.interval_minutes,
         expected.intervals_due,
@@ -161,7 +180,8 @@ final as (
         ) as intervals_missing,
         coalesce(expected.intervals_negative, 0) as intervals_negative,
         coalesce(expected.intervals_revised, 0) as intervals_revised,
-        coalesce(expected.intervals_without_split, 0) as intervals_without_split,
+        case when expected.has_split then coalesce(expected.intervals_without_split, 0) else 0 end
+            as intervals_without_split,
         coalesce(expected.is_confirmed, false) as is_confirmed,
         expected.first_fetched_at_utc,
         expected.last_fetched_at_utc,
@@ -183,23 +203,8 @@ final as (
         expected.is_gone,
         expected.billing_point,
         expected.is_billed,
-        exclusions.site_id is not null as is_excluded
+        {{ is_excluded('expected') }} as is_excluded
     from expected
-    left join (
-        select distinct
-            due.site_id,
-            due.meter_id,
-            due.local_date
-        from decisions
-        inner join due
-            on due.site_id = decisions.site_id
-            and due.meter_id = coalesce(decisions.meter_id, due.meter_id)
-            and due.local_date between decisions.first_day and decisions.last_day
-        where decisions.action = 'exclude'
-    ) as exclusions
-        on exclusions.site_id = expected.site_id
-        and exclusions.meter_id = expected.meter_id
-        and exclusions.local_date = expected.local_date
 )
 
 select * from final

@@ -10,6 +10,13 @@ billing as (
     select * from {{ ref('billing_monthly') }}
 ),
 
+-- As in billing_monthly: an excluded day is not billed.
+counted_days as (
+    select *
+    from days
+    qualify not is_excluded or bool_and(is_excluded) over (partition by site_id, meter_id, billing_month)
+),
+
 -- A meter serves the billing point that meters.csv states for the day; without one, it is a point of its own.
 meter_parts as (
     select
@@ -24,7 +31,8 @@ meter_parts as (
         case when bool_or(days.has_split) then sum(days.grid)::decimal(18, 6) end as grid,
         sum(days.intervals_due)::integer as intervals_expected,
         sum(days.intervals_present)::integer as intervals_present
-    from days
+    from counted_days as days
+    where days.is_billed
     group by days.site_id, coalesce(days.billing_point, days.meter_id), days.meter_id, days.billing_month
 ),
 
@@ -36,16 +44,22 @@ segments as (
         billing.unit,
         billing.site_name,
         billing.grade,
-        billing.reasons,
-        billing.is_billed,
-        billing.days_excluded,
-        billing.grade in ('ready', 'ready_with_estimates') and billing.days_excluded = 0 as is_billable
+        -- What is wrong with the month need not be wrong with the days of this tenant.
+        billing.reasons || case
+            when count(*) over (partition by meter_parts.site_id, meter_parts.meter_id, meter_parts.billing_month) > 1
+                and billing.grade not in ('ready', 'ready_with_estimates')
+                then [
+                    'of_the_month: graded is all of the meter''s month; billing_between(''' || meter_parts.first_day
+                    || ''', ''' || meter_parts.last_day || ''') grades the days of this billing point alone'
+                ]
+            else []
+        end as reasons,
+        billing.grade in ('ready', 'ready_with_estimates') and not billing.is_excluded as is_billable
     from meter_parts
     inner join billing
         on billing.site_id = meter_parts.site_id
         and billing.meter_id = meter_parts.meter_id
         and billing.billing_month = meter_parts.billing_month
-    where billing.is_billed
 ),
 
 final as (

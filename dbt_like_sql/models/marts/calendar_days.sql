@@ -27,26 +27,13 @@ dates as (
     where first_asked_on is not null
 ),
 
-last_midnights as (
+day_starts as (
     select
         zones.zone,
         dates.local_date,
-        dates.local_date::timestamp at time zone zones.zone as midnight_utc
+        {{ day_start_utc('dates.local_date', 'zones.zone') }} as day_start_utc
     from dates
     cross join zones
-),
-
--- Where clocks go back over midnight, local midnight happens twice, and the day begins with the first.
-day_starts as (
-    select
-        zone,
-        local_date,
-        case
-            when ((midnight_utc - interval 1 hour) at time zone zone)::date = local_date
-                then midnight_utc - interval 1 hour
-            else midnight_utc
-        end as day_start_utc
-    from last_midnights
 ),
 
 days as (

@@ -15,7 +15,8 @@ final as (
         coalesce(stated.tolerance, shipped.tolerance)::decimal(18, 6) as tolerance,
         shipped.tolerance_unit,
         shipped.applies_to,
-        shipped.spreads,
+        shipped.spreads_to,
+        shipped.accepted_for,
         coalesce(stated.reason, shipped.why) as why,
         stated.check_name is not null as is_overridden
     from shipped

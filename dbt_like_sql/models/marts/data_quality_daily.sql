@@ -86,9 +86,6 @@ doubled_rows as (
 asked_days as (
     select
         days.*,
-        meters.meter_type,
-        meters.meter_mode,
-        meters.is_rule_meter,
         meters.meter_name,
         calendar.quarter_hours,
         meter_days.first_nonzero_utc,
@@ -155,16 +152,22 @@ asked_days as (
     where days.is_asked
 ),
 
--- How long electricity was zero, over midnights: a run begins on a day with another value and goes through whole days.
+-- How long electricity was zero, over midnights: a run begins on a day with another value, or after days
+-- of which nothing is known, and goes through whole days.
 zero_groups as (
     select
         *,
         coalesce((epoch_us(first_nonzero_utc) - epoch_us(day_start_utc)) // 60000000, 1440) as zero_at_start,
         coalesce((epoch_us(day_end_utc) - epoch_us(last_nonzero_utc)) // 60000000, 1440) as zero_at_end,
-        count(first_nonzero_utc) over (partition by site_id, meter_id order by local_date rows unbounded preceding)
-            as zero_group
-    from asked_days
-    where meter_type = 'electricity' and meter_mode = 'consumption' and intervals_present > 0
+        count(*) filter (where first_nonzero_utc is not null or not is_next_day)
+            over (partition by site_id, meter_id order by local_date rows unbounded preceding) as zero_group
+    from (
+        select
+            *,
+            lag(local_date) over (partition by site_id, meter_id order by local_date) = local_date - 1 as is_next_day
+        from asked_days
+        where meter_type = 'electricity' and meter_mode = 'consumption' and intervals_present > 0
+    )
 ),
 
 zero_lengths as (
@@ -209,7 +212,7 @@ neighbours as (
     )
 ),
 
--- A plant that rests in nine of ten nights of the 45 days before and after.
+-- Whether a plant rests in most nights of the 45 days before and after, even if it is wrong for a whole month.
 plant_nights as (
     select
         nights.site_id,
@@ -217,7 +220,7 @@ plant_nights as (
         nights.local_date,
         nights.night_total,
         coalesce(
-            avg((nights.night_total <= checks.tolerance)::integer) over around >= 0.9
+            avg((nights.night_total <= checks.tolerance)::integer) over around > 0.5
             and count(*) over around >= 20,
             false
         ) as is_usually_dark
@@ -367,6 +370,10 @@ measured as (
         and highest_other > 0
         and peak >= 400 * meter_step
     union all
+    select 'spike_unread', site_id, meter_id, local_date, peak / nullif(highest_other, 0), peak_at_utc::varchar
+    from neighbours
+    where is_unread and not is_rule_meter and other_days >= 20 and highest_other > 0 and peak >= 400 * meter_step
+    union all
     select 'stuck_unread', site_id, meter_id, local_date, longest_repeat, repeated_total::varchar
     from neighbours
     where
@@ -382,10 +389,14 @@ measured as (
     union all
     select
         doubled_rows.check_name, doubled_rows.site_id, doubled_rows.meter_id, doubled_rows.local_date, 1,
-        doubled_rows.interval_start_utc::varchar
+        doubled_rows.first_at_utc::varchar
     from doubled_rows
     inner join asked_days using (site_id, meter_id, local_date)
-    where doubled_rows.check_name = 'duplicate_rows' or not asked_days.is_confirmed_by_index
+    -- The register says nothing about the split.
+    where
+        doubled_rows.check_name <> 'conflicting_rows'
+        or asked_days.has_split
+        or not asked_days.is_confirmed_by_index
     union all
     select 'missing_sibling', site_id, meter_id, local_date, intervals_lacking, names from lacking_siblings
     union all

@@ -26,51 +26,73 @@ closed_months as (
     select * from {{ ref('closed_months') }}
 ),
 
--- What was closed and is different now: the invoice says something else.
+closing_measures as (
+    select
+        measures.*,
+        {{ flows() }}
+    from measures
+),
+
+-- What was closed and is different now: the invoice says something else. What is excluded is billed as nothing; what an
+-- older version of the models did not compute was not closed.
 closed_changes as (
     select
-        'changed_after_closing' as check_name,
-        measures.site_id,
-        measures.meter_id,
-        measures.period_from,
-        greatest(
-            coalesce(abs(measures.total - closed_months.total), 0),
-            coalesce(abs(measures.solar - closed_months.solar), 0),
-            coalesce(abs(measures.grid - closed_months.grid), 0),
-            case when (measures.total is null) <> (closed_months.total is null) then 1 else 0 end
-        ) as measured,
-        closed_months.total as closed_total,
-        measures.total
+        closing_measures.site_id,
+        closing_measures.meter_id,
+        closing_measures.period_from,
+        {% for name in invoiced_quantities().split() -%}
+        closed_months.{{ name }} as closed_{{ name }},
+        case when not closed_months.is_excluded then closing_measures.{{ name }} end as current_{{ name }},
+        list_contains(closed_months.frozen_columns, '{{ name }}')
+        and closed_{{ name }} is distinct from current_{{ name }} as is_{{ name }}_changed{{ ',' if not loop.last }}
+        {% endfor %}
     from closed_months
-    inner join measures
-        on measures.site_id = closed_months.site_id
-        and measures.meter_id = closed_months.meter_id
-        and measures.period_from = closed_months.billing_month
+    inner join closing_measures
+        on closing_measures.site_id = closed_months.site_id
+        and closing_measures.meter_id = closed_months.meter_id
+        and closing_measures.period_from = closed_months.billing_month
+),
+
+-- A value that came or went counts as 1, whatever it is.
+sized_changes as (
+    select
+        *,
+        greatest(0{% for name in invoiced_quantities().split() %},
+            case
+                when is_{{ name }}_changed then coalesce(abs(current_{{ name }} - closed_{{ name }}), 1)
+            end
+        {%- endfor %}) as measured,
+        concat_ws(', '{% for name in invoiced_quantities().split() %},
+            case
+                when is_{{ name }}_changed
+                    then '{{ name }} ' || coalesce(closed_{{ name }}::varchar, 'nothing') || ' (now '
+                    || coalesce(current_{{ name }}::varchar, 'nothing') || ')'
+            end
+        {%- endfor %}) as changes
+    from closed_changes
 ),
 
 closing_rows as (
     select
-        closed_changes.check_name,
-        closed_changes.site_id,
-        closed_changes.meter_id,
-        closed_changes.period_from,
+        checks.check_name,
+        sized_changes.site_id,
+        sized_changes.meter_id,
+        sized_changes.period_from,
         checks.severity,
-        closed_changes.measured::decimal(18, 6) as measured,
+        sized_changes.measured::decimal(18, 6) as measured,
         checks.tolerance,
         checks.tolerance_unit,
-        closed_changes.measured <= checks.tolerance as passed,
-        closed_changes.check_name as reason_code,
+        sized_changes.measured <= checks.tolerance as passed,
+        checks.check_name as reason_code,
         case
-            when closed_changes.measured > checks.tolerance
-                then 'the month was closed with ' || coalesce(closed_changes.closed_total::varchar, 'nothing')
-                || ' and is now ' || coalesce(closed_changes.total::varchar, 'nothing')
-                || ' (or its split changed): settle it and bill the correction'
+            when sized_changes.measured > checks.tolerance
+                then 'the month was closed with ' || sized_changes.changes || ': settle it and bill the correction'
         end as reason,
         false as is_accepted,
         null::varchar as accepted_by,
         null::varchar as accepted_why
-    from closed_changes
-    inner join {{ ref('data_quality_checks') }} as checks on checks.check_name = closed_changes.check_name
+    from sized_changes
+    inner join {{ ref('data_quality_checks') }} as checks on checks.check_name = 'changed_after_closing'
 ),
 
 -- A quantity that the register confirms is a fact, however different from last year's; 20 kWh or 20 m3 are too little to

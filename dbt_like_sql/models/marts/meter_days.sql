@@ -1,9 +1,9 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='append',
-    pre_hook="{{ delete_days_to_build(['meter_intervals'], 'any', ['zone', 'has_split']) }}"
+    pre_hook="{{ delete_days_to_build(['meter_intervals'], 'any') }}"
 ) }}
-{% set days_to_build_now = days_to_build(['meter_intervals'], 'any', ['zone', 'has_split']) %}
+{% set days_to_build_now = days_to_build(['meter_intervals'], 'any') %}
 
 with
 

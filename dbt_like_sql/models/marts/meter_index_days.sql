@@ -200,8 +200,7 @@ recognised as (
     select
         *,
         case
-            when told_register = coalesce(told_before, told_register)
-                or told_register = coalesce(told_after, told_register)
+            when told_register in (told_before, told_after) or coalesce(told_before, told_after) is null
                 then told_register
         end as recognised_register
     from neighboured

@@ -23,6 +23,12 @@ site_months as (
         {% endfor %}
         sum(intervals_present)::integer as intervals_present,
         sum(intervals_expected)::integer as intervals_expected,
+        count(*) filter (where intervals_present = intervals_expected) as days_whole,
+        -- What is stated for no interval of the month is not known of the site; what is stated for some lacks the others.
+        sum(intervals_with_consumption) = sum(intervals_present)
+        {%- for quantity in ['production', 'grid', 'storage'] %}
+        and sum(intervals_with_{{ quantity }}) in (0, sum(intervals_present))
+        {%- endfor %} as is_stated,
         count(*) filter (where coverage_state is not null) as days_asked
     from site_days
     group by site_id, billing_month, meter_type
@@ -36,10 +42,19 @@ consumers as (
         meter_type,
         sum(total)::decimal(18, 6) as meters_total,
         count(*) as meters,
-        bool_and(intervals_missing + intervals_null = 0) as is_whole
+        bool_and(intervals_missing + intervals_null = 0 and (days_excluded = 0 or is_excluded)) as is_whole
     from measures
     where meter_mode = 'consumption' and not is_rule_meter
     group by site_id, period_from, meter_type
+),
+
+site_periods as (
+    select
+        site_id,
+        period_from as billing_month,
+        max(days_over) as days_over
+    from measures
+    group by site_id, period_from
 ),
 
 charge_points as (
@@ -80,14 +95,18 @@ final as (
         site_months.intervals_present,
         site_months.intervals_expected,
         site_months.days_asked::integer as days_asked,
-        coalesce(site_months.intervals_present = site_months.intervals_expected, false)
-            and coalesce(consumers.is_whole, true) as is_whole
+        coalesce(site_months.is_stated and site_months.days_whole >= site_periods.days_over, false)
+            and coalesce(consumers.is_whole, true)
+            and (site_months.meter_type <> 'electricity' or coalesce(charge_points.is_whole, true)) as is_whole
     from site_months
     left join {{ ref('sites') }} as sites on sites.site_id = site_months.site_id
     left join consumers
         on consumers.site_id = site_months.site_id
         and consumers.billing_month = site_months.billing_month
         and consumers.meter_type = site_months.meter_type
+    left join site_periods
+        on site_periods.site_id = site_months.site_id
+        and site_periods.billing_month = site_months.billing_month
     left join charge_points
         on charge_points.site_id = site_months.site_id
         and charge_points.billing_month = site_months.billing_month

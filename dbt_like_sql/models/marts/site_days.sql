@@ -43,6 +43,7 @@ sums as (
         {% endfor %}
         count(*) as intervals_present,
         count(consumption) as intervals_with_consumption,
+        count(production + self_consumption) as intervals_with_production,
         count(grid_import + grid_export) as intervals_with_grid,
         count(storage_charge + storage_discharge) as intervals_with_storage,
         -- Where a site stores energy, what goes into and out of the store belongs to the balance too; how the provider
@@ -71,6 +72,7 @@ final as (
         {% endfor %}
         coalesce(sums.intervals_present, 0)::integer as intervals_present,
         coalesce(sums.intervals_with_consumption, 0)::integer as intervals_with_consumption,
+        coalesce(sums.intervals_with_production, 0)::integer as intervals_with_production,
         coalesce(sums.intervals_with_grid, 0)::integer as intervals_with_grid,
         coalesce(sums.intervals_with_storage, 0)::integer as intervals_with_storage,
         coverage.expected as intervals_expected,

@@ -1,0 +1,72 @@
+with
+
+meters as (
+    select * from {{ ref('int_meters') }}
+),
+
+facts as (
+    select * from {{ ref('meter_facts') }}
+),
+
+-- A line ends with its validity, the life of a meter does not: its dates hold whatever days the line is valid for.
+bounds as (
+    select site_id, meter_id, valid_from, in_service_from as bound_on, false as is_end
+    from facts
+    where in_service_from is not null
+    union all
+    select site_id, meter_id, valid_from, in_service_until, true
+    from facts
+    where in_service_until is not null
+),
+
+neighbours as (
+    select
+        *,
+        lag(is_end) over life as is_after_end,
+        lead(is_end) over life as is_before_end
+    from bounds
+    window life as (partition by site_id, meter_id order by bound_on, valid_from, is_end)
+),
+
+-- Of several beginnings without an end between them the first counts, of several ends the last.
+turns as (
+    select *
+    from neighbours
+    where case when is_end then not coalesce(is_before_end, false) else coalesce(is_after_end, true) end
+),
+
+-- What ends and begins on one day goes on.
+breaks as (
+    select *
+    from turns
+    window life as (partition by site_id, meter_id order by bound_on, valid_from, is_end)
+    qualify bound_on is distinct from case when is_end then lead(bound_on) over life else lag(bound_on) over life end
+),
+
+stretches as (
+    select
+        site_id,
+        meter_id,
+        case when not is_end then bound_on end as in_service_from,
+        case when is_end then bound_on else lead(bound_on) over life end as in_service_until
+    from breaks
+    window life as (partition by site_id, meter_id order by bound_on, valid_from, is_end)
+    qualify not is_end or lag(bound_on) over life is null
+),
+
+final as (
+    select
+        meters.site_id,
+        meters.meter_id,
+        stretches.in_service_from,
+        stretches.in_service_until,
+        coalesce(stretches.in_service_from, date '1900-01-01') as first_day,
+        coalesce(stretches.in_service_until, date '9999-12-31') as last_day
+    from meters
+    left join stretches
+        on stretches.site_id = meters.site_id
+        and stretches.meter_id = meters.meter_id
+    order by meters.site_id, meters.meter_id, stretches.in_service_from
+)
+
+select * from final

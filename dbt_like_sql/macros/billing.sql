@@ -853,6 +853,10 @@ unsound as (
         and measures.period_from = unsettled.period_from
         and not measures.is_rule_meter
         and measures.first_value_on <= measures.period_until
+    -- Before its first value and after its last a meter may not have been there: it waits to be dated.
+    where
+        unsettled.check_name <> 'missing_intervals'
+        or coalesce(measures.days_before_first_value, 0) + coalesce(measures.days_after_last_value, 0) = 0
     group by measures.site_id, measures.meter_id, measures.period_from
 ),
 

@@ -106,7 +106,7 @@ FINDING = {
     "first_day": GAP_DAY,
     "last_day": GAP_DAY,
     "occurrences": 2,
-    "samples": ["a", "b"],
+    "samples": [f"{GAP_DAY}T10:00:00+00:00", f"{GAP_DAY}T10:15:00+00:00"],
 }
 
 

@@ -218,21 +218,31 @@ def test_nothing_changed_means_no_models_and_no_publishing(copy):
     assert (report.models, report.published) == (None, None)
 
 
-def test_a_meter_that_changes_its_mode_changes_its_old_days_too(copy):
-    """`has_split` is repeated in every day of the meter: only rebuilding all of them keeps old days right."""
-    split = "select count(*) from meter_days where meter_id = 'unsplit' and intervals_without_split > 0"
-    assert copy.rows(split) == [(1,)]
+def test_a_meter_that_changes_its_mode_keeps_its_old_days_as_they_were(copy):
+    """What is listed as production from today on was a consumer yesterday, and its bill lacks a split."""
+    split = "select sum(intervals_without_split) from billing_monthly where meter_id = 'unsplit'"
+    before = copy.rows(split)
     last = date(2026, 10, 31)
     for row in copy.lake.rows["meters", last]:
         if row["meter_id"] == "unsplit":
             row["meter_mode"] = "production"
     copy.lake.write(copy.layout, only=[("meters", last)])
+    copy.refresh()
+    assert copy.rows(split) == before != [(0,)]
+    assert_equal_to_a_full_build(copy)
+
+
+def test_a_site_that_moves_to_another_zone_changes_its_old_days_too(copy):
+    """`zone` is repeated in every day of a meter: only rebuilding all of them keeps old days right."""
+    last = date(2026, 10, 31)
+    for row in copy.lake.rows["sites", last]:
+        if row["timezone"] == str(ZURICH):
+            row["timezone"] = "Europe/Berlin"
+    copy.lake.write(copy.layout, only=[("sites", last)])
     report = copy.refresh()
-    assert copy.rows(split) == [(0,)]
     assert report.changes.full_refresh
-    assert copy.rows("select count(*) from meter_days") == [
-        (sum(1 for key, rows in copy.lake.coverage.items() if key[0] == "meter_intervals" for _ in rows),)
-    ]
+    assert copy.rows("select distinct zone from meter_days where zone = 'Europe/Zurich'") == []
+    assert copy.rows("select count(*) > 0 from meter_days where zone = 'Europe/Berlin'") == [(True,)]
 
 
 def test_a_duplicate_key_blocks_publishing_and_is_named(copy):

@@ -41,6 +41,9 @@
         when 'replaced' then
             'the register went from ' || {{ detail }}
             || '; date the replacement in meters.csv (replaced_at), or have it corrected'
+        when 'unit_change' then
+            'the register went from ' || {{ detail }}
+            || ', a thousandfold: one of both is in another unit; have it corrected, or accept it'
         when 'negative' then 'negative by up to ' || {{ amount }} || ' times what coarse indices explain'
         when 'zero_run' then 'zero for ' || {{ amount }} || ' hours, which no register confirms'
         when 'zero_run_unread' then

@@ -59,8 +59,8 @@ EXPECTED: dict[str, frozenset[str]] = {
         "sentinel": "sentinel",
         "late_revision": "index_difference",
         "night_production": "night_production_unusual",
-        # Both series are wrong alike; where it begins, the index jumps as if the meter had been replaced.
-        "wrong_unit": "wrong_unit index_difference replaced",
+        # Both series are wrong alike: only where it begins and ends is anything to be seen.
+        "wrong_unit": "wrong_unit index_difference unit_change",
         "null_split": "without_split",
         "vacant": "",
         "appears": "starts_inside",

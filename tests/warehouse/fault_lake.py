@@ -285,6 +285,7 @@ def build_fault_lake() -> FaultLake:
     _add_unread(house)
     _add_replacements(house)
     _add_absurd_readings(house)
+    _add_units(house)
     _add_periods(house)
     return house
 
@@ -932,6 +933,31 @@ def _add_replacements(house: FaultLake) -> None:
 
 
 ABSURD_DAYS = (date(2026, 10, 8), date(2026, 10, 10))
+
+
+IN_WATT_HOURS = {
+    "watt_hours_from": (CUT, CLOSING),
+    "watt_hours_until": (OPENING, CUT),
+    "watt_hours_between": (CUT, CUT_LATER),
+    "watt_hours_unseen": (CUT, CLOSING),
+}
+"""Site -> since when, and until when, its meter states everything a thousandfold."""
+
+
+def _add_units(house: FaultLake) -> None:
+    """Intervals and registers agree all the time: only where the unit changes is anything to be seen."""
+    for name, (since, until) in IN_WATT_HOURS.items():
+        truth = ordinary(name)
+        stated = {start: total * (1000 if since <= start < until else 1) for start, total in truth.items()}
+        if name == "watt_hours_unseen":
+            stated[since] = None
+        house.add_site(name)
+        house.add_meter(name, series=stated)
+        begin = since - HOUR if since == OPENING else since
+        house.read(name, {
+            at: {"index_import_kwh": row["index_import_kwh"] * (1000 if begin < at <= until else 1)}
+            for at, row in counted(truth, Decimal(20)).items()
+        })  # fmt: skip
 
 
 def _add_absurd_readings(house: FaultLake) -> None:

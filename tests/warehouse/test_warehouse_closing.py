@@ -482,7 +482,7 @@ def _close(connection, billing, schema, histories, current) -> None:
     connection.register("drawn_inputs", billing.select("site_id", "meter_id", "billing_month", inputs_hash=pl.lit("")))
     names = [name for name, _ in schema]
     macros = {"columns_of": lambda _: schema, "names_in": lambda _: names}
-    corrections = rendered_model("marts/billing_corrections", macros="invoiced.sql")
+    corrections = rendered_model("marts/billing_corrections", macros="billing/invoiced.sql")
     connection.execute(f"""
         create or replace table pipeline.closed_versions as from drawn_versions where site_id is not null;
         create or replace table pipeline.closed_rows as from drawn_rows;
@@ -637,7 +637,7 @@ def corrections_of(changed: Changed) -> dict[str, tuple[int | None, str]]:
             " revised_at_utc timestamptz",
             [(dataset, "s", of, at, day(at - timedelta(seconds=1)), LATER) for dataset, of, at in changed.revised],
         )
-        sql = rendered_model("marts/billing_corrections", macros="invoiced.sql")
+        sql = rendered_model("marts/billing_corrections", macros="billing/invoiced.sql")
         rows = connection.execute(f"select quantity, current_value, cause, first_seen_at_utc from ({sql})").fetchall()
     assert {first_seen for _, _, cause, first_seen in rows if cause == "values"} <= {LATER}
     return {quantity: (value, cause) for quantity, value, cause, _ in rows}

@@ -24,6 +24,7 @@ from fault_lake import (
     EXAMPLE_SITE,
     FROM_NOWHERE,
     HOUR,
+    IN_WATT_HOURS,
     LATER_MODE,
     LEAP_ZONES,
     MONTH,
@@ -74,6 +75,10 @@ EXPECTED = {
     "morning": ("ready", set(), set()),
     "estimated": ("ready_with_estimates", set(), {"estimated"}),
     "wrong_unit": ("blocked", {"wrong_unit", "index_difference"}, set()),
+    "watt_hours_from": ("blocked", {"unit_change"}, set()),
+    "watt_hours_until": ("blocked", {"unit_change"}, set()),
+    "watt_hours_between": ("blocked", {"unit_change"}, set()),
+    "watt_hours_unseen": ("blocked", {"unit_change", "null_intervals"}, set()),
     "created": ("ready", set(), set()),
     "gap": ("blocked", {"missing_intervals"}, set()),
     "changed_clock": ("blocked", {"missing_intervals", "change_day_counts"}, set()),
@@ -256,6 +261,22 @@ def test_no_difference_is_taken_across_a_replacement(faulty, house, site):
     assert first[:3] == ("first_reading", OPENING, CUT)
     assert second[:3] == ("replacement", CUT + HOUR, CLOSING)
     assert first[3] + second[3] == advance
+
+
+@pytest.mark.parametrize("site", IN_WATT_HOURS)
+def test_days_of_a_thousandfold_wait_for_a_person_whether_or_not_the_month_shows_where_they_began(faulty, site):
+    """A meter that went on in Wh was `ready` in every month but those in which it began and ended."""
+    since, until = IN_WATT_HOURS[site]
+    blocked = faulty.rows(
+        "select local_date from data_quality_daily where site_id = ? and check_name = 'unit_change'", [site]
+    )
+    last = (until - HOUR).astimezone(ZURICH).date()
+    days = (last - since.astimezone(ZURICH).date()).days + 1
+    assert {day for (day,) in blocked} == {last - timedelta(days=ago) for ago in range(days)}
+    began = [row[0] for row in faulty.rows(
+        "select began_with from meter_index_segments where site_id = ? order by segment", [site]
+    )]  # fmt: skip
+    assert began == ["first_reading"] + ["unit_change"] * (2 if site == "watt_hours_between" else 1)
 
 
 def test_segments_tell_installation_rollover_and_which_register_counts(faulty):

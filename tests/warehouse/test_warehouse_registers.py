@@ -54,7 +54,14 @@ def step_kind(before: Decimal, after: Decimal, total: Decimal | None) -> str | N
         return "rollover" if end >= 1000 and before > end * 99 / 100 and explained else "fall"
     if total is not None and after - before - total > max(10, 20 * total):
         return "jump"
-    return None
+    return "jump" if unit_change(before, after) == "larger" else None
+
+
+def unit_change(before: Decimal, after: Decimal) -> str | None:
+    """Whether a register goes on at a thousand times its index, or at a thousandth, give or take a hundredth."""
+    low, high = sorted([before, after])
+    is_thousandfold = low >= 10 and abs(high - 1000 * low) <= 10 * low
+    return ("larger" if after > before else "smaller") if is_thousandfold else None
 
 
 def millionths(low: Decimal, high: Decimal) -> st.SearchStrategy[Decimal]:
@@ -84,6 +91,8 @@ def register_steps(draw) -> tuple[Decimal, Decimal, Decimal | None]:
         st.builds(lambda by: before + 21 * known + by * STEP, st.integers(-2, 2)),
         st.builds(lambda by: known - across + by, millionths(Decimal(-2), Decimal(2))),
         st.builds(lambda by: known * 11 / 10 - across + by * STEP, st.integers(-2, 2)),
+        st.builds(lambda by: 1000 * before + by * before, st.integers(-12, 12)),
+        st.builds(lambda by: (before / (1000 + by)).quantize(STEP), st.integers(-12, 12)),
         st.just(before),
     ))  # fmt: skip
     return before, min(max(after.quantize(STEP), Decimal(0)), LARGEST), None if total is None else total.quantize(STEP)
@@ -95,7 +104,8 @@ STEPS_SQL = """
         {{ register_cut('before', 'after', 'total', 'total is not null') }},
         case {{ register_cut('before', 'after', 'total', 'total is not null') }}
             when 'rollover' then {{ rollover_advance('before', 'after') }}
-        end
+        end,
+        {{ unit_change('before', 'after') }}
     from steps
     order by number
 """
@@ -104,6 +114,7 @@ STEPS_SQL = """
 @settings(max_examples=60, deadline=None)
 @given(st.lists(register_steps(), min_size=1, max_size=25))
 @example([(Decimal("99999.9"), Decimal("0.4"), Decimal("0.5")), (Decimal(99900), Decimal(7), None)])
+@example([(Decimal(10), Decimal(9900) - STEP, None), (Decimal(10), Decimal(10100), None), (LARGEST, LARGEST, None)])
 @example([(Decimal(1000), Decimal(0), None), (Decimal("999.999999"), Decimal(0), STEP)])
 @example([(Decimal(10) ** number, Decimal(0), None) for number in range(12)])
 @example([(Decimal(10) ** number - STEP, Decimal(0), None) for number in range(13)])
@@ -111,15 +122,16 @@ def test_a_step_of_a_register_is_judged_by_its_digits_and_by_what_the_intervals_
     """A reading of twelve digits made every build fail: what it would roll over at is no DECIMAL(18,6)."""
     found = rows_of(
         database,
-        rendered(STEPS_SQL, macros="registers.sql"),
+        rendered(STEPS_SQL, macros="registers/cuts.sql"),
         steps=pl.DataFrame(
             [(number, *step) for number, step in enumerate(steps)],
             schema={"number": pl.Int32, "before": QUANTITY, "after": QUANTITY, "total": QUANTITY},
             orient="row",
         ),
     )
-    for (before, after, total), (end, kind, advance) in zip(steps, found, strict=True):
+    for (before, after, total), (end, kind, advance, unit) in zip(steps, found, strict=True):
         assert end == digits_end(before)
+        assert unit == unit_change(before, after), (before, after)
         assert kind == step_kind(before, after, total), (before, after, total)
         if kind == "rollover":
             assert advance == digits_end(before) - before + after
@@ -382,7 +394,7 @@ def make_links(database: duckdb.DuckDBPyConnection, meters: list[Device], step: 
         from calendar_days cross join (select distinct meter_id from read);
     """)
     for name in ("int_register_links", "int_register_bounds"):
-        model = rendered_model(f"intermediate/{name}", macros="registers.sql", ref="temp.main.{}".format)
+        model = rendered_model(f"intermediate/{name}", macros="registers/cuts.sql", ref="temp.main.{}".format)
         database.execute(f"create or replace temp table {name} as {model}")
 
 

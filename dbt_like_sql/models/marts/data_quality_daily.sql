@@ -52,6 +52,10 @@ decisions as (
     select * from {{ ref('decisions') }}
 ),
 
+replacements as (
+    select * from {{ ref('int_register_replacements') }}
+),
+
 -- The step in which a meter states its values: that of its register, else the decimals that its intervals use.
 meter_steps as (
     select
@@ -238,6 +242,37 @@ plant_nights as (
     )
 ),
 
+unit_changes as (
+    select
+        *,
+        {{ unit_change('index_before', 'index_after') }} as change,
+        lead(before_at_utc) over changes as next_before_at_utc,
+        lead(read_at_utc) over changes as next_read_at_utc,
+        lag(read_at_utc) over changes is null as is_first
+    from replacements
+    where {{ unit_change('index_before', 'index_after') }} is not null
+    window changes as (partition by site_id, meter_id order by before_at_utc)
+),
+
+-- What is a thousand times as much is taken for wrong: Wh shown for kWh, litres for m3. Where readings are frequent, the
+-- interval after the last wrong one is right.
+thousandfold as (
+    select
+        site_id,
+        meter_id,
+        index_before,
+        index_after,
+        case when change = 'larger' then before_at_utc else '-infinity'::timestamptz end as from_utc,
+        case
+            when change = 'larger' and next_read_at_utc - next_before_at_utc <= interval 1 hour then next_before_at_utc
+            when change = 'larger' then coalesce(next_read_at_utc, 'infinity'::timestamptz)
+            when read_at_utc - before_at_utc <= interval 1 hour then before_at_utc
+            else read_at_utc
+        end as until_utc
+    from unit_changes
+    where change = 'larger' or is_first
+),
+
 lacking as (
     select
         site_id,
@@ -347,9 +382,28 @@ measured as (
         'replaced', site_id, meter_id, local_date, len(undated),
         undated[1].index_before::varchar || ' to ' || undated[1].index_after::varchar
     from (
-        select *, list_filter(replacements, lambda replaced: not replaced.is_dated) as undated from asked_days
+        select
+            *,
+            list_filter(
+                replacements,
+                lambda replaced:
+                    not replaced.is_dated
+                    and {{ unit_change('replaced.index_before', 'replaced.index_after') }} is null
+            ) as undated
+        from asked_days
     ) as replaced_days
     where len(undated) > 0
+    union all
+    select
+        'unit_change', asked_days.site_id, asked_days.meter_id, asked_days.local_date, 1,
+        min(thousandfold.index_before::varchar || ' to ' || thousandfold.index_after::varchar)
+    from asked_days
+    inner join thousandfold
+        on thousandfold.site_id = asked_days.site_id
+        and thousandfold.meter_id = asked_days.meter_id
+        and thousandfold.from_utc < asked_days.day_end_utc
+        and thousandfold.until_utc > asked_days.day_start_utc
+    group by asked_days.site_id, asked_days.meter_id, asked_days.local_date
     union all
     select 'zero_run', site_id, meter_id, local_date, zero_hours, null
     from zero_runs

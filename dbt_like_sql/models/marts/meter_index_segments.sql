@@ -78,7 +78,11 @@ beginnings as (
         meter_id,
         register,
         null,
-        case cut.cut when 'rollover' then 'rollover' else 'replacement' end,
+        case
+            when cut.cut = 'rollover' then 'rollover'
+            when {{ unit_change('cut.index_before', 'cut.index_after') }} is not null then 'unit_change'
+            else 'replacement'
+        end,
         cut.read_at_utc,
         cut.index_after,
         cut.before_at_utc,

@@ -16,8 +16,9 @@
 {#
   `rollover` (it fell near the end of its digits, by what the intervals explain), `fall` or `jump` (another register
   counts on: no difference may be taken), null for an ordinary step. Two more kinds come of what is known otherwise:
-  `dated` (meters.csv says so) and `sibling` (another register of the device was cut). A jump up is one only where the intervals between
-  are known, and say that less than a twentieth of it was counted; below 10 units it could be a wrong interval.
+  `dated` (meters.csv says so) and `sibling` (another register of the device was cut). A jump up is one only where the
+  intervals between are known, and say that less than a twentieth of it was counted (below 10 units it could be a wrong
+  interval), or where the register goes on in another unit.
 #}
 {% macro register_cut(before, after, total, is_total_known) -%}
     case
@@ -36,6 +37,23 @@
             {{ is_total_known }}
             and {{ after }} - {{ before }} - {{ total }} > greatest(10, 20 * {{ total }})
             then 'jump'
+        when {{ unit_change(before, after) }} = 'larger' then 'jump'
+    end
+{%- endmacro %}
+
+{# A multiple that a DECIMAL(18,6) need not be able to hold. #}
+{% macro times(index, factor) -%}
+    {{ index }}::decimal(24, 6) * {{ factor }}
+{%- endmacro %}
+
+{#
+  `larger` or `smaller` where a register goes on at a thousand times its index, or at a thousandth: it counts in another
+  unit. What it counted meanwhile is allowed for with a hundredth; below 10 units that would be too little.
+#}
+{% macro unit_change(before, after) -%}
+    case
+        when {{ before }} >= 10 and {{ after }} between {{ times(before, 990) }} and {{ times(before, 1010) }} then 'larger'
+        when {{ after }} >= 10 and {{ before }} between {{ times(after, 990) }} and {{ times(after, 1010) }} then 'smaller'
     end
 {%- endmacro %}
 

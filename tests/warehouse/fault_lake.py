@@ -286,6 +286,7 @@ def build_fault_lake() -> FaultLake:
     _add_replacements(house)
     _add_absurd_readings(house)
     _add_units(house)
+    _add_sparse_readings(house)
     _add_periods(house)
     return house
 
@@ -958,6 +959,44 @@ def _add_units(house: FaultLake) -> None:
             at: {"index_import_kwh": row["index_import_kwh"] * (1000 if begin < at <= until else 1)}
             for at, row in counted(truth, Decimal(20)).items()
         })  # fmt: skip
+
+
+SPARSE = {
+    "weekly": ZERO,
+    "weekly_spike": Decimal(40),
+    "weekly_stuck": Decimal(15),
+    "at_six_spike": Decimal(10),
+    "inside_doubled": Decimal(60),
+}
+"""Site -> what its intervals state too much, between readings that leave the month's bounds open."""
+
+
+def _add_sparse_readings(house: FaultLake) -> None:
+    """The registers are right, and read now and then: weekly or daily at six, or every hour but at the month's ends."""
+    for name, too_much in SPARSE.items():
+        truth = ordinary(name)
+        stated = dict(truth)
+        if name.endswith("_spike"):
+            stated[CUT] += too_much
+        elif name == "weekly_stuck":
+            hours = [start for start in truth if hour(12, 0) <= start < hour(15, 0)]
+            mean = sum(truth[start] for start in hours) + too_much
+            stated.update(dict.fromkeys(hours, round(mean / len(hours), 3)))
+            stated[hours[-1] + HOUR] += mean - sum(stated[start] for start in hours)
+        elif name == "inside_doubled":
+            hours = [start for start in truth if hour(12, 0) <= start < hour(17, 0)]
+            share = too_much / len(hours)
+            stated.update({start: truth[start] + share for start in hours})
+        house.add_site(name)
+        house.add_meter(name, series=stated)
+        house.read(name, {at: row for at, row in counted(truth).items() if _is_read(name, at)})
+
+
+def _is_read(name: str, at: datetime) -> bool:
+    if name == "inside_doubled":
+        return hour(2, 0) <= at <= hour(30, 0)
+    local = at.astimezone(ZURICH)
+    return local.hour == 6 and (name == "at_six_spike" or local.day % 7 == 2)
 
 
 def _add_absurd_readings(house: FaultLake) -> None:

@@ -29,6 +29,7 @@ from fault_lake import (
     LEAP_ZONES,
     MONTH,
     OPENING,
+    SPARSE,
     SPOILT,
     SWAPPED_FROM,
     SWAPPED_UNTIL,
@@ -79,6 +80,11 @@ EXPECTED = {
     "watt_hours_until": ("blocked", {"unit_change"}, set()),
     "watt_hours_between": ("blocked", {"unit_change"}, set()),
     "watt_hours_unseen": ("blocked", {"unit_change", "null_intervals"}, set()),
+    "weekly": ("ready", set(), set()),
+    "weekly_spike": ("blocked", {"index_difference"}, {"spike"}),
+    "weekly_stuck": ("blocked", {"index_difference"}, {"stuck"}),
+    "at_six_spike": ("blocked", {"index_difference"}, {"spike"}),
+    "inside_doubled": ("blocked", {"index_difference"}, set()),
     "created": ("ready", set(), set()),
     "gap": ("blocked", {"missing_intervals"}, set()),
     "changed_clock": ("blocked", {"missing_intervals", "change_day_counts"}, set()),
@@ -277,6 +283,18 @@ def test_days_of_a_thousandfold_wait_for_a_person_whether_or_not_the_month_shows
         "select began_with from meter_index_segments where site_id = ? order by segment", [site]
     )]  # fmt: skip
     assert began == ["first_reading"] + ["unit_change"] * (2 if site == "watt_hours_between" else 1)
+
+
+@pytest.mark.parametrize("site", SPARSE)
+def test_readings_inside_a_month_are_compared_even_if_its_bounds_are_not_known(faulty, site):
+    """A meter that is read now and then was `ready` with 40 kWh too much, and with days that were stated twice."""
+    apart, grade, reasons = faulty.rows(
+        "select apart_inside, grade, reasons from billing_monthly"
+        " inner join meter_month_measures using (site_id, meter_id) where site_id = ?", [site]
+    )[0]  # fmt: skip
+    assert apart == SPARSE[site]
+    assert grade == ("blocked" if apart else "ready")
+    assert [f"{apart:.3f} more" in reason for reason in reasons] == [True] * bool(apart)
 
 
 def test_segments_tell_installation_rollover_and_which_register_counts(faulty):

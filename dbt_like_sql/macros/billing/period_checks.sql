@@ -56,7 +56,8 @@ compared as (
     from measures
 ),
 
--- What the index says of the sum: the share that two steps do not explain. A load curve is compared by its own sum.
+-- What the index says of the sum: the share that two steps do not explain. A load curve is compared by its own sum. What
+-- bounds leave open when they are interpolated, the readings in between and around may still tell.
 reconciled as (
     select
         *,
@@ -70,7 +71,23 @@ reconciled as (
                 when abs(load_curve_difference) <= 0.001 then 0
                 else least(abs(load_curve_difference) / greatest(abs(load_curve_total), 0.000001), 1000000)
             end
-        end as index_error,
+        end as bounds_error,
+        case
+            when not is_over or intervals_present = 0 then null
+            else greatest(
+                case
+                    when apart_inside is null or apart_inside_allowed is null then null
+                    when abs(apart_inside) <= apart_inside_allowed then 0
+                    else least(abs(apart_inside) / greatest(abs(total), 0.000001), 1000000)
+                end,
+                case
+                    when apart_around is null or apart_around_allowed is null then null
+                    when abs(apart_around) <= apart_around_allowed then 0
+                    else least(abs(apart_around) / greatest(abs(total) + counted_around, 0.000001), 1000000)
+                end
+            )
+        end as readings_error,
+        greatest(bounds_error, readings_error) as index_error,
         -- An interpolated bound confirms nothing when it leaves more open than the tolerance.
         coalesce(index_uncertainty <= greatest(2 * step, abs(index_advance) * 0.005), true) as is_index_sharp,
         case when index_advance > 100 * step and total > 0 then total / index_advance end as unit_ratio
@@ -81,7 +98,7 @@ period_measured as (
     select
         site_id, meter_id, period_from, period_until, period_start_utc, period_end_utc, is_over, days_over,
         days_not_asked, days_asked, days_open, days_too_young, close_after_days, total, index_advance, index_error,
-        is_index_sharp, days_unconfirmed, first_value_on, last_value_on,
+        bounds_error, apart_inside, apart_inside_allowed, apart_around, is_index_sharp, days_unconfirmed, first_value_on, last_value_on,
         unnest([
             {'check_name': 'not_fetched', 'measured': days_not_asked::double},
             {'check_name': 'running', 'measured': case when not is_over then 1 else 0 end::double},
@@ -143,9 +160,17 @@ period_rows as (
                 'the last value is of ' || last_value_on || '; date the meter in meters.csv (in_service_until)'
             when 'no_data' then 'no interval of the period has a value'
             when 'unknown_unit' then 'the type of the meter is not known, so its quantity has no unit'
-            when 'index_difference' then
-                'the intervals add up to ' || total || ', the register counted '
-                || coalesce(index_advance::varchar, 'another amount')
+            when 'index_difference' then case
+                when bounds_error > checks.tolerance then
+                    'the intervals add up to ' || total || ', the register counted '
+                    || coalesce(index_advance::varchar, 'another amount')
+                when abs(apart_inside) > apart_inside_allowed then
+                    'between readings inside the period the intervals state '
+                    || round(apart_inside, 3)::decimal(18, 3) || ' more than the register counted'
+                else
+                    'from the reading before the period to the one after it the intervals state '
+                    || round(apart_around, 3)::decimal(18, 3) || ' more than the register counted'
+            end
             when 'wrong_unit' then
                 'the intervals add up to ' || total || ', the register counted ' || index_advance
                 || ': a factor of 1000, so one is in another unit'
@@ -366,9 +391,11 @@ unconfirmed as (
         reconciled.period_until,
         checks.severity,
         case
-            when reconciled.index_error <= (
-                select tolerance from {{ ref('data_quality_checks') }} where check_name = 'index_difference'
-            ) and reconciled.is_index_sharp then 0
+            when
+                reconciled.bounds_error <= index_checks.tolerance
+                and reconciled.index_error <= index_checks.tolerance
+                and reconciled.is_index_sharp
+                then 0
             else reconciled.days_unconfirmed
         end::decimal(18, 6) as measured,
         checks.tolerance,
@@ -379,6 +406,7 @@ unconfirmed as (
         || ' --dataset meter_intervals --refetch' as reason
     from reconciled
     inner join {{ ref('data_quality_checks') }} as checks on checks.check_name = 'not_confirmed'
+    inner join {{ ref('data_quality_checks') }} as index_checks on index_checks.check_name = 'index_difference'
     where
         reconciled.is_over
         and reconciled.days_not_asked = 0

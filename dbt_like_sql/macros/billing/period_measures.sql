@@ -39,6 +39,75 @@ counted_days as (
     qualify not is_excluded or bool_and(is_excluded) over (partition by site_id, meter_id, period_from)
 ),
 
+-- Days that follow each other: over days that dropped out, no step between readings is compared.
+stretches as (
+    select
+        * exclude (is_first),
+        sum(is_first) over (
+            partition by site_id, meter_id, period_from order by local_date rows unbounded preceding
+        ) as stretch
+    from (
+        select
+            *,
+            case
+                when lag(local_date) over (partition by site_id, meter_id, period_from order by local_date)
+                    = local_date - 1
+                    then 0
+                else 1
+            end as is_first
+        from counted_days
+    ) as days
+),
+
+steps_of_days as (
+    select
+        *,
+        min(day_start_utc) over (partition by site_id, meter_id, period_from, stretch) as stretch_start_utc,
+        max(day_end_utc) over (partition by site_id, meter_id, period_from, stretch) as stretch_end_utc
+    from stretches
+),
+
+-- What the readings say, wherever in the period they are: from its first to its last, and from the last before it to the
+-- first after it.
+outermost as (
+    select
+        site_id,
+        meter_id,
+        period_from,
+        sum(coalesce(steps.apart_within, 0)) + coalesce(
+            sum(steps.apart_since) filter (where steps.before_at_utc >= stretch_start_utc), 0
+        ) as apart_inside,
+        coalesce(sum(steps.open_at_first + steps.open_at_last) filter (
+            where steps.apart_within is null or (steps.apart_since is null and steps.before_at_utc is not null)
+        ), 0) as open_inside,
+        min_by({'steps': steps, 'stretch_start_utc': stretch_start_utc}, local_date)
+            filter (where steps.first_at_utc is not null) as first_read,
+        max_by({'steps': steps, 'stretch_end_utc': stretch_end_utc}, local_date)
+            filter (where steps.last_at_utc is not null) as last_read
+    from steps_of_days
+    where steps.last_at_utc is not null
+    group by site_id, meter_id, period_from
+),
+
+read_steps as (
+    select
+        site_id,
+        meter_id,
+        period_from,
+        case when first_read is not null then apart_inside end as apart_inside,
+        open_inside,
+        coalesce(first_read.steps.open_at_first, 0) as open_at_first,
+        coalesce(last_read.steps.open_at_last, 0) as open_at_last,
+        coalesce(last_read.steps.open_at_next, 0) as open_at_next,
+        first_read.steps.before_at_utc < first_read.stretch_start_utc as is_read_before,
+        last_read.steps.last_at_utc < last_read.stretch_end_utc as is_read_after,
+        first_read.steps.apart_since as apart_before,
+        first_read.steps.counted_since as counted_before,
+        last_read.steps.apart_next as apart_after,
+        last_read.steps.counted_next as counted_after
+    from outermost
+),
+
 -- Stretches without a value go over midnights: pieces that touch are one.
 gap_pieces as (
     select
@@ -161,7 +230,8 @@ excluded_advances as (
         end as {{ register }},
         {% endfor -%}
         sum(dropped.total) as total,
-        sum(dropped.unmeasured) as unmeasured
+        sum(dropped.unmeasured) as unmeasured,
+        sum(coalesce(before.index_uncertainty, 0) + coalesce(after.index_uncertainty, 0)) as uncertainty
     from period_days as dropped
     inner join sums
         on sums.site_id = dropped.site_id
@@ -294,7 +364,21 @@ measures as (
                 then closing.counted - opening.counted - {{ off_bill('counted') }}
         end::decimal(18, 6) as index_advance,
         coalesce(opening.index_uncertainty, 0) + coalesce(closing.index_uncertainty, 0)
-            + coalesce(closing.open_so_far - opening.open_so_far, 0) as index_uncertainty,
+            + coalesce(closing.open_so_far - opening.open_so_far, 0)
+            + coalesce(excluded_advances.uncertainty, 0) as index_uncertainty,
+        read_steps.apart_inside,
+        2 * sums.step + coalesce(closing.open_so_far - opening.open_so_far, 0)
+            + read_steps.open_inside + read_steps.open_at_first + read_steps.open_at_last as apart_inside_allowed,
+        case
+            when bounds.days_excluded > 0 then null
+            else coalesce(read_steps.apart_inside, 0)
+                + case when read_steps.is_read_before then coalesce(read_steps.apart_before, 0) else 0 end
+                + case when read_steps.is_read_after then coalesce(read_steps.apart_after, 0) else 0 end
+        end as apart_around,
+        apart_inside_allowed + read_steps.open_at_next as apart_around_allowed,
+        case when read_steps.is_read_before then abs(coalesce(read_steps.counted_before, 0)) else 0 end
+            + case when read_steps.is_read_after then abs(coalesce(read_steps.counted_after, 0)) else 0 end
+            as counted_around,
         coalesce(closing.replacements_so_far - opening.replacements_so_far, 0) as replacements_inside,
         case when kinds.meter_mode in ('introduction', 'production', 'battery') then opening.export_index end
             as export_index_start,
@@ -339,6 +423,10 @@ measures as (
         on excluded_advances.site_id = periods.site_id
         and excluded_advances.meter_id = periods.meter_id
         and excluded_advances.period_from = periods.period_from
+    left join read_steps
+        on read_steps.site_id = periods.site_id
+        and read_steps.meter_id = periods.meter_id
+        and read_steps.period_from = periods.period_from
     left join period_kinds as kinds
         on kinds.site_id = periods.site_id
         and kinds.meter_id = periods.meter_id

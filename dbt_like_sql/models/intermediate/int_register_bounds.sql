@@ -37,7 +37,8 @@ neighbours as (
         lead(local_date) over series as next_date,
         lead(first_read_at_utc) over series as next_read_at_utc,
         lead(first_index) over series as next_index,
-        lead(opening_cut) over series as next_cut
+        lead(opening_cut) over series as next_cut,
+        lead(steps) over series as next_steps
     from links
     window series as (partition by site_id, meter_id, register order by local_date)
 ),
@@ -123,6 +124,21 @@ final as (
         end::decimal(18, 6) as uncertainty,
         (counted_at_last + index_at_end - last_index)::decimal(18, 6) as counted,
         is_crossed,
+        -- On a day without a reading only the step that goes over it.
+        {
+            'before_at_utc': case when read_on = local_date then steps.before_at_utc end,
+            'first_at_utc': case when read_on = local_date then steps.first_at_utc end,
+            'last_at_utc': last_read_at_utc,
+            'next_at_utc': next_read_at_utc,
+            'apart_since': case when read_on = local_date then steps.apart_since end,
+            'counted_since': case when read_on = local_date then steps.counted_since end,
+            'apart_within': case when read_on = local_date then steps.apart_within end,
+            'apart_next': next_steps.apart_since,
+            'counted_next': next_steps.counted_since,
+            'open_at_first': case when read_on = local_date then steps.open_at_first end,
+            'open_at_last': steps.open_at_last,
+            'open_at_next': next_steps.open_at_first
+        } as steps,
         case when read_on = local_date then cuts end as cuts,
         case when read_on = local_date then glitches else 0 end as glitches,
         case when read_on = local_date then readings else 0 end as readings

@@ -428,14 +428,15 @@ opened_with as (
     from told
 ),
 
--- The whole days between the two readings of a cut.
+-- The whole days between two readings. Beyond 40 days a difference is nobody's in particular.
 days_between as (
     select
         opened.site_id,
         opened.meter_id,
         opened.register,
         opened.local_date,
-        sum(meter_days.total) as stated
+        sum(meter_days.total) as stated,
+        count(*) filter (where meter_days.intervals_missing = 0 and meter_days.intervals_null = 0) as whole_days
     from (
         select
             site_id,
@@ -444,7 +445,7 @@ days_between as (
             local_date,
             unnest(generate_series(before_date + 1, local_date - 1, interval 1 day))::date as day_between
         from opened_with
-        where opening_cut is not null
+        where opening_cut is not null or local_date - before_date <= 41
     ) as opened
     inner join meter_days
         on meter_days.site_id = opened.site_id
@@ -453,6 +454,7 @@ days_between as (
     group by opened.site_id, opened.meter_id, opened.register, opened.local_date
 ),
 
+-- Of an interval that reaches over a reading, half is taken for each side: how far off that can be, is kept with it.
 counted as (
     select
         opened_with.*,
@@ -462,6 +464,10 @@ counted as (
         )::decimal(18, 6) as total_between,
         (coalesce(opened_with.after_before.open, 0) + coalesce(opened_with.before_first.open, 0))::decimal(18, 6)
             as open_between,
+        coalesce(days_between.whole_days, 0) = opened_with.local_date - opened_with.before_date - 1
+            and opened_with.local_date - opened_with.before_date <= 41 as are_days_between_whole,
+        case when meter_days.intervals_missing = 0 and meter_days.intervals_null = 0 then meter_days.total end
+            as whole_total,
         case
             when opened_with.opening_cut = 'rollover'
                 then {{ rollover_advance('opened_with.index_before', 'opened_with.first_index') }}
@@ -474,6 +480,35 @@ counted as (
         and days_between.meter_id = opened_with.meter_id
         and days_between.register = opened_with.register
         and days_between.local_date = opened_with.local_date
+    left join meter_days
+        on meter_days.site_id = opened_with.site_id
+        and meter_days.meter_id = opened_with.meter_id
+        and meter_days.local_date = opened_with.local_date
+),
+
+-- What the intervals state more than the register counted: since the reading before, and from the day's first reading to
+-- its last. Null where not all of these intervals are known; nothing where the device was replaced.
+apart as (
+    select
+        *,
+        case
+            when opening_cut is not null and opening_cut <> 'rollover' then 0
+            when
+                whole_total is not null
+                and are_days_between_whole
+                and (before_at_utc = day_start_utc or lag(whole_total) over series is not null)
+                then total_between + open_between / 2 - opening_advance
+        end::decimal(18, 6) as apart_since,
+        (
+            whole_total
+            - before_first.stated - before_first.open / 2 - after_last.stated - after_last.open / 2
+            - coalesce(list_sum(list_transform(
+                list_filter(cuts, lambda c: c.cut <> 'rollover'), lambda c: c.total_between
+            )), 0)
+            - advance
+        )::decimal(18, 6) as apart_within
+    from counted
+    window series as (partition by site_id, meter_id, register order by local_date)
 ),
 
 final as (
@@ -502,6 +537,12 @@ final as (
         opening_cut,
         first_column,
         is_crossed,
+        {
+            'before_at_utc': before_at_utc, 'first_at_utc': first_read_at_utc, 'last_at_utc': last_read_at_utc,
+            'apart_since': apart_since, 'counted_since': opening_advance::decimal(18, 6), 'apart_within': apart_within,
+            'open_at_first': coalesce(before_first.open, 0)::decimal(18, 6),
+            'open_at_last': coalesce(after_last.open, 0)::decimal(18, 6)
+        } as steps,
         -- Seen from the register: each leaves the column in which it stood, and goes on in the other.
         list_transform(all_exchanges, lambda e, number: case
             when (register = 'import') <> ((was_crossed::integer + number) % 2 = 0)
@@ -519,7 +560,7 @@ final as (
         try_cast(sum(opening_advance + advance) over (
             partition by site_id, meter_id, register order by local_date rows unbounded preceding
         ) as decimal(18, 6)) as counted_at_last
-    from counted
+    from apart
     order by site_id, meter_id, register, local_date
 )
 

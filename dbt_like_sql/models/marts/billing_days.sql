@@ -112,6 +112,7 @@ known as (
         index_days.unmeasured,
         index_days.load_curve_total,
         index_days.step as index_step,
+        index_days.steps,
         index_days.index_register
     from due
     inner join services
@@ -197,6 +198,7 @@ final as (
         expected.unmeasured,
         expected.load_curve_total,
         coalesce(expected.resolution, expected.index_step) as step,
+        expected.steps,
         expected.local_date < expected.first_value_on and expected.in_service_from is null as is_before_first_value,
         expected.local_date > expected.last_value_on and expected.in_service_until is null as is_after_last_value,
         expected.is_listed_now,

@@ -87,9 +87,34 @@ doubled_rows as (
     select * from {{ ref('int_doubled_rows_daily') }}
 ),
 
+-- All steps between readings that touch a day; null where one of them can't be compared.
+touching_steps as (
+    select
+        days.site_id,
+        days.meter_id,
+        days.local_date,
+        case when index_days.steps.first_at_utc is not null then index_days.steps.apart_within else 0 end
+        + case when index_days.steps.before_at_utc is not null then index_days.steps.apart_since else 0 end
+        + case
+            when index_days.steps.next_at_utc is not null and index_days.steps.last_at_utc < days.day_end_utc
+                then index_days.steps.apart_next
+            else 0
+        end as apart,
+        coalesce(abs(index_days.steps.counted_since), 0) + coalesce(abs(index_days.steps.counted_next), 0)
+            as counted_around,
+        coalesce(index_days.steps.open_at_first, 0) + coalesce(index_days.steps.open_at_last, 0)
+            + coalesce(index_days.steps.open_at_next, 0) as open
+    from days
+    inner join index_days
+        on index_days.site_id = days.site_id
+        and index_days.meter_id = days.meter_id
+        and index_days.local_date = days.local_date
+    where index_days.steps.last_at_utc is not null
+),
+
 asked_days as (
     select
-        days.*,
+        days.* exclude (steps),
         meters.meter_name,
         calendar.quarter_hours,
         meter_days.first_nonzero_utc,
@@ -116,11 +141,16 @@ asked_days as (
         splits.uneven_solar,
         splits.grid_without_import,
         register_coverage.state as register_state,
-        -- Whether the register counted the day as the intervals do: then what looks odd was real.
+        -- Whether the register counted the day as the intervals do: then what looks odd was real. Where the day's own
+        -- bounds are interpolated, the steps between readings that touch it have to tell.
         coalesce(
             abs(coalesce(index_days.advance, index_days.load_curve_total) - (days.total - index_days.unmeasured))
             <= greatest(2 * meter_steps.step, abs(days.total) * 0.001) + coalesce(index_days.index_uncertainty, 0),
             false
+        ) and coalesce(
+            abs(touching.apart)
+            <= greatest(2 * meter_steps.step, (abs(days.total) + touching.counted_around) * 0.001) + touching.open,
+            coalesce(index_days.index_uncertainty, 0) = 0
         ) as is_confirmed_by_index,
         -- What the register did on the first day that it was ever read is not known, but it was read.
         index_days.advance is null and index_days.load_curve_total is null and coalesce(index_days.readings, 0) = 0
@@ -140,6 +170,10 @@ asked_days as (
         on index_days.site_id = days.site_id
         and index_days.meter_id = days.meter_id
         and index_days.local_date = days.local_date
+    left join touching_steps as touching
+        on touching.site_id = days.site_id
+        and touching.meter_id = days.meter_id
+        and touching.local_date = days.local_date
     left join meter_steps
         on meter_steps.site_id = days.site_id
         and meter_steps.meter_id = days.meter_id

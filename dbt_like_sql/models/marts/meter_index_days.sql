@@ -85,6 +85,7 @@ sides as (
         max(gained) filter (where register = '{{ register }}') as {{ register }}_gained,
         max(unmeasured) filter (where register = '{{ register }}') as {{ register }}_unmeasured,
         max(open) filter (where register = '{{ register }}') as {{ register }}_open,
+        any_value(steps) filter (where register = '{{ register }}') as {{ register }}_steps,
         {% endfor %}
         -- For meters of which no one register counts.
         max(unmeasured) as any_unmeasured,
@@ -235,9 +236,16 @@ chosen as (
         {{ side('counting_register', 'advance') }} as register_advance,
         coalesce({{ side('counting_register', 'unmeasured') }}, any_unmeasured) as unmeasured,
         coalesce({{ side('counting_register', 'open') }}, any_open) as open,
+        -- Where another register came to count, a step between readings may be of both.
+        case
+            when counting_register = lag(counting_register, 1, counting_register) over days
+                and counting_register = lead(counting_register, 1, counting_register) over days
+                then {{ side('counting_register', 'steps') }}
+        end as steps,
         {{ drawn_register() }} as drawn_register,
         {{ feed_in_register() }} as feed_in_register
     from settled
+    window days as (partition by site_id, meter_id order by local_date)
 ),
 
 -- Where another register came to count, what each counted while it did.
@@ -315,7 +323,8 @@ final as (
         readings,
         usual_readings,
         step,
-        null::decimal(18, 6) as load_curve_total
+        null::decimal(18, 6) as load_curve_total,
+        steps
     from counted
     union all by name
     select

@@ -327,6 +327,33 @@ def cut_list(
     return sorted(found)
 
 
+def apart(register: str, read: list[ReadDay], kinds: Kinds) -> dict[date, tuple[Decimal | None, Decimal | None]]:
+    """What the intervals state more than the register counted: since the reading before each day's first, and from that
+    to its last. Of an interval that reaches over a reading, half lies on each side."""
+    found = {}
+    for before, one in pairwise([None, *read]):
+        since: Decimal | None = None
+        kind = kinds.get((register, (before.last_at, one.first_at))) if before else None
+        if before and kind in {None, "rollover"}:
+            between = days(before.day, one.day)[1:-1]
+            needed = {*between, one.day} | ({before.day} if before.last_at < BEGIN[one.day] else set())
+            if not needed & NOT_WHOLE and len(between) <= 40:
+                over = OVER_FIRST / 2 + (0 if before.is_installation else OVER_LAST / 2)
+                stated = sum((TOTALS[day] for day in between), before.total_after + (one.total_before or 0) + over)
+                end = digits_end(before.last) if kind == "rollover" else 0
+                since = stated - (one.first - before.last + end)
+        elif before:
+            since = Decimal(0)
+        within = None
+        if one.day not in NOT_WHOLE:
+            is_cut = (register, (one.first_at, one.last_at)) in kinds
+            outside = (one.total_before or 0) + one.total_after + OVER_FIRST / 2 + OVER_LAST / 2
+            within = TOTALS[one.day] - outside - (0 if is_cut else one.last - one.first)
+        if not one.is_installation:
+            found[one.day] = since, within
+    return found
+
+
 CUT = """struct(cut varchar, before_at_utc timestamptz, read_at_utc timestamptz, index_before decimal(18, 6),
     index_after decimal(18, 6), total_between decimal(18, 6), open_between decimal(18, 6))"""
 
@@ -337,6 +364,10 @@ EXCHANGES = """struct(before_at_utc timestamptz, read_at_utc timestamptz, import
 
 TOTALS = {day: Decimal(day.toordinal() % 7) for day in DAYS}
 """What the intervals of each day state, where a whole day lies between two readings."""
+NOT_WHOLE = set(DAYS[5::11])
+"""Days that lack an interval: what they state is compared with nothing."""
+OVER_FIRST, OVER_LAST = Decimal("0.25"), Decimal("0.5")
+"""What the interval states that reaches over the first reading of a day, and over its last."""
 
 
 def make_links(database: duckdb.DuckDBPyConnection, meters: list[Device], step: Decimal) -> None:
@@ -361,17 +392,18 @@ def make_links(database: duckdb.DuckDBPyConnection, meters: list[Device], step: 
         orient="row",
     )  # fmt: skip
     calendar = pl.DataFrame(
-        [(str(ZONE), day, BEGIN[day], END[day], TOTALS[day]) for day in DAYS],
+        [(str(ZONE), day, BEGIN[day], END[day], TOTALS[day], int(day in NOT_WHOLE)) for day in DAYS],
         schema={"zone": pl.String, "local_date": pl.Date, "day_start_utc": INSTANT, "day_end_utc": INSTANT,
-                "total": QUANTITY}, orient="row",
+                "total": QUANTITY, "intervals_missing": pl.Int32}, orient="row",
     )  # fmt: skip
     for name, frame in {"read": read, "facts": facts, "calendar_days": calendar}.items():
         database.register(name, frame)
     database.execute(f"""
         create or replace temp view int_register_days as
         select *, 's' as site_id, '{ZONE}' as zone, false as has_split, 'heat' as usual_register,
-            {{'stated': coalesce(total_before, 0), 'open': 0.25, 'is_whole': total_before is not null}} as before_first,
-            {{'stated': total_after, 'open': 0.5, 'is_whole': true}} as after_last,
+            {{'stated': coalesce(total_before, 0), 'open': {OVER_FIRST}, 'is_whole': total_before is not null}}
+                as before_first,
+            {{'stated': total_after, 'open': {OVER_LAST}, 'is_whole': true}} as after_last,
             null::{CUT}[] as cuts, null::{STEPS} as sibling_steps, null::{EXCHANGES} as exchanges,
             0 as glitches, 2 as readings, false as is_jumping
         from read;
@@ -390,7 +422,8 @@ def make_links(database: duckdb.DuckDBPyConnection, meters: list[Device], step: 
         create or replace temp view meter_facts as
         select *, null::date as in_service_until, null::date as valid_from, null::date as valid_until from facts;
         create or replace temp view meter_days as
-        select 's' as site_id, meter_id, local_date, day_end_utc, 0 as gap_at_end_minutes, total
+        select 's' as site_id, meter_id, local_date, day_end_utc, 0 as gap_at_end_minutes, total,
+            intervals_missing, 0 as intervals_null
         from calendar_days cross join (select distinct meter_id from read);
     """)
     for name in ("int_register_links", "int_register_bounds"):
@@ -417,16 +450,26 @@ def test_the_index_at_midnight_is_read_or_on_the_line_and_no_difference_crosses_
         from (select *, unnest(cuts) as cut from int_register_links)
         where cut.before_at_utc < first_read_at_utc order by all"""
     ).fetchall()
-    expected, expected_cuts = {}, []
+    steps = database.execute(
+        """select meter_id::integer, register, local_date, steps.apart_since, steps.apart_within
+        from int_register_links where not is_installation order by 1, 2, 3"""
+    ).fetchall()
+    expected, expected_cuts, expected_steps = {}, [], []
     for number, device in enumerate(meters):
         registers = with_installation(device, step)
         kinds = kinds_of(device, registers)
         for register, read in registers.items():
             for day, known in known_at_midnights(register, read, kinds).items():
                 expected[number, register, day] = known
+            expected_steps += [(number, register, day, *ones) for day, ones in apart(register, read, kinds).items()]
         expected_cuts += [(number, *cut) for cut in cut_list(registers, kinds, TOTALS)]
     assert [row[:3] for row in rows] == list(expected)
     assert [cut[:6] for cut in cuts] == expected_cuts
+    for step_found, step_expected in zip(steps, sorted(expected_steps), strict=True):
+        assert step_found[:3] == step_expected[:3]
+        for one, other in zip(step_found[3:], step_expected[3:], strict=True):
+            assert (one is None) == (other is None), step_expected
+            assert one is None or abs(one - other) <= STEP, step_expected
     assert {cut[6] for cut in cuts} <= {Decimal("0.75"), Decimal("0.25")}  # an installation has nothing before it
     for number, register, day, source, index, distance, counted, uncertainty in rows:
         its_source, its_index, its_distance, its_count = expected[number, register, day]

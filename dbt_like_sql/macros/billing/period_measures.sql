@@ -8,7 +8,7 @@
   - `period_days`, the rows of billing_days with the `period_from` they belong to, and `site_period_days`, those of
     site_days.
 
-  Nothing here that DuckDB 1.1 cannot read: these texts are stored in the published file.
+  These texts are stored in the published file, in DuckDB's old format: nothing here that 1.1 cannot read.
 #}
 
 {# Whether a decision keeps a day of a meter off the bill; `day` is a relation with site_id, meter_id and local_date. #}

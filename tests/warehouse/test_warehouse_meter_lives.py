@@ -63,6 +63,7 @@ def test_a_day_is_in_service_between_a_beginning_and_an_end_and_counts_once(data
     @settings(max_examples=150, deadline=None)
     @example([(CALENDAR[0], CALENDAR[4]), (CALENDAR[4], None)])  # taken out and put back on one day
     @example([(None, CALENDAR[4]), (CALENDAR[5], CALENDAR[5]), (CALENDAR[8], None)])
+    @example([(None, CALENDAR[4]), (CALENDAR[5], CALENDAR[5]), (CALENDAR[6], None)])  # day after day
     @example([(CALENDAR[1], None), (CALENDAR[3], None), (None, CALENDAR[5]), (None, CALENDAR[7])])
     @given(LINES)
     def law(lines):
@@ -73,6 +74,9 @@ def test_a_day_is_in_service_between_a_beginning_and_an_end_and_counts_once(data
         found = database.execute(f"select first_day, last_day from ({SQL['meter_services']})").fetchall()
         counts = [sum(first <= day <= last for first, last in found) for day in CALENDAR]
         assert counts == [int(is_in_service(day, lines)) for day in CALENDAR]
+        # Of two stretches that touch, the days at which they do would be due only to and from their values.
+        inner = sorted(found)
+        assert all(later > earlier + timedelta(days=1) for (_, earlier), (later, _) in zip(inner, inner[1:]))
 
     law()
 

@@ -1115,12 +1115,15 @@ def _add_holes(house: FaultLake) -> None:
     both_parts = {start: total + late.get(start, ZERO) for start, total in whole.items()}
     house.add_meter("late_part", "sum", type_="heating", is_rule=True, series=both_parts)
 
-    # The grid connection is silent from the 10th on, and listed until the 20th.
-    house.add_site("silent_grid")
-    house.add_meter("silent_grid")
-    series = {start: total for start, total in ordinary("silent_grid grid").items() if start < hour(10, 0)}
-    states = dict.fromkeys(range(10, 32), "gap")
-    house.add_meter("silent_grid", "grid", mode="introduction", series=series, listed_until=20, states=states)
+    # A part of the sum is silent from the 10th on, and listed and asked for until the 20th.
+    house.add_site("silent_part")
+    house.add_meter("silent_part", "whole", type_="heating")
+    house.add_meter("silent_part", "sum", type_="heating", is_rule=True)
+    series = {start: total for start, total in ordinary("silent_part").items() if start < hour(10, 0)}
+    states = dict.fromkeys(range(10, 21), "gap")
+    house.add_meter(
+        "silent_part", "silent", type_="heating", series=series, listed_until=20, asked_until=20, states=states
+    )
 
     # Meters of two billing points, all of which deliver for the whole month.
     house.add_site("points")
@@ -1132,7 +1135,7 @@ def _add_holes(house: FaultLake) -> None:
 
 
 def _add_listed_late(house: FaultLake) -> None:
-    """Lists were read on 1 October and 12 November; the second flat is in the later one, with values from the 5th on."""
+    """Lists of 1 October and 12 November; the second flat is in the later one, with values from 5 October on."""
     for day, meters in ((OCTOBER[0], ["first"]), (LISTED_LATE, ["first", "second"])):
         read = midnight(day, ZURICH) + 10 * HOUR
         house.lake.add(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, timedelta
+from itertools import pairwise
 
 import duckdb
 import pytest
@@ -75,8 +76,7 @@ def test_a_day_is_in_service_between_a_beginning_and_an_end_and_counts_once(data
         counts = [sum(first <= day <= last for first, last in found) for day in CALENDAR]
         assert counts == [int(is_in_service(day, lines)) for day in CALENDAR]
         # Of two stretches that touch, the days at which they do would be due only to and from their values.
-        inner = sorted(found)
-        assert all(later > earlier + timedelta(days=1) for (_, earlier), (later, _) in zip(inner, inner[1:]))
+        assert all(later[0] > earlier[1] + timedelta(days=1) for earlier, later in pairwise(sorted(found)))
 
     law()
 

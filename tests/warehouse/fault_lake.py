@@ -1075,7 +1075,7 @@ def _add_edges(house: FaultLake) -> None:
         series = without(ordinary(f"edges {name}"), gone) | dict.fromkeys(nulls)
         house.add_meter("edges", name, type_="heating", series=series, **arguments)
 
-    meter("empty_first", gone=span(hour(1, 0), 24), states={1: "gap"})
+    meter("empty_first", gone=span(hour(1, 0), 26), states={1: "gap", 2: "gap"})
     meter("empty_last", gone=span(hour(31, 0), 24), states={31: "gap"})
     # One hour is missing, and the last two are null.
     meter("null_last", gone=[hour(31, 5)], nulls=span(hour(31, 22), 2), states={31: "gap"})

@@ -993,7 +993,7 @@ def test_zeros_of_a_meter_that_was_taken_out_are_nothing_to_tell(known, house):
 
 EDGES = {
     # meter: (hours that are missing, hours that are null)
-    "empty_first": (24, 0),
+    "empty_first": (26, 0),
     "empty_last": (24, 0),
     "null_last": (1, 2),
     "touching": (36, 0),
@@ -1013,8 +1013,8 @@ def test_what_is_missing_on_the_first_and_last_day_of_service_waits_for_a_person
     assert [reason.partition(":")[0] for reason in row[1]] == codes
 
 
-def test_the_gap_of_a_first_day_of_service_without_values_goes_on_from_midnight(known):
-    assert october(known, "longest_gap_minutes", "edges", "empty_first") == (24 * 60,)
+def test_the_gap_of_a_first_day_of_service_without_values_goes_on_over_midnight(known):
+    assert october(known, "longest_gap_minutes", "edges", "empty_first") == (26 * 60,)
 
 
 def test_the_peak_is_of_a_day_that_counts(known):

@@ -136,8 +136,8 @@ known as (
         and due.local_date between facts.valid_from and facts.valid_until
 ),
 
--- A meter comes and goes in the middle of a day, and what it delivers tells when. A first or last day of service without
--- any value tells nothing: all of it is due.
+-- A meter comes and goes in the middle of a day, and what it delivers tells when. A first or last day of service that
+-- has no value tells nothing: all of it is due.
 bounded as (
     select
         *,

@@ -35,8 +35,8 @@ turns as (
     where case when is_end then not coalesce(is_before_end, false) else coalesce(is_after_end, true) end
 ),
 
--- What ends on one day and begins on the same or the next goes on: no day lies between, so each of the two days is due as
--- a whole, not only from and to its values.
+-- What ends on one day and begins on the same or the next goes on: no day lies between, so each of the two days is due
+-- as a whole, not only from and to its values.
 paired as (
     select
         *,

@@ -288,6 +288,8 @@ def build_fault_lake() -> FaultLake:
     _add_units(house)
     _add_sparse_readings(house)
     _add_periods(house)
+    _add_edges(house)
+    _add_holes(house)
     return house
 
 
@@ -1102,3 +1104,92 @@ def _add_periods(house: FaultLake) -> None:
     zeros = [*span(OPENING, 4 * 24), *span(hour(20, 0), 5 * 24)]
     series = with_values(ordinary("zero_twice"), zeros, "0")
     house.add_meter("zero_twice", series=without(series, span(hour(5, 0), 15 * 24)), unasked=range(5, 20))
+
+
+def _add_edges(house: FaultLake) -> None:
+    """Meters of heat, so that none is part of another's split, with something on the first or last day of service."""
+    house.add_site("edges")
+
+    def meter(name: str, gone: Iterable[datetime] = (), nulls: Iterable[datetime] = (), **arguments) -> None:
+        series = without(ordinary(f"edges {name}"), gone) | dict.fromkeys(nulls)
+        house.add_meter("edges", name, type_="heating", series=series, **arguments)
+
+    meter("empty_first", gone=span(hour(1, 0), 26), states={1: "gap", 2: "gap"})
+    meter("empty_last", gone=span(hour(31, 0), 24), states={31: "gap"})
+    # One hour is missing, and the last two are null.
+    meter("null_last", gone=[hour(31, 5)], nulls=span(hour(31, 22), 2), states={31: "gap"})
+    # Until the 15th, and again from the 16th: nothing for 36 hours around that midnight.
+    meter("touching", gone=span(hour(15, 6), 36), states={15: "gap", 16: "gap"})
+    # Taken out on the 20th; the provider goes on stating zeros.
+    series = with_values(ordinary("edges zeros_after"), span(hour(21, 0), 265), "0")
+    house.add_meter("edges", "zeros_after", type_="heating", series=series)
+    # The same peak on a day that is excluded and on one that is not.
+    series = with_values(ordinary("edges peak"), [hour(3, 5), hour(9, 5)], "2")
+    house.add_meter("edges", "peak", type_="heating", series=series)
+
+
+LISTED_LATE = date(2026, 11, 12)
+
+
+def _add_holes(house: FaultLake) -> None:
+    """What is missing in one meter, and counts for another, for a billing point, or for the flows of a site."""
+    # The site's series lacks the 20th; the 3rd of its grid connection is excluded.
+    house.add_site("one_day_each")
+    house.add_meter("one_day_each")
+    house.add_meter("one_day_each", "grid", mode="introduction")
+    used = house.stated["one_day_each", "m"]
+    flows = {"grid_import": flow_of_site("one_day_each", "grid_import"), "grid_export": dict.fromkeys(used, ZERO)}
+    flows |= {"consumption": used, "production": flows["grid_export"], "self_consumption": flows["grid_export"]}
+    house.add_site_series(
+        "one_day_each", failed_day=20,
+        **{name: without(flow, span(hour(20, 0), 24)) for name, flow in flows.items()},
+    )  # fmt: skip
+
+    # A part of the sum has its first value on the 5th, and lacks the 20th.
+    house.add_site("late_part")
+    whole = house.add_meter("late_part", "whole", type_="heating")
+    late = without(ordinary("late_part late", hour(5, 0)), span(hour(20, 0), 24))
+    states = dict.fromkeys(range(1, 5), "empty") | {20: "gap"}
+    house.add_meter("late_part", "late", type_="heating", series=late, states=states)
+    both_parts = {start: total + late.get(start, ZERO) for start, total in whole.items()}
+    house.add_meter("late_part", "sum", type_="heating", is_rule=True, series=both_parts)
+
+    # A part of the sum is silent from the 10th on, and listed and asked for until the 20th.
+    house.add_site("silent_part")
+    house.add_meter("silent_part", "whole", type_="heating")
+    house.add_meter("silent_part", "sum", type_="heating", is_rule=True)
+    series = {start: total for start, total in ordinary("silent_part").items() if start < hour(10, 0)}
+    states = dict.fromkeys(range(10, 21), "gap")
+    house.add_meter(
+        "silent_part", "silent", type_="heating", series=series, listed_until=20, asked_until=20, states=states
+    )
+
+    # Meters of two billing points, all of which deliver for the whole month.
+    house.add_site("points")
+    for meter in ("flat", "old", "new"):
+        house.add_meter("points", meter)
+    house.add_meter("points", "roof", mode="production", series=by_day(ordinary("points roof")))
+
+    _add_listed_late(house)
+
+
+def _add_listed_late(house: FaultLake) -> None:
+    """Lists of 1 October and 12 November; the second flat is in the later one, with values from 5 October on."""
+    for day, meters in ((OCTOBER[0], ["first"]), (LISTED_LATE, ["first", "second"])):
+        read = midnight(day, ZURICH) + 10 * HOUR
+        house.lake.add(
+            "sites", day, site_id="listed_late", site_name="listed_late", fetched_at_utc=read, timezone=str(ZURICH),
+            created_at_utc=datetime(2020, 1, 1, tzinfo=UTC), is_timezone_assumed=False,
+        )  # fmt: skip
+        for dataset in ("sites", "meters"):
+            house.lake.cover(dataset, day, "listed_late", "listed_late")
+        for meter in meters:
+            house.lake.add(
+                "meters", day, site_id="listed_late", meter_id=meter, meter_name=meter, meter_type="electricity",
+                meter_mode="consumption", primary_address=1, is_rule_meter=False, fetched_at_utc=read,
+            )  # fmt: skip
+    house.add_meter("listed_late", "first", listed_until=0)
+    house.add_meter(
+        "listed_late", "second", listed_until=0, series=ordinary("listed_late second", hour(5, 0)),
+        states=dict.fromkeys(range(1, 5), "empty"),
+    )  # fmt: skip

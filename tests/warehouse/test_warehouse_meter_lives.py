@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, timedelta
+from itertools import pairwise
 
 import duckdb
 import pytest
@@ -63,6 +64,7 @@ def test_a_day_is_in_service_between_a_beginning_and_an_end_and_counts_once(data
     @settings(max_examples=150, deadline=None)
     @example([(CALENDAR[0], CALENDAR[4]), (CALENDAR[4], None)])  # taken out and put back on one day
     @example([(None, CALENDAR[4]), (CALENDAR[5], CALENDAR[5]), (CALENDAR[8], None)])
+    @example([(None, CALENDAR[4]), (CALENDAR[5], CALENDAR[5]), (CALENDAR[6], None)])  # day after day
     @example([(CALENDAR[1], None), (CALENDAR[3], None), (None, CALENDAR[5]), (None, CALENDAR[7])])
     @given(LINES)
     def law(lines):
@@ -73,6 +75,8 @@ def test_a_day_is_in_service_between_a_beginning_and_an_end_and_counts_once(data
         found = database.execute(f"select first_day, last_day from ({SQL['meter_services']})").fetchall()
         counts = [sum(first <= day <= last for first, last in found) for day in CALENDAR]
         assert counts == [int(is_in_service(day, lines)) for day in CALENDAR]
+        # Of two stretches that touch, the days at which they do would be due only to and from their values.
+        assert all(later[0] > earlier[1] + timedelta(days=1) for earlier, later in pairwise(sorted(found)))
 
     law()
 

@@ -629,10 +629,23 @@ FACTS = [
     ),
     fact("replaced_at_night", replaced_at_utc=CUT_UNSEEN),
     fact("turned_stores", "store", register_map="swapped"),
+    fact("edges", "empty_first", in_service_from=october_day(1)),
+    fact("edges", "empty_last", in_service_until=october_day(31)),
+    fact("edges", "null_last", in_service_until=october_day(31)),
+    fact("edges", "touching", valid=(FIRST_DATE, october_day(15)), in_service_until=october_day(15)),
+    fact("edges", "touching", valid=(october_day(16), LAST_DATE), in_service_from=october_day(16)),
+    fact("edges", "zeros_after", in_service_until=october_day(20)),
+    fact("points", "flat", billing_point="Shop"),
+    fact("points", "roof", billing_point="Shop", is_billed=True),
+    fact("points", "old", billing_point="Flat 7", in_service_until=october_day(10)),
+    fact("points", "new", billing_point="Flat 7", in_service_from=october_day(15)),
+    fact("listed_late", "second", in_service_from=october_day(5)),
 ]
 DECISIONS = [
     ("index_difference", "wrong_day", "m", date(2026, 10, 3), date(2026, 10, 3), "exclude", "Ada", "a test"),
     ("missing_intervals", "other_days", "m", date(2026, 10, 3), date(2026, 10, 3), "exclude", "Ada", "a party"),
+    ("missing_intervals", "one_day_each", "grid", date(2026, 10, 3), date(2026, 10, 3), "exclude", "Ada", "a test"),
+    ("missing_intervals", "edges", "peak", date(2026, 10, 3), date(2026, 10, 3), "exclude", "Ada", "a test"),
     ("missing_intervals", "gap", "m", date(2026, 10, 7), date(2026, 10, 8), "accept", "Ada", "read by hand"),
     ("missing_intervals", "changed_clock", None, date(2026, 10, 1), date(2026, 10, 31), "accept", "Ada", "known"),
     ("index_difference", "stuck", "m", date(2026, 10, 5), date(2026, 10, 10), "accept", "Ada", "too short a stretch"),
@@ -889,8 +902,8 @@ def test_the_example_of_meters_csv_dates_two_meters_of_a_flat(known, house):
 
 def test_a_meter_may_go_out_of_service_and_come_back(known, house):
     total = house.total("two_parts", last=10) + house.total("two_parts", first=20)
-    columns = "grade, reasons, total, billable_total, intervals_expected, days_over"
-    assert october(known, columns, "two_parts") == ("ready", [], total, total, 22 * 24 + 1, 22)
+    columns = "grade, total, billable_total, intervals_expected, days_over"
+    assert october(known, columns, "two_parts") == ("ready", total, total, 22 * 24 + 1, 22)
     assert known.rows(
         "select in_service_from, in_service_until from meter_services where site_id = 'two_parts' order by first_day"
     ) == [(None, october_day(10)), (october_day(20), None)]
@@ -966,6 +979,144 @@ def test_a_meter_whose_mode_changes_inside_a_month_is_billed_for_the_days_of_a_c
     )  # fmt: skip
     assert reasons[0].startswith("not_billed: 17 days")
     assert warnings == ["mode_changed: listed differently from electricity consumption to electricity introduction"]
+
+
+@pytest.mark.parametrize(
+    ("site", "meter", "days_"), [("two_parts", "m", 9), ("points", "old", 21), ("points", "new", 14)]
+)
+def test_what_a_meter_delivers_out_of_service_is_told_and_does_not_block(known, site, meter, days_):
+    """A date on the second tenant's line alone took the first tenant's days off the bill without a word."""
+    told = [f"out_of_service: {days_} days with values other than 0, by meters.csv"]
+    assert october(known, "grade, reasons", site, meter) == ("ready", told)
+
+
+def test_what_a_meter_delivers_out_of_service_is_told_of_a_month_that_has_nothing_else(known):
+    assert october(known, "reasons", "never_billed") == (
+        [
+            "not_in_service: no day of the period, by meters.csv",
+            "out_of_service: 31 days with values other than 0, by meters.csv",
+        ],
+    )
+    ((reasons,),) = known.rows(
+        "select reasons from billing_between('2026-10-11', '2026-10-12') where site_id = 'two_parts'"
+    )
+    assert reasons[1:] == ["out_of_service: 2 days with values other than 0, by meters.csv"]
+
+
+def test_zeros_of_a_meter_that_was_taken_out_are_nothing_to_tell(known, house):
+    assert october(known, "grade, reasons, total", "edges", "zeros_after") == (
+        "ready", [], house.total("edges", "zeros_after"),
+    )  # fmt: skip
+
+
+EDGES = {
+    # meter: (hours that are missing, hours that are null)
+    "empty_first": (26, 0),
+    "empty_last": (24, 0),
+    "null_last": (1, 2),
+    "touching": (36, 0),
+}
+
+
+@pytest.mark.parametrize("meter", EDGES)
+def test_what_is_missing_on_the_first_and_last_day_of_service_waits_for_a_person(known, meter):
+    """Such a day was due from and to its values, so one without any was due nothing, and the month was ready.
+
+    Nulls after the last value were too many besides, and two lives that touch hid the hole between them.
+    """
+    missing, null = EDGES[meter]
+    row = october(known, "grade, reasons, intervals_expected, intervals_missing, intervals_null", "edges", meter)
+    assert row[:1] + row[2:] == ("blocked", 745, missing, null)
+    codes = [name for name, count in (("missing_intervals", missing), ("null_intervals", null)) if count]
+    assert [reason.partition(":")[0] for reason in row[1]] == codes
+
+
+def test_the_gap_of_a_first_day_of_service_without_values_goes_on_over_midnight(known):
+    assert october(known, "longest_gap_minutes", "edges", "empty_first") == (26 * 60,)
+
+
+def test_the_peak_is_of_a_day_that_counts(known):
+    """The first equal peak was that of a day that is excluded."""
+    assert october(known, "peak_kw, peak_at_utc", "edges", "peak") == (2, hour(9, 5))
+
+
+def test_the_flows_of_the_site_count_when_it_states_them_on_every_day_that_counts(known):
+    """A day that is excluded stood in for another on which the site's series had failed."""
+    assert flows_of(known, "one_day_each", "grid")[::5] == (None, NOT_WHOLE)
+    stated = flow_of_site("one_day_each", "grid_import")
+    counted_days = [*range(1, 3), *range(4, 20)]
+    ((source, drawn, fed_in),) = known.rows(
+        """select flow_source, grid_import, grid_export from billing_between('2026-10-01', '2026-10-19')
+        where site_id = 'one_day_each' and meter_id = 'grid'"""
+    )
+    truth = sum(total for start, total in stated.items() if start.astimezone(ZURICH).day in counted_days)
+    assert (source, drawn, fed_in) == ("site_intervals", truth, 0)
+
+
+def test_a_sum_is_blocked_by_a_part_with_a_hole_wherever_that_part_began(faulty):
+    """A part whose first value lies inside the month spoilt nothing, whatever it lacked afterwards."""
+    grade, reasons = october(faulty, "grade, reasons", "late_part", "sum")
+    assert (grade, [reason.partition(":")[0] for reason in reasons]) == ("blocked", ["unsound_sibling"])
+    for first, last, grade in [(1, 19, "ready"), (20, 20, "blocked"), (21, 31, "ready")]:
+        assert faulty.rows(
+            f"""select grade from billing_between('2026-10-{first:02}', '2026-10-{last:02}')
+            where site_id = 'late_part' and meter_id = 'sum'"""
+        ) == [(grade,)], (first, last)
+
+
+@pytest.mark.parametrize(
+    ("site", "meter", "first", "expected"),
+    [
+        ("silent_part", "sum", 15, ["unsound_sibling"]),
+        ("silent_part", "sum", 20, ["unsound_sibling"]),
+        ("silent_part", "sum", 21, []),
+        ("changed_grid", "m", 15, []),
+    ],
+)
+def test_a_meter_spoils_its_neighbours_while_it_is_listed_and_not_once_it_is_gone(faulty, site, meter, first, expected):
+    """A grid connection that was replaced on the 15th blocked every later period of the flats."""
+    ((reasons,),) = faulty.rows(
+        f"select reasons from billing_between('2026-10-{first}', '2026-10-31') where (site_id, meter_id) = (?, ?)",
+        [site, meter],
+    )
+    assert [reason.partition(":")[0] for reason in reasons] == expected
+
+
+def test_a_flat_that_came_between_two_lists_is_billed_for_what_it_delivered(faulty, known, house):
+    """It was in no list of October but the one before it came: not billed, not told, and the month could be closed."""
+    total = house.total("listed_late", "second")
+    assert october(faulty, "is_billed, grade, total", "listed_late", "second") == (True, "provisional", total)
+    assert october(known, "is_billed, grade, reasons, billable_total", "listed_late", "second") == (
+        True, "ready", [], total,
+    )  # fmt: skip
+    points = known.rows(
+        "select billing_point, total from billing_points_monthly where site_id = 'listed_late'"
+        " and billing_month = '2026-10-01' order by all"
+    )
+    assert points == [("first", house.total("listed_late", "first")), ("second", total)]
+
+
+def test_what_a_point_consumes_and_what_it_produces_are_not_added_up(known, house):
+    rows = known.rows(
+        "select meter_role, total, meters from billing_points_monthly where billing_point = 'Shop' order by all"
+    )
+    assert rows == [
+        ("consumer", house.total("points", "flat"), 1), ("production", house.total("points", "roof"), 1),
+    ]  # fmt: skip
+
+
+def test_days_between_two_meters_of_a_point_are_told(known, house):
+    """A flat with one meter until the 10th and the next from the 15th on was ready without a word."""
+    ((grade, total, told),) = known.rows(
+        "select grade, billable_total, reasons[-1] from billing_points_monthly where billing_point = 'Flat 7'"
+    )
+    assert (grade, total) == ("ready", house.total("points", "old", last=10) + house.total("points", "new", first=15))
+    assert told == "not_served: 4 days without a meter in service, by meters.csv"
+    told = known.rows(
+        """select distinct site_id, billing_point from billing_points_monthly
+        where len(list_filter(reasons, lambda reason: starts_with(reason, 'not_served'))) > 0 order by all"""
+    )
+    assert told == [("points", "Flat 7"), ("two_parts", "m")]
 
 
 def test_zero_on_both_sides_of_days_that_nobody_asked_for_is_two_runs(faulty):

@@ -103,6 +103,10 @@ graded as (
                 and decisions.last_day >= measures.period_from
         ), 'by decision')] else [] end
         || case when measures.days_due is null then ['not_in_service: no day of the period, by meters.csv'] else [] end
+        || case when measures.days_out_of_service > 0 then [
+            'out_of_service: ' || {{ number_of('measures.days_out_of_service', 'day', 'days') }}
+            || ' with values other than 0, by meters.csv'
+        ] else [] end
         || case when measures.is_billed and measures.days_unbilled > 0 then [
             'not_billed: ' || {{ number_of('measures.days_unbilled', 'day', 'days') }}
             || ' with values, by meters.csv or for what the meter was listed as then'

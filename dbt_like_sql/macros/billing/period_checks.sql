@@ -432,22 +432,52 @@ own_rows as (
     {{ with_decisions('confirmations') }}
 ),
 
+-- Days that lack values, but for those before a meter's first value and after its last on which it may not have been
+-- there: it waits to be dated.
+holes as (
+    select distinct
+        period_failures.check_name,
+        period_failures.site_id,
+        period_failures.meter_id,
+        period_failures.period_from
+    from period_failures
+    inner join measures
+        on measures.site_id = period_failures.site_id
+        and measures.meter_id = period_failures.meter_id
+        and measures.period_from = period_failures.period_from
+    where
+        period_failures.check_name = 'missing_intervals'
+        and period_failures.accepted_by is null
+        and (
+            period_failures.local_date >= measures.first_value_on
+            or coalesce(measures.days_before_first_value, 0) = 0
+        )
+        and (
+            period_failures.local_date <= measures.last_value_on
+            or coalesce(measures.days_after_last_value, 0) = 0
+        )
+),
+
 -- What is wrong on days that are excluded is wrong in what the provider works out of it all the same.
 unsettled as (
     select check_name, site_id, meter_id, period_from
     from own_rows
-    where not passed and accepted_by is null
+    where not passed and accepted_by is null and check_name <> 'missing_intervals'
     union all
     select check_name, site_id, meter_id, period_from
     from excluded_failures
-    where accepted_by is null
+    where accepted_by is null and check_name <> 'missing_intervals'
+    union all
+    select check_name, site_id, meter_id, period_from
+    from holes
     union all
     select 'index_difference', site_id, meter_id, period_from
     from reconciled
     where abs(excluded_difference) > greatest(difference_allowed, abs(index_advance) * 0.001)
 ),
 
--- Meters whose values can't be relied upon, unless somebody accepted them. A meter that has yet to begin spoils nothing.
+-- Meters whose values can't be relied upon, unless somebody accepted them. A meter that has yet to begin, or is gone,
+-- spoils nothing; one that was listed in the period and silent does, even if it left the list later.
 unsound as (
     select
         measures.site_id,
@@ -469,10 +499,13 @@ unsound as (
         and measures.period_from = unsettled.period_from
         and not measures.is_rule_meter
         and measures.first_value_on <= measures.period_until
-    -- Before its first value and after its last a meter may not have been there: it waits to be dated.
+    left join {{ ref('meters') }} as meters
+        on meters.site_id = measures.site_id
+        and meters.meter_id = measures.meter_id
     where
-        unsettled.check_name <> 'missing_intervals'
-        or coalesce(measures.days_before_first_value, 0) + coalesce(measures.days_after_last_value, 0) = 0
+        measures.is_listed_now
+        or measures.last_value_on >= measures.period_from
+        or meters.last_seen_on >= measures.period_from
     group by measures.site_id, measures.meter_id, measures.period_from
 ),
 

@@ -217,6 +217,38 @@ bounds as (
     group by site_id, meter_id, period_from
 ),
 
+dated_meters as (
+    select
+        site_id,
+        meter_id
+    from {{ ref('meter_services') }}
+    where in_service_from is not null or in_service_until is not null
+),
+
+-- What a meter delivers on days on which meters.csv says that it was not there is on no bill, and somebody should know:
+-- the line may be wrong. Of a meter that was taken out, the provider may go on stating zeros.
+days_out_of_service as (
+    select
+        periods.site_id,
+        periods.meter_id,
+        periods.period_from,
+        count(*) as days
+    from {{ ref('meter_days') }} as days
+    semi join dated_meters
+        on dated_meters.site_id = days.site_id
+        and dated_meters.meter_id = days.meter_id
+    inner join periods
+        on periods.site_id = days.site_id
+        and periods.meter_id = days.meter_id
+        and days.local_date between periods.period_from and periods.period_until
+    left join {{ ref('meter_services') }} as services
+        on services.site_id = days.site_id
+        and services.meter_id = days.meter_id
+        and days.local_date between services.first_day and services.last_day
+    where services.meter_id is null and days.total <> 0
+    group by periods.site_id, periods.meter_id, periods.period_from
+),
+
 -- What the registers counted on the days that dropped out; null where that is not known of each of them.
 excluded_advances as (
     select
@@ -272,32 +304,49 @@ period_kinds as (
 
 first_peaks as (
     select
-        period_days.site_id,
-        period_days.meter_id,
-        period_days.period_from,
-        min(period_days.peak_at_utc) as peak_at_utc
-    from period_days
+        counted_days.site_id,
+        counted_days.meter_id,
+        counted_days.period_from,
+        min(counted_days.peak_at_utc) as peak_at_utc
+    from counted_days
     inner join sums
-        on sums.site_id = period_days.site_id
-        and sums.meter_id = period_days.meter_id
-        and sums.period_from = period_days.period_from
-        and sums.peak = period_days.peak
-    group by period_days.site_id, period_days.meter_id, period_days.period_from
+        on sums.site_id = counted_days.site_id
+        and sums.meter_id = counted_days.meter_id
+        and sums.period_from = counted_days.period_from
+        and sums.peak = counted_days.peak
+    group by counted_days.site_id, counted_days.meter_id, counted_days.period_from
 ),
 
-site_sums as (
+-- What the site states on the days that count for its grid connection or battery. Each of them has to be whole: a day
+-- too many and a day too few have the right number of intervals together.
+site_flows as (
     select
-        site_id,
-        period_from,
-        sum(grid_import)::decimal(18, 6) as grid_import,
-        sum(grid_export)::decimal(18, 6) as grid_export,
-        sum(storage_charge)::decimal(18, 6) as storage_charge,
-        sum(storage_discharge)::decimal(18, 6) as storage_discharge,
-        sum(intervals_with_grid) as intervals_with_grid,
-        sum(intervals_with_storage) as intervals_with_storage
-    from site_period_days
-    where meter_type = 'electricity'
-    group by site_id, period_from
+        days.site_id,
+        days.meter_id,
+        days.period_from,
+        sum(of_site.grid_import)::decimal(18, 6) as grid_import,
+        sum(of_site.grid_export)::decimal(18, 6) as grid_export,
+        sum(of_site.storage_charge)::decimal(18, 6) as storage_charge,
+        sum(of_site.storage_discharge)::decimal(18, 6) as storage_discharge,
+        bool_and(
+            case kinds.meter_mode
+                when 'introduction' then coalesce(of_site.intervals_with_grid, 0)
+                when 'battery' then coalesce(of_site.intervals_with_storage, 0)
+            end * 15 = days.intervals_due * days.interval_minutes
+        ) as is_whole
+    from counted_days as days
+    inner join period_kinds as kinds
+        on kinds.site_id = days.site_id
+        and kinds.meter_id = days.meter_id
+        and kinds.period_from = days.period_from
+        and kinds.meter_type = 'electricity'
+        and kinds.meter_mode in ('introduction', 'battery')
+    left join site_period_days as of_site
+        on of_site.site_id = days.site_id
+        and of_site.local_date = days.local_date
+        and of_site.period_from = days.period_from
+        and of_site.meter_type = 'electricity'
+    group by days.site_id, days.meter_id, days.period_from
 ),
 
 -- Those of the period: where one meter took the place of another, the series of the site is of both.
@@ -339,6 +388,7 @@ measures as (
         -- Nothing but days that are excluded: the row tells what they hold.
         coalesce(sums.is_excluded, false) as is_excluded,
         coalesce(bounds.days_excluded, 0) as days_excluded,
+        coalesce(days_out_of_service.days, 0) as days_out_of_service,
         bounds.first_due_on,
         bounds.last_due_on,
         case when {{ has_split('kinds.meter_type', 'kinds.meter_mode') }} then sums.solar end as solar,
@@ -397,14 +447,11 @@ measures as (
             when kinds.meter_mode = 'introduction' then site_meters.introductions
             when kinds.meter_mode = 'battery' then site_meters.batteries
         end as meters_of_mode,
-        site_sums.grid_import as site_grid_import,
-        site_sums.grid_export as site_grid_export,
-        site_sums.storage_charge as site_storage_charge,
-        site_sums.storage_discharge as site_storage_discharge,
-        case kinds.meter_mode
-            when 'introduction' then site_sums.intervals_with_grid
-            when 'battery' then site_sums.intervals_with_storage
-        end * 15 = sums.intervals_expected * sums.interval_minutes as is_site_whole,
+        site_flows.grid_import as site_grid_import,
+        site_flows.grid_export as site_grid_export,
+        site_flows.storage_charge as site_storage_charge,
+        site_flows.storage_discharge as site_storage_discharge,
+        site_flows.is_whole as is_site_whole,
         excluded_advances.total - excluded_advances.unmeasured - excluded_advances.counted as excluded_difference,
         settings.as_of_utc,
         settings.close_after_days,
@@ -419,6 +466,10 @@ measures as (
         on bounds.site_id = periods.site_id
         and bounds.meter_id = periods.meter_id
         and bounds.period_from = periods.period_from
+    left join days_out_of_service
+        on days_out_of_service.site_id = periods.site_id
+        and days_out_of_service.meter_id = periods.meter_id
+        and days_out_of_service.period_from = periods.period_from
     left join excluded_advances
         on excluded_advances.site_id = periods.site_id
         and excluded_advances.meter_id = periods.meter_id
@@ -439,9 +490,10 @@ measures as (
         on first_peaks.site_id = periods.site_id
         and first_peaks.meter_id = periods.meter_id
         and first_peaks.period_from = periods.period_from
-    left join site_sums
-        on site_sums.site_id = periods.site_id
-        and site_sums.period_from = periods.period_from
+    left join site_flows
+        on site_flows.site_id = periods.site_id
+        and site_flows.meter_id = periods.meter_id
+        and site_flows.period_from = periods.period_from
     left join site_meters
         on site_meters.site_id = periods.site_id
         and site_meters.period_from = periods.period_from

@@ -137,8 +137,18 @@ known as (
         and due.local_date between facts.valid_from and facts.valid_until
 ),
 
+-- A meter comes and goes in the middle of a day, and what it delivers tells when. A first or last day of service that
+-- has no value tells nothing: all of it is due.
+bounded as (
+    select
+        *,
+        coalesce(local_date = in_service_from and intervals_present > 0, false) as begins_inside,
+        coalesce(local_date = in_service_until and intervals_present > 0, false) as ends_inside
+    from known
+),
+
 -- Of a day that had not ended at the last call, only the part before that call counts. On the first and the last day of
--- service, only what lies between the first and the last value.
+-- service, only what lies between the first and the last interval; a null is one, and is due.
 expected as (
     select
         *,
@@ -147,10 +157,10 @@ expected as (
             when intervals_expected is not null and interval_minutes = asked_interval_minutes then intervals_expected
             else greatest(1, round(minutes_of_day / interval_minutes))
         end
-        - case when local_date = in_service_from then coalesce(gap_at_start_minutes, 0) // interval_minutes else 0 end
-        - case when local_date = in_service_until then coalesce(gap_at_end_minutes, 0) // interval_minutes else 0 end
+        - case when begins_inside then minutes_before_first_row // interval_minutes else 0 end
+        - case when ends_inside then minutes_after_last_row // interval_minutes else 0 end
         )::integer as intervals_due
-    from known
+    from bounded
 ),
 
 final as (
@@ -190,10 +200,8 @@ final as (
         expected.peak_at_utc,
         case when expected.is_over and expected.is_asked then expected.longest_gap_minutes else 0 end
             as longest_gap_minutes,
-        case when expected.local_date is distinct from expected.in_service_from then expected.gap_at_start_minutes end
-            as gap_at_start_minutes,
-        case when expected.local_date is distinct from expected.in_service_until then expected.gap_at_end_minutes end
-            as gap_at_end_minutes,
+        case when not expected.begins_inside then expected.gap_at_start_minutes end as gap_at_start_minutes,
+        case when not expected.ends_inside then expected.gap_at_end_minutes end as gap_at_end_minutes,
         expected.content_hash,
         expected.unmeasured,
         expected.load_curve_total,

@@ -36,11 +36,26 @@ meter_parts as (
     group by days.site_id, coalesce(days.billing_point, days.meter_id), days.meter_id, days.billing_month
 ),
 
+-- Days on which a meter of the point was in service, whether or not they are billed: what a person took off the bill is
+-- told by the meter's own reasons.
+served_days as (
+    select
+        site_id,
+        coalesce(billing_point, meter_id) as billing_point,
+        meter_id,
+        billing_month,
+        list(local_date) as days_served
+    from days
+    group by site_id, coalesce(billing_point, meter_id), meter_id, billing_month
+),
+
 segments as (
     select
         meter_parts.*,
+        served_days.days_served,
         billing.meter_name,
         billing.meter_type,
+        billing.meter_role,
         billing.unit,
         billing.site_name,
         billing.grade,
@@ -60,14 +75,20 @@ segments as (
         on billing.site_id = meter_parts.site_id
         and billing.meter_id = meter_parts.meter_id
         and billing.billing_month = meter_parts.billing_month
+    inner join served_days
+        on served_days.site_id = meter_parts.site_id
+        and served_days.billing_point = meter_parts.billing_point
+        and served_days.meter_id = meter_parts.meter_id
+        and served_days.billing_month = meter_parts.billing_month
 ),
 
-final as (
+points as (
     select
         site_id,
         any_value(site_name) as site_name,
         billing_point,
         meter_type,
+        meter_role,
         any_value(unit) as unit,
         billing_month,
         min(first_day) as first_day,
@@ -88,13 +109,35 @@ final as (
             else 'ready'
         end as grade,
         flatten(list(reasons order by first_day, meter_id)) as reasons,
+        list_distinct(flatten(list(days_served))) as days_served,
         count(distinct meter_id)::integer as meters,
         list({
             'meter_id': meter_id, 'meter_name': meter_name, 'first_day': first_day, 'last_day': last_day,
             'total': total, 'solar': solar, 'grid': grid, 'grade': grade
         } order by first_day, meter_id) as segments
     from segments
-    group by site_id, billing_point, meter_type, billing_month
+    group by site_id, billing_point, meter_type, meter_role, billing_month
+),
+
+-- Between the first and the last day of all its months a point has a meter on every day, or somebody should know.
+unserved as (
+    select
+        *,
+        least(last_day(billing_month), max(list_max(days_served)) over life)
+        - greatest(billing_month, min(list_min(days_served)) over life) + 1 - len(days_served) as days_unserved
+    from points
+    window life as (partition by site_id, billing_point, meter_type, meter_role)
+),
+
+final as (
+    select
+        * exclude (days_served, days_unserved) replace (
+            reasons || case when days_unserved > 0 then [
+                'not_served: ' || {{ number_of('days_unserved', 'day', 'days') }}
+                || ' without a meter in service, by meters.csv'
+            ] else [] end as reasons
+        )
+    from unserved
 )
 
 select * from final

@@ -90,6 +90,8 @@ sums as (
         max(interval_end_utc) filter (where total <> 0) as last_nonzero_utc,
         min(interval_start_utc) filter (where total is not null) as first_value_utc,
         max(interval_end_utc) filter (where total is not null) as last_value_utc,
+        min(interval_start_utc) as first_row_utc,
+        max(interval_end_utc) as last_row_utc,
         coalesce(sum(minutes) filter (where total is not null), 0) as minutes_with_value,
         any_value(epoch_us(day_end_utc) - epoch_us(day_start_utc)) // 60000000 as minutes_of_day,
         max({{ decimals_of('total') }}) as decimals,
@@ -283,6 +285,10 @@ described as (
             // 60000000 as gap_at_start_minutes,
         (epoch_us(site_days.day_end_utc) - epoch_us(coalesce(sums.last_value_utc, site_days.day_start_utc)))
             // 60000000 as gap_at_end_minutes,
+        (epoch_us(coalesce(sums.first_row_utc, site_days.day_end_utc)) - epoch_us(site_days.day_start_utc))
+            // 60000000 as minutes_before_first_row,
+        (epoch_us(site_days.day_end_utc) - epoch_us(coalesce(sums.last_row_utc, site_days.day_start_utc)))
+            // 60000000 as minutes_after_last_row,
         coalesce(inner_gaps.gap_minutes, 0) as inner_gap_minutes,
         coalesce(repeats.longest.intervals, least(sums.intervals_present, 1), 0)::integer as longest_repeat,
         repeats.longest.total as repeated_total,
@@ -364,6 +370,8 @@ final as (
         greatest(gap_at_start_minutes, inner_gap_minutes, gap_at_end_minutes)::integer as longest_gap_minutes,
         gap_at_start_minutes::integer as gap_at_start_minutes,
         gap_at_end_minutes::integer as gap_at_end_minutes,
+        minutes_before_first_row::integer as minutes_before_first_row,
+        minutes_after_last_row::integer as minutes_after_last_row,
         split_error,
         lowest,
         longest_repeat,

@@ -66,6 +66,15 @@ usual_steps as (
     group by site_id, meter_id
 ),
 
+months_with_values as (
+    select distinct
+        site_id,
+        meter_id,
+        billing_month
+    from meter_days
+    where intervals_present > 0
+),
+
 listed_meters as (
     select * from {{ ref('meters') }}
 ),
@@ -113,7 +122,8 @@ meter_ranges as (
     group by site_id, meter_id
 ),
 
--- Between its first and last known month, a meter is there in every month of which no list says otherwise.
+-- Between its first and last known month, a meter is there in every month of which no list says otherwise. A list from
+-- before the meter came, or from after it went, takes away nothing of what it delivered in the same month.
 months as (
     select
         meters.site_id,
@@ -123,7 +133,8 @@ months as (
         calendar_months.period_start_utc,
         calendar_months.period_end_utc,
         listed_months.meter_id is not null as is_listed,
-        listed_months.meter_id is not null or snapshot_months.site_id is null as may_be_listed
+        listed_months.meter_id is not null or months_with_values.meter_id is not null or snapshot_months.site_id is null
+            as may_be_listed
     from meters
     inner join site_ranges on site_ranges.site_id = meters.site_id
     inner join meter_ranges
@@ -142,6 +153,10 @@ months as (
         on listed_months.site_id = meters.site_id
         and listed_months.meter_id = meters.meter_id
         and listed_months.billing_month = calendar_months.billing_month
+    left join months_with_values
+        on months_with_values.site_id = meters.site_id
+        and months_with_values.meter_id = meters.meter_id
+        and months_with_values.billing_month = calendar_months.billing_month
     left join snapshot_months
         on snapshot_months.site_id = meters.site_id
         and snapshot_months.billing_month = calendar_months.billing_month

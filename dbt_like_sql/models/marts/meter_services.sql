@@ -35,12 +35,21 @@ turns as (
     where case when is_end then not coalesce(is_before_end, false) else coalesce(is_after_end, true) end
 ),
 
--- What ends and begins on one day goes on.
-breaks as (
-    select *
+-- What ends on one day and begins on the same or the next goes on: no day lies between, so each of the two days is due
+-- as a whole, not only from and to its values.
+paired as (
+    select
+        *,
+        case when is_end then lead(bound_on) over life - bound_on else bound_on - lag(bound_on) over life end
+            as days_apart
     from turns
     window life as (partition by site_id, meter_id order by bound_on, valid_from, is_end)
-    qualify bound_on is distinct from case when is_end then lead(bound_on) over life else lag(bound_on) over life end
+),
+
+breaks as (
+    select *
+    from paired
+    where coalesce(days_apart > 1, true)
 ),
 
 stretches as (

@@ -81,7 +81,7 @@ period_measured as (
     select
         site_id, meter_id, period_from, period_until, period_start_utc, period_end_utc, is_over, days_over,
         days_not_asked, days_asked, days_open, days_too_young, close_after_days, total, index_advance, index_error,
-        is_index_sharp, days_unconfirmed, first_value_on, last_value_on,
+        is_index_sharp, days_unconfirmed, first_value_on, last_value_on, unit,
         unnest([
             {'check_name': 'not_fetched', 'measured': days_not_asked::double},
             {'check_name': 'running', 'measured': case when not is_over then 1 else 0 end::double},
@@ -133,10 +133,12 @@ period_rows as (
         checks.tolerance_unit,
         period_measured.measurement.measured <= coalesce(checks.tolerance, 0) as passed,
         case checks.check_name
-            when 'not_fetched' then days_not_asked || ' of ' || days_over || ' days were never asked for'
+            when 'not_fetched' then
+                days_not_asked || ' of ' || {{ number_of('days_over', 'day was', 'days were') }} || ' never asked for'
             when 'running' then 'the period had not ended at the last call'
             when 'too_young' then
-                'the last call was less than ' || close_after_days || ' days after the end of the period'
+                'the last call was less than ' || {{ number_of('close_after_days', 'day', 'days') }}
+                || ' after the end of the period'
             when 'starts_inside' then
                 'the first value is of ' || first_value_on || '; date the meter in meters.csv (in_service_from)'
             when 'ends_inside' then
@@ -144,11 +146,11 @@ period_rows as (
             when 'no_data' then 'no interval of the period has a value'
             when 'unknown_unit' then 'the type of the meter is not known, so its quantity has no unit'
             when 'index_difference' then
-                'the intervals add up to ' || total || ', the register counted '
-                || coalesce(index_advance::varchar, 'another amount')
+                'the intervals add up to ' || {{ quantity_of('total', 'unit') }} || ', the register counted '
+                || coalesce({{ quantity_of('index_advance', 'unit') }}, 'another amount')
             when 'wrong_unit' then
-                'the intervals add up to ' || total || ', the register counted ' || index_advance
-                || ': a factor of 1000, so one is in another unit'
+                'the intervals add up to ' || {{ quantity_of('total', 'unit') }} || ', the register counted '
+                || {{ quantity_of('index_advance', 'unit') }} || ': a factor of 1000, so one is in another unit'
         end as reason
     from period_measured
     inner join {{ ref('data_quality_checks') }} as checks
@@ -191,6 +193,8 @@ failures_of_days as (
         any_value(tolerance) as tolerance,
         any_value(tolerance_unit) as tolerance_unit,
         count(*) as days,
+        min(local_date) as first_failed_on,
+        max(local_date) as last_failed_on,
         max_by(detail, (measured, -epoch_us(local_date::timestamp))) as detail,
         bool_and(accepted_by is not null) as is_accepted,
         min(accepted_by) as accepted_by,
@@ -198,6 +202,19 @@ failures_of_days as (
     from counted_failures
     where check_name <> 'estimated'
     group by check_name, site_id, meter_id, period_from
+),
+
+-- A detail that begins with the day has said it.
+dated_failures as (
+    select
+        *,
+        case
+            when days > 1
+                then ', on ' || days || ' days from ' || first_failed_on || ' to ' || last_failed_on
+            when starts_with(detail, first_failed_on::varchar) then ''
+            else ', on ' || first_failed_on
+        end as on_days
+    from failures_of_days
 ),
 
 estimated as (
@@ -218,17 +235,16 @@ estimated as (
 day_rows as (
     select
         check_name, site_id, meter_id, period_from, severity, measured, tolerance, tolerance_unit, false as passed,
-        {{ reason_of('check_name', 'measured', 'days', 'detail', 'tolerance') }}
-        || case when days > 1 then ', on ' || days || ' days' else '' end as reason,
+        {{ reason_of('check_name', 'measured', 'detail', 'on_days') }} as reason,
         case when is_accepted then accepted_by end as accepted_by,
         case when is_accepted then accepted_why end as accepted_why
-    from failures_of_days
+    from dated_failures
     union all
     select
         checks.check_name, estimated.site_id, estimated.meter_id, estimated.period_from, checks.severity,
         estimated.share::decimal(18, 6), checks.tolerance, checks.tolerance_unit,
         estimated.share <= checks.tolerance,
-        {{ reason_of('checks.check_name', 'estimated.share', '1', 'null', 'checks.tolerance') }},
+        {{ reason_of('checks.check_name', 'estimated.share', 'null') }},
         null, null
     from estimated
     inner join {{ ref('data_quality_checks') }} as checks on checks.check_name = 'estimated'
@@ -352,7 +368,8 @@ site_rows as (
         checks.tolerance_unit,
         site_measured.difference <= greatest(site_measured.allowed, abs(site_measured.stated) * checks.tolerance)
             as passed,
-        'the site states ' || site_measured.stated || ' kWh, its meters add up to ' || site_measured.found as reason
+        'the site states ' || {{ quantity_of('site_measured.stated', "'kWh'") }} || ', its meters add up to '
+        || {{ quantity_of('site_measured.found', "'kWh'") }} as reason
     from site_measured
     inner join {{ ref('data_quality_checks') }} as checks on checks.check_name = site_measured.check_name
 ),

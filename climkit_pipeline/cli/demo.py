@@ -144,8 +144,9 @@ def run_simulator(
 
 
 def _announce(server: SimulatorServer, seed: int, sites: int, meters: int, requests_per_second: float) -> None:
+    world = f"{sites} site{'s' * (sites != 1)} with {meters} meter{'s' * (meters != 1)}"
     click.echo(
-        f"Simulated Climkit API, seed {seed}: {sites} sites with {meters} meters, {requests_per_second:g} calls/s\n"
+        f"Simulated Climkit API, seed {seed}: {world}, {requests_per_second:g} calls/s\n"
         f"  CLIMKIT_BASE_URL={server.base_url}\n"
         f"  CLIMKIT_USERNAME={DEMO_USERNAME}\n"
         f"  CLIMKIT_PASSWORD={DEMO_PASSWORD}\n"

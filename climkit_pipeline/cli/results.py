@@ -94,13 +94,12 @@ def export_billing(
 def _grades(table: pl.DataFrame) -> str:
     """How many meters have which grade; a meter that is not billed holds up no bill."""
     is_billed = pl.col("is_billed").fill_null(value=False)
-    counted = {"billed meters": table.filter(is_billed), "not billed": table.filter(~is_billed)}
-    return "; ".join(
-        f"{name}: "
-        + ", ".join(f"{meters} {grade}" for grade, meters in rows["grade"].value_counts().sort("grade").rows())
-        for name, rows in counted.items()
-        if not rows.is_empty()
-    )
+    parts = []
+    for name, rows in {"billed meters": table.filter(is_billed), "not billed": table.filter(~is_billed)}.items():
+        counts = rows.group_by("grade").len().sort("grade")
+        if not counts.is_empty():
+            parts.append(f"{name}: " + ", ".join(f"{meters} {grade}" for grade, meters in counts.iter_rows()))
+    return "; ".join(parts)
 
 
 def _without_formulas(table: pl.DataFrame) -> pl.DataFrame:

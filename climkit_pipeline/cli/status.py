@@ -89,9 +89,8 @@ def run_check(settings_error: ClimkitError | None) -> bool:
 
     def own_inputs() -> str:
         inputs = read_user_inputs(layout)
-        return "; ".join(
-            [str(inputs), *unknown_ids(inputs, layout.warehouse), *without_effect(inputs, layout.warehouse)]
-        )
+        doubtful = unknown_ids(inputs, layout.warehouse) + without_effect(inputs, layout.warehouse)
+        return "; ".join([str(inputs), *doubtful])
 
     local = [
         _line("configuration", configuration),
@@ -119,11 +118,7 @@ def _check_account(settings: Settings) -> bool:
             listings = ingestion.listings(ingestion.open_account())
             request = IngestRequest(settings.start_date, yesterday(settings))
             cost = estimate(ingestion.plan(request, listings.sites), settings)
-            return (
-                f"what is missing since {settings.start_date}: {cost}"
-                if cost.calls
-                else (f"nothing is missing since {settings.start_date}")
-            )
+            return f"what is missing since {settings.start_date}: {cost}"
 
         return _line("log-in and list", listing) and _line("estimate", missing)
 

@@ -1,7 +1,7 @@
 """Which lines of the user's files have no effect, by what is published: slips of the pen, and decisions in vain.
 
-Here: comparing lines with the published warehouse. Not here: reading the files and what is wrong with a line whatever the
-data are (``warehouse.user_inputs``).
+Here: comparing lines with the published warehouse. Not here: reading the files, and what is wrong with a line whatever
+the data are (``warehouse.user_inputs``).
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ _FAILURES: Mapping[AcceptedFor, str] = {
 def unknown_ids(inputs: UserInputs, warehouse: Path) -> list[str]:
     """One line per entry about a site or meter that was never listed: a slip of the pen, or not listed yet."""
     listed = _listed_meters(warehouse)
-    found = []
-    for name, entries in (("meters.csv", inputs.meter_facts), ("decisions.csv", inputs.decisions)):
-        for entry in entries:
-            if unknown := _unknown_id(entry.content, listed):
-                found.append(f"{name}, line {entry.line}: {unknown}")
-    return found
+    return [
+        f"{name}, line {entry.line}: {unknown}"
+        for name, entries in (("meters.csv", inputs.meter_facts), ("decisions.csv", inputs.decisions))
+        for entry in entries
+        if (unknown := _unknown_id(entry.content, listed))
+    ]
 
 
 def check_ids(decision: Decision, warehouse: Path) -> None:

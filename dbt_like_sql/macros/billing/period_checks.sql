@@ -134,7 +134,8 @@ period_rows as (
         period_measured.measurement.measured <= coalesce(checks.tolerance, 0) as passed,
         case checks.check_name
             when 'not_fetched' then
-                days_not_asked || ' of ' || {{ number_of('days_over', 'day was', 'days were') }} || ' never asked for'
+                days_not_asked || ' of ' || days_over || ' days ' || case when days_not_asked = 1 then 'was' else 'were' end
+                || ' never asked for'
             when 'running' then 'the period had not ended at the last call'
             when 'too_young' then
                 'the last call was less than ' || {{ number_of('close_after_days', 'day', 'days') }}

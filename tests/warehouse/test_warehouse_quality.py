@@ -467,17 +467,16 @@ def plain(number: Decimal) -> str:
 def sentences(house: FaultLake) -> dict[tuple[str, str], str]:
     """By site and check: what a clerk has to read, made of what the lake states."""
 
-    def index(site: str, at: datetime, begin: int = 1000) -> Decimal:
-        return begin + sum(value for start, value in ordinary(site).items() if start < at)
+    def index(begin: int, series: dict[datetime, Decimal], at: datetime) -> Decimal:
+        return begin + sum(value for start, value in series.items() if start < at)
 
     def times_the_rest(site: str) -> str:
         series = house.stated[site, "m"]
         return plain(round(max(series.values()) / sorted(series.values())[-2], 3))
 
-    went_to = f"{plain(index('jump', CUT))} to {plain(index('jump', CUT + HOUR) + 500)} kWh"
-    in_other_units = f"{plain(index('watt_hours_between', CUT, 20))} to " + plain(
-        index("watt_hours_between", CUT + HOUR, 20) * 1000
-    )
+    jump, in_kwh = house.stated["jump", "m"], ordinary("watt_hours_between")
+    went_to = f"{plain(index(1000, jump, CUT))} to {plain(index(1500, jump, CUT + HOUR))} kWh"
+    in_other_units = f"{plain(index(20, in_kwh, CUT))} to {plain(index(20, in_kwh, CUT + HOUR) * 1000)}"
     summed = {site: plain(house.total(site)) for site in ("stuck", "unbalanced")}
     return {
         ("gap", "missing_intervals"): "4 intervals that were asked for did not come, "

@@ -909,8 +909,8 @@ def test_a_month_with_one_excluded_day_still_has_to_be_ready(later):
     assert set(later.refused) == {"part_excluded", "pending"}
     assert later.refused["part_excluded"].splitlines() == [
         "2026-10 of site part_excluded cannot be frozen: 1 of its billed meters is not ready",
-        "m (part_excluded m) is blocked: excluded: moved in on the 4th (Ada); missing_intervals: 30 intervals that "
-        "were asked for did not come, on 2 days from 2026-10-20 to 2026-10-21",
+        "m (part_excluded m) is blocked: excluded: 1 of 31 days, moved in on the 4th (Ada); missing_intervals: "
+        "30 intervals that were asked for did not come, on 2 days from 2026-10-20 to 2026-10-21",
     ]
 
 

@@ -27,7 +27,7 @@ def warehouse(tmp_path: Path) -> Path:
         connection.execute("""
             create table billing_monthly as
             select 's' as site_id, 'House' as site_name, 'm' as meter_id, '=1+1' as meter_name,
-                date '2026-10-01' as billing_month, 12.5::decimal(18, 6) as total, 'ready' as grade,
+                date '2026-10-01' as billing_month, 12.5::decimal(18, 6) as total, 'ready' as grade, true as is_billed,
                 []::varchar[] as reasons, timestamptz '2026-10-31 23:00:00+00' as period_end_utc
         """)
         connection.execute("""
@@ -103,7 +103,7 @@ def test_a_closed_month_is_exported_as_it_was_frozen(warehouse: Path, tmp_path: 
     assert exported(tmp_path / "bill.parquet") == [("m", Decimal(11), 3)]
     assert capsys.readouterr().err.splitlines() == [
         "2026-10 of site s: version 3, closed on 2026-11-12 by A. Clerk (--current writes the values as they are now)",
-        "2026-10: ready: 1",
+        "2026-10: billed meters: 1 ready",
     ]
     export_billing(warehouse, date(2026, 10, 1), "parquet", tmp_path / "bill.parquet", current=True)
     assert pl.read_parquet(tmp_path / "bill.parquet")["total"].to_list() == [Decimal("12.5")]
@@ -120,7 +120,22 @@ def test_a_filter_by_grade_still_counts_what_it_leaves_out(warehouse: Path, tmp_
     """A bill of the ready meters alone looked as if there were no others."""
     export_billing(warehouse, date(2026, 10, 1), "parquet", tmp_path / "bill.parquet", grades=["blocked"])
     assert exported(tmp_path / "bill.parquet") == []
-    assert "2026-10: ready: 1; written: 0 of blocked" in capsys.readouterr().err
+    assert "2026-10: billed meters: 1 ready; written: 0 of blocked" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("is_billed", ["false", "null"])
+def test_meters_that_are_not_billed_are_counted_apart(warehouse: Path, tmp_path: Path, capsys, is_billed: str) -> None:
+    """A closed month said "blocked: 1", and nothing told that it was a sum that nobody bills."""
+    with duckdb.connect(str(warehouse)) as connection:
+        connection.execute(
+            f"""
+            insert into billing_monthly
+            select * replace (number::varchar as meter_id, {is_billed} as is_billed, 'blocked' as grade)
+            from billing_monthly, range(2) as numbers (number)
+        """.replace("select *", "select billing_monthly.*")
+        )
+    export_billing(warehouse, date(2026, 10, 1), "parquet", tmp_path / "bill.parquet")
+    assert "2026-10: billed meters: 1 ready; not billed: 2 blocked\n" in capsys.readouterr().err
 
 
 def test_a_site_is_named_rightly_or_refused(warehouse: Path, tmp_path: Path) -> None:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import getpass
 from datetime import date
+from typing import TYPE_CHECKING
 
 import click
 
 from climkit_pipeline.cli.ranges import parse_month
+from climkit_pipeline.domain.periods import next_month
 from climkit_pipeline.errors import ConfigurationError
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from climkit_pipeline.warehouse.user_inputs import Decision
 
 
 @click.command()
@@ -27,6 +32,7 @@ def accept(
 ) -> None:
     """Accept a failed CHECK: it no longer blocks, and the bill says who accepted it and why."""
     from climkit_pipeline.lake.account import check_writable, create_data_dir
+    from climkit_pipeline.warehouse.decision_effects import check_ids, nothing_failed
     from climkit_pipeline.warehouse.user_inputs import append_decision, decision
 
     layout = Layout(load_settings().data_dir)
@@ -35,11 +41,34 @@ def accept(
         {"check": check_name, "site_id": site_id, "meter_id": meter_id, "from": first, "to": last}
         | {"action": action, "who": who, "why": why}
     )
+    check_ids(decided, layout.warehouse)
     check_writable(layout)
     create_data_dir(layout)
+    closed = _closed_months(layout, decided) if exclude else []
     path = append_decision(layout, decided)
-    warn_of_doubtful_lines(layout)
+    # Of this line alone; what is to be said about the others, `check` and `refresh` say.
+    if useless := nothing_failed(decided, layout.warehouse):
+        click.echo(f"climkit: {useless}", err=True)
+    for month in closed:
+        click.echo(
+            f"climkit: {month:%Y-%m} of site {site_id} is closed: corrections follow, which `climkit settle` freezes",
+            err=True,
+        )
     click.echo(f"added to {path}; `climkit refresh` applies it")
+
+
+def _closed_months(layout: Layout, decided: Decision) -> list[date]:
+    """The closed months of the site in which a decision holds."""
+    from climkit_pipeline.warehouse.closed_files import latest_by_month, read_versions
+
+    return [
+        month
+        for (site_id, month), latest in latest_by_month(read_versions(layout)).items()
+        if latest.is_closed
+        and site_id == decided.site_id
+        and month <= decided.last_day
+        and next_month(month) > decided.first_day
+    ]
 
 
 @click.command()
@@ -85,7 +114,7 @@ def _act(kind: str, month: date, site_id: str, who: str | None, why: str | None)
         else:
             version = closings.close(site_id, month, by)
     done = {"close": "closed", "settle": "settled", "reopen": "open again"}[kind]
-    held = f", {version.meters} meters" if version.is_closed else ""
+    held = f", {version.meters} meter{'s' * (version.meters != 1)}" if version.is_closed else ""
     click.echo(
         f"{month:%Y-%m} of site {site_id} is {done} by {by}: version {version.version}{held}, "
         f"data as of {version.lake_as_of_utc:%Y-%m-%dT%H:%M:%SZ}, {version_file(layout, version)}"
@@ -94,10 +123,11 @@ def _act(kind: str, month: date, site_id: str, who: str | None, why: str | None)
 
 def warn_of_doubtful_lines(layout: Layout) -> None:
     """Say on stderr which lines of the user's files name what was never listed, or decide without effect."""
-    from climkit_pipeline.warehouse.user_inputs import read_user_inputs, unknown_ids, without_effect
+    from climkit_pipeline.warehouse.decision_effects import unknown_ids, without_effect
+    from climkit_pipeline.warehouse.user_inputs import read_user_inputs
 
     inputs = read_user_inputs(layout)
     for line in unknown_ids(inputs, layout.warehouse):
         click.echo(f"climkit: {line} (kept: it may be listed later)", err=True)
-    for line in without_effect(inputs):
+    for line in without_effect(inputs, layout.warehouse):
         click.echo(f"climkit: {line}", err=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -64,11 +65,12 @@ def run_demo(days: int | None, data_dir: Path) -> int:
     layout = Layout(settings.data_dir)
     shown = full_month if first < next_month(full_month) else month_start(last)
     print_billing(layout.warehouse, shown, is_partial=first > shown or last < next_month(shown) - timedelta(days=1))
+    environment = f"CLIMKIT_DATA_DIR={shlex.quote(str(settings.data_dir))}"
     click.echo(
         f"\nLake       {layout.lake}\n"
         f"Warehouse  {layout.warehouse}\n"
         "Next       make dev   (the runs in Dagster's UI)\n"
-        f"           climkit query 'from meters'   with CLIMKIT_DATA_DIR={settings.data_dir}"
+        f"           {environment} {shlex.quote(sys.argv[0])} query 'from meters'"
     )
     return 0 if is_good else 1
 
@@ -95,11 +97,11 @@ def print_billing(warehouse: Path, month: date, *, is_partial: bool) -> None:
         # Least needed first: on a narrow terminal these columns make room.
         print_frame(rows.drop("site"), title=title, optional=["% there", "index_advance", "type", "role"])
     click.echo("Add up within one role, type and unit only: what the grid and the roof deliver, consumers consume.")
-    reasons = (
-        table.filter(pl.col("grade") != "ready").explode("reasons")["reasons"].drop_nulls().value_counts(sort=True)
-    )
-    for reason, meters in reasons.iter_rows():
-        click.echo(f"{meters} meters: {reason}")
+    reasons = table.filter(pl.col("grade") != "ready").explode("reasons")["reasons"].drop_nulls()
+    # Without their advice: it is about an API that can be asked again, and the simulator has ended.
+    found = reasons.str.split("; ").list.first().value_counts(sort=True)
+    for reason, meters in found.iter_rows():
+        click.echo(f"{meters} meter{'s' * (meters != 1)}: {reason}")
 
 
 def run_simulator(
@@ -142,8 +144,9 @@ def run_simulator(
 
 
 def _announce(server: SimulatorServer, seed: int, sites: int, meters: int, requests_per_second: float) -> None:
+    world = f"{sites} site{'s' * (sites != 1)} with {meters} meter{'s' * (meters != 1)}"
     click.echo(
-        f"Simulated Climkit API, seed {seed}: {sites} sites with {meters} meters, {requests_per_second:g} calls/s\n"
+        f"Simulated Climkit API, seed {seed}: {world}, {requests_per_second:g} calls/s\n"
         f"  CLIMKIT_BASE_URL={server.base_url}\n"
         f"  CLIMKIT_USERNAME={DEMO_USERNAME}\n"
         f"  CLIMKIT_PASSWORD={DEMO_PASSWORD}\n"

@@ -192,14 +192,16 @@ def refresh(*, full: bool) -> None:
     """Follow the lake through the SQL models and publish; calls no API."""
     from climkit_pipeline.defs.launch import Launcher, open_instance
     from climkit_pipeline.lake.account import check_format, check_writable
+    from climkit_pipeline.warehouse.user_inputs import read_user_inputs
 
     settings = load_settings()
     layout = Layout(settings.data_dir)
     check_writable(layout)
     check_format(layout)
-    warn_of_doubtful_lines(layout)
+    read_user_inputs(layout)  # a mistake stops before anything starts
     with open_instance(layout) as instance:
         Launcher(settings, instance, None).refresh_models(full=full)
+    warn_of_doubtful_lines(layout)
     click.echo(f"published {layout.warehouse}", err=True)
 
 
@@ -263,7 +265,7 @@ for _command in (accept, close, settle):
 
 @main.command()
 def check() -> int:
-    """Is everything ready: configuration, log-in, write access, disk, and what everything would cost."""
+    """Is everything ready: configuration, log-in, write access, disk, and what fetching the rest would cost."""
     from climkit_pipeline.cli.status import run_check
 
     try:

@@ -78,8 +78,7 @@ def export_billing(
         table = table.filter(pl.col("site_id").is_in(sites))
     if table.is_empty():
         raise WarehouseError(f"no data for {named}: no meter was listed or asked for in that time")
-    counts = table.group_by("grade").len().sort("grade")
-    summary = ", ".join(f"{grade}: {meters}" for grade, meters in counts.iter_rows())
+    summary = _grades(table)
     sources = list(_sources(warehouse, table, period, current=current))
     if grades:
         table = table.filter(pl.col("grade").is_in(grades))
@@ -90,6 +89,17 @@ def export_billing(
         show_result(_without_formulas(table) if output_format == "csv" else table, output_format, output)
     for line in (*sources, f"{named}: {summary}"):
         click.echo(line, err=True)
+
+
+def _grades(table: pl.DataFrame) -> str:
+    """How many meters have which grade; a meter that is not billed holds up no bill."""
+    is_billed = pl.col("is_billed").fill_null(value=False)
+    parts = []
+    for name, rows in {"billed meters": table.filter(is_billed), "not billed": table.filter(~is_billed)}.items():
+        counts = rows.group_by("grade").len().sort("grade")
+        if not counts.is_empty():
+            parts.append(f"{name}: " + ", ".join(f"{meters} {grade}" for grade, meters in counts.iter_rows()))
+    return "; ".join(parts)
 
 
 def _without_formulas(table: pl.DataFrame) -> pl.DataFrame:

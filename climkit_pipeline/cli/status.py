@@ -22,7 +22,8 @@ from climkit_pipeline.lake.status import lake_status
 from climkit_pipeline.settings import Settings, load_settings
 from climkit_pipeline.warehouse import queries
 from climkit_pipeline.warehouse.closed_files import check_closed
-from climkit_pipeline.warehouse.user_inputs import read_user_inputs, unknown_ids, without_effect
+from climkit_pipeline.warehouse.decision_effects import unknown_ids, without_effect
+from climkit_pipeline.warehouse.user_inputs import read_user_inputs
 
 ENOUGH_FREE_BYTES = 2 * 2**30
 """Room for the swap of a warehouse of a year with a hundred meters."""
@@ -88,7 +89,8 @@ def run_check(settings_error: ClimkitError | None) -> bool:
 
     def own_inputs() -> str:
         inputs = read_user_inputs(layout)
-        return "; ".join([str(inputs), *unknown_ids(inputs, layout.warehouse), *without_effect(inputs)])
+        doubtful = unknown_ids(inputs, layout.warehouse) + without_effect(inputs, layout.warehouse)
+        return "; ".join([str(inputs), *doubtful])
 
     local = [
         _line("configuration", configuration),
@@ -109,15 +111,16 @@ def _check_account(settings: Settings) -> bool:
     with open_ingestion(settings, policy=RetryPolicy(first_success_deadline=10)) as ingestion:
 
         def listing() -> str:
-            return f"{len(ingestion.open_account())} sites"
+            listed = len(ingestion.open_account())
+            return f"{listed} site{'s' * (listed != 1)}"
 
-        def everything() -> str:
+        def missing() -> str:
             listings = ingestion.listings(ingestion.open_account())
             request = IngestRequest(settings.start_date, yesterday(settings))
             cost = estimate(ingestion.plan(request, listings.sites), settings)
-            return f"everything since {settings.start_date}: {cost}"
+            return f"what is missing since {settings.start_date}: {cost}"
 
-        return _line("log-in and list", listing) and _line("estimate", everything)
+        return _line("log-in and list", listing) and _line("estimate", missing)
 
 
 def _line(name: str, check: Callable[[], str]) -> bool:

@@ -239,7 +239,8 @@ def _check_ready(rows: pl.DataFrame, site_id: str, month: date) -> None:
         f"{row['meter_id']} ({row['meter_name']}) is {row['grade']}: {'; '.join(row['reasons'])}"
         for row in waiting.iter_rows(named=True)
     ]
-    head = f"{_named(site_id, month)} cannot be frozen: {waiting.height} of its billed meters are not ready"
+    are = "is" if waiting.height == 1 else "are"
+    head = f"{_named(site_id, month)} cannot be frozen: {waiting.height} of its billed meters {are} not ready"
     raise NotReadyError("\n".join([head, *lines]))
 
 

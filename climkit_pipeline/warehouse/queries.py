@@ -21,6 +21,9 @@ from climkit_pipeline.files import atomic_file
 
 ResultFormat = Literal["csv", "json", "parquet"]
 
+MOST_OF_AN_ERROR = 500
+"""Characters of an error that are shown: a candidate list of a wide table goes on for lines."""
+
 NO_DATA_YET = "no data yet: nothing has been published to {path}; run a backfill or `climkit refresh` first"
 
 
@@ -55,7 +58,7 @@ def frame_of(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequen
         result = connection.sql(sql, params=list(parameters) or None)
         frame = None if result is None else pl.DataFrame(result.to_arrow_table())
     except (duckdb.Error, pl.exceptions.PolarsError) as error:
-        raise QueryError(_first_line(error)) from error
+        raise QueryError(_what_is_wrong(error)) from error
     if frame is None:
         raise QueryError("this SQL has no result")
     return frame
@@ -204,6 +207,11 @@ def as_json(names: Sequence[str]) -> list[pl.Expr]:
 
 def _json_text(frame: pl.DataFrame) -> str:
     return frame.write_json() + "\n"
+
+
+def _what_is_wrong(error: Exception) -> str:
+    """The lines before the excerpt of the SQL, in one: DuckDB names the columns and tables that may be meant there."""
+    return " ".join(str(error).strip().partition("\n\n")[0].split())[:MOST_OF_AN_ERROR]
 
 
 def _first_line(error: Exception) -> str:

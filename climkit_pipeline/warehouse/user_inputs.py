@@ -10,6 +10,7 @@ write them) by semicolons. Lines that begin with ``#`` are comments. Dates are l
 from __future__ import annotations
 
 import csv
+import difflib
 import hashlib
 import io
 import json
@@ -28,11 +29,10 @@ import polars as pl
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from climkit_pipeline.domain.periods import local_midnight_utc
-from climkit_pipeline.errors import ConfigurationError, WarehouseError
+from climkit_pipeline.errors import ConfigurationError
 from climkit_pipeline.files import atomic_file, file_lock
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.warehouse.dbt_project import PROJECT_DIR
-from climkit_pipeline.warehouse.queries import run_query
 
 CHECKS_FILE = PROJECT_DIR / "seeds" / "quality_checks.csv"
 """The checks that there are, one per line; its first column holds their names."""
@@ -187,7 +187,8 @@ class UserInputs:
             "decisions.csv": len(self.decisions),
             "tolerances.csv": len(self.tolerances),
         }
-        return ", ".join(f"{name}: {lines} lines" for name, lines in counts.items() if lines) or "none given"
+        named = [f"{name}: {lines} line{'s' * (lines != 1)}" for name, lines in counts.items() if lines]
+        return ", ".join(named) or "none given"
 
 
 FACTS_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
@@ -312,55 +313,28 @@ def site_zones(layout: Layout) -> dict[str, ZoneInfo]:
     return zones
 
 
-def unknown_ids(inputs: UserInputs, warehouse: Path) -> list[str]:
-    """One line per entry about a site or meter that was never listed: a slip of the pen, or not listed yet."""
-    try:
-        listed = run_query(warehouse, "select site_id, meter_id from meters").rows()
-    except WarehouseError:  # nothing has been published yet, so nothing is known to be unknown
-        return []
-    meters = set(listed)
-    sites = {site_id for site_id, _ in listed}
-    found = []
-    for name, entries in (("meters.csv", inputs.meter_facts), ("decisions.csv", inputs.decisions)):
-        for entry in entries:
-            site_id, meter_id = entry.content.site_id, entry.content.meter_id
-            if site_id not in sites:
-                found.append(f"{name}, line {entry.line}: no site {site_id!r} was ever listed")
-            elif meter_id is not None and (site_id, meter_id) not in meters:
-                found.append(f"{name}, line {entry.line}: no meter {meter_id!r} was ever listed at site {site_id!r}")
-    return found
-
-
 def decision(cells: Mapping[str, str | None]) -> Decision:
     """A decision, by the columns of its file.
 
-    Raises ConfigurationError with one line per mistake, or if the failure is one that nobody can accept.
+    Raises ConfigurationError with one line per mistake, or if it accepts nothing by its nature.
     """
     problems: list[str] = []
     given = {name: cell.strip() for name, cell in cells.items() if cell is not None and cell.strip()}
     checked = _validated(Decision, given, problems, "")
     checks = known_checks()
     if checked is not None and checks is not None and checked.check_name not in checks:
-        problems.append(_unknown_check(checked.check_name, checks))
+        problems.append(_unknown_check(checked.check_name, _acceptable(checks)))
     if checked is None or problems:
         raise ConfigurationError("\n".join(problems))
-    if useless := _never_accepted(checked, checks or {}):
+    if useless := never_accepted(checked, checks or {}):
         raise ConfigurationError(useless)
+    if partial := part_of_a_month(checked, checks or {}):
+        raise ConfigurationError(f"{partial}; for a billing_between of these days, write the line into decisions.csv")
     return checked
 
 
-def without_effect(inputs: UserInputs) -> list[str]:
-    """One line per decision that accepts nothing, for all of its days or for some."""
-    checks = known_checks() or {}
-    found = []
-    for entry in inputs.decisions:
-        useless = _never_accepted(entry.content, checks) or _part_of_a_month(entry.content, checks)
-        if useless:
-            found.append(f"decisions.csv, line {entry.line}: {useless}")
-    return found
-
-
-def _never_accepted(decision: Decision, checks: Mapping[str, AcceptedFor]) -> str | None:
+def never_accepted(decision: Decision, checks: Mapping[str, AcceptedFor]) -> str | None:
+    """What to say of a decision about a failure that nobody can accept."""
     if decision.action == "exclude" or checks.get(decision.check_name) != "never":
         return None
     return (
@@ -369,7 +343,8 @@ def _never_accepted(decision: Decision, checks: Mapping[str, AcceptedFor]) -> st
     )
 
 
-def _part_of_a_month(decision: Decision, checks: Mapping[str, AcceptedFor]) -> str | None:
+def part_of_a_month(decision: Decision, checks: Mapping[str, AcceptedFor]) -> str | None:
+    """What to say of a decision that holds for a part of a month, where the check judges months."""
     if decision.action == "exclude" or checks.get(decision.check_name) != "months":
         return None
     first, last = decision.first_day, decision.last_day
@@ -543,13 +518,20 @@ def _unknown_checks(
 ) -> Iterator[str]:
     if checks is None:
         return
+    offered = _acceptable(checks) if name == "decisions.csv" else sorted(checks)
     for entry in entries:
         if entry.content.check_name not in checks:
-            yield f"{name}, line {entry.line}, column check: {_unknown_check(entry.content.check_name, checks)}"
+            yield f"{name}, line {entry.line}, column check: {_unknown_check(entry.content.check_name, offered)}"
 
 
-def _unknown_check(name: str, checks: Mapping[str, AcceptedFor]) -> str:
-    return f"there is no check {name!r}; accepted: {', '.join(sorted(checks))}"
+def _unknown_check(name: str, offered: Sequence[str]) -> str:
+    meant = difflib.get_close_matches(name, offered)
+    advice = f"did you mean {' or '.join(meant)}?" if meant else f"accepted: {', '.join(offered)}"
+    return f"there is no check {name!r}; {advice}"
+
+
+def _acceptable(checks: Mapping[str, AcceptedFor]) -> list[str]:
+    return sorted(name for name, accepted_for in checks.items() if accepted_for != "never")
 
 
 def _repeated_tolerances(tolerances: Sequence[Entry[Tolerance]]) -> Iterator[str]:

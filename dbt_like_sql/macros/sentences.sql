@@ -3,16 +3,26 @@
     {{ number }} || case when {{ number }} = 1 then ' {{ singular }}' else ' {{ plural }}' end
 {%- endmacro %}
 
+{# A quantity as people write it: no zeros at its end, and its unit, if it is known. #}
+{% macro quantity_of(quantity, unit) -%}
+    rtrim(rtrim(({{ quantity }})::decimal(38, 6)::varchar, '0'), '.') || coalesce(' ' || {{ unit }}, '')
+{%- endmacro %}
+
+{# An instant as the clock of the site shows it. #}
+{% macro local_time_of(instant, zone) -%}
+    strftime({{ instant }} at time zone {{ zone }}, '%Y-%m-%d %H:%M')
+{%- endmacro %}
+
 {#
-  What a failed check says to the clerk, without its code. `measured` and `days` are of the period (one day or many);
-  `detail` is what the check adds (names of meters, indices).
+  What a failed check says to the clerk, without its code. `measured` is of the period (one day or many); `detail` is what
+  the check adds (names of meters, indices, a local time); `on_days` says on which days, where the row is not of one.
 #}
-{% macro reason_of(check_name, measured, days, detail, tolerance) -%}
+{% macro reason_of(check_name, measured, detail, on_days="''") -%}
     {%- set count = measured ~ '::bigint' -%}
     {%- set amount = "rtrim(rtrim(round(" ~ measured ~ ", 3)::decimal(18, 3)::varchar, '0'), '.')" -%}
     case {{ check_name }}
-        when 'pending' then {{ number_of(count, 'day was', 'days were') }} || ' asked for too early'
-        when 'failed' then {{ number_of(count, 'day', 'days') }} || ' could not be fetched'
+        when 'pending' then 'asked for too early'
+        when 'failed' then 'could not be fetched'
         when 'missing_intervals' then
             {{ number_of(count, 'interval that was', 'intervals that were') }} || ' asked for did not come'
         when 'null_intervals' then {{ number_of(count, 'interval has', 'intervals have') }} || ' no value'
@@ -38,12 +48,9 @@
         when 'conflicting_readings' then 'a register was stated twice for one instant, with two values (' || {{ detail }} || ')'
         when 'duplicate_rows' then 'an interval came twice, and counts once (' || {{ detail }} || ')'
         when 'register_type' then 'raw readings are of another kind of register: ' || {{ detail }}
-        when 'replaced' then
-            'the register went from ' || {{ detail }}
-            || '; date the replacement in meters.csv (replaced_at), or have it corrected'
+        when 'replaced' then 'the register went from ' || {{ detail }}
         when 'unit_change' then
-            'the register went from ' || {{ detail }}
-            || ', a thousandfold: one of both is in another unit; have it corrected, or accept it'
+            'the register went from ' || {{ detail }} || ', a thousandfold: one of both is in another unit'
         when 'negative' then 'negative by up to ' || {{ amount }} || ' times what coarse indices explain'
         when 'zero_run' then 'zero for ' || {{ amount }} || ' hours, which no register confirms'
         when 'zero_run_unread' then
@@ -52,8 +59,8 @@
             'the same value ' || {{ count }} || ' times in a row (' || {{ detail }} || '), while no register was read'
         when 'stuck' then 'the same value ' || {{ count }} || ' times in a row (' || {{ detail }} || ')'
         when 'spike_unread' then
-            {{ amount }} || ' times the highest other day, at ' || {{ detail }} || ' UTC, while no register was read'
-        when 'spike' then {{ amount }} || ' times the highest other day, at ' || {{ detail }} || ' UTC'
+            {{ amount }} || ' times the highest other day, at ' || {{ detail }} || ', while no register was read'
+        when 'spike' then {{ amount }} || ' times the highest other day, at ' || {{ detail }}
         when 'night_production' then {{ amount }} || ' kWh were produced in a night'
         when 'night_production_unusual' then
             {{ amount }} || ' kWh were produced in a night, by a plant that rests at night'
@@ -62,9 +69,14 @@
         when 'estimated' then
             round({{ measured }} * 100, 1)::varchar || ' % of the intervals are estimates: the register was not read'
         when 'rollover' then 'the register ran over its last digit'
-        when 'swapped_registers' then
-            'on ' || {{ number_of(count, 'day', 'days') }} || ' the other register counted what the intervals state'
+        when 'swapped_registers' then 'the other register counted what the intervals state'
         when 'index_glitch' then {{ number_of(count, 'raw reading is', 'raw readings are') }} || ' off the line, left out'
         when 'mode_changed' then 'listed differently ' || {{ detail }}
+    end
+    || {{ on_days }}
+    || case {{ check_name }}
+        when 'replaced' then '; date the replacement in meters.csv (replaced_at), or have it corrected'
+        when 'unit_change' then '; have it corrected, or accept it'
+        else ''
     end
 {%- endmacro %}

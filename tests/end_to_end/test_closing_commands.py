@@ -40,6 +40,8 @@ class Story:
     said: dict[str, Finished] = field(default_factory=dict)
     held: dict[str, dict[str, list[tuple[Any, ...]]]] = field(default_factory=dict)
     instants: dict[str, datetime] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
+    """Of decisions.csv, after what was refused."""
 
     @property
     def site(self) -> str:
@@ -139,6 +141,12 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         about = ("--site", site, "--by", "A. Clerk", "--why", "read on the spot", "--from", "2026-02-10", "--to")
         told.command("accept in vain", "accept", "too_young", *about, "2026-02-28")
         told.command("accept a part", "accept", "index_difference", *about, "2026-02-28")
+        told.command("accept at nowhere", "accept", "null_intervals", *about, "2026-02-28", "--site", "nosuch")
+        decisions = told.layout.config / "decisions.csv"
+        told.lines = decisions.read_text().splitlines()
+        decisions.write_text("\n".join([*told.lines, f"too_young,{site},,2026-02-01,2026-02-28,accept,A,old"]) + "\n")
+        told.command("accept a whole day", "accept", "null_intervals", *about, "2026-02-10")
+        told.command("refresh", "refresh")
         reopened = version_file(told.layout, read_versions(told.layout, site, MONTH)[-1])
         reopened.rename(told.layout.root / "taken")
         told.command("refresh without it", "refresh")
@@ -190,6 +198,7 @@ def test_a_revision_leaves_the_closed_rows_and_becomes_a_correction(story: Story
 def test_a_decision_after_closing_is_a_correction_with_that_cause(story: Story) -> None:
     assert story.said["exclude"].status == 0, story.said["exclude"].err
     assert "`climkit refresh` applies it" in story.said["exclude"].out
+    assert f"2026-02 of site {story.site} is closed: corrections follow" in story.said["exclude"].err
     found = {
         row["quantity"]: row for row in corrections(story, "revised") if row["meter_id"] == story.meter("photovoltaics")
     }
@@ -233,7 +242,7 @@ def test_an_export_says_that_it_writes_the_closed_version(story: Story) -> None:
     assert (closed.status, current.status) == (0, 0)
     assert f"2026-02 of site {story.site}: version 1, closed on" in closed.err
     assert "as they are now" in current.err
-    assert "2026-02: ready: 3" in closed.err
+    assert "2026-02: billed meters: 1 ready; not billed: 2 ready" in closed.err
     old, new = (
         {row["meter_id"]: row for row in csv.DictReader(io.StringIO(text))} for text in (closed.out, current.out)
     )
@@ -274,13 +283,21 @@ def test_opening_again_is_recorded_and_deletes_nothing(story: Story) -> None:
     assert {row[33] for row in story.as_of(story.instants["reopened"])} == {None}
 
 
-def test_what_nobody_can_accept_is_refused_and_what_accepts_nothing_is_named(story: Story) -> None:
+def test_what_accepts_nothing_by_its_nature_is_refused_and_leaves_the_file_alone(story: Story) -> None:
     assert_refused(story.said["accept in vain"], 2, "too_young cannot be accepted")
-    assert story.said["accept a part"].status == 0, story.said["accept a part"].err
-    assert (
-        "index_difference is judged by whole months, and 2026-02 is not wholly within"
-        in story.said["accept a part"].err
-    )
+    assert_refused(story.said["accept a part"], 2, "index_difference is judged by whole months, and 2026-02 is not")
+    assert_refused(story.said["accept at nowhere"], 2, "no site 'nosuch' was ever listed; ", "decisions.csv by hand")
+    assert [line.partition(",")[0] for line in story.lines] == ["check", "missing_intervals"]
+
+
+def test_accept_speaks_of_its_own_line_and_refresh_of_all(story: Story) -> None:
+    """Every `accept` repeated what is doubtful about older lines, as if it were about the new one."""
+    nothing_failed = "by what is published, null_intervals did not fail from 2026-02-10 to 2026-02-10"
+    accepted, refreshed = story.said["accept a whole day"], story.said["refresh"]
+    assert (accepted.status, refreshed.status) == (0, 0), refreshed.err
+    assert accepted.err.splitlines() == [f"climkit: {nothing_failed} at site {story.site!r}: nothing is accepted"]
+    assert "decisions.csv, line 3: too_young cannot be accepted" in refreshed.err
+    assert f"decisions.csv, line 4: {nothing_failed}" in refreshed.err
 
 
 def test_a_closed_file_that_is_gone_stops_the_refresh_and_is_named_by_check(story: Story) -> None:

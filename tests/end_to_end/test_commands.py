@@ -99,6 +99,8 @@ def test_check_says_ok_or_what_to_do_line_by_line(account: Account) -> None:
         "log-in and list",
         "estimate",
     ]
+    assert good.out.splitlines()[-2].endswith(" 1 site")
+    assert " what is missing since 2024-01-01: " in good.out.splitlines()[-1]
     wrong = account.climkit("check", PASSWORD="wrong")
     assert wrong.status == 1
     assert "refused the log-in" in wrong.out.splitlines()[-1]
@@ -127,7 +129,7 @@ def test_simulate_serves_until_interrupted_and_ends_with_status_0(tmp_path: Path
         lines = [process.stdout.readline() for _ in range(5)]
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 0
-    assert "seed 5: 1 sites" in lines[0]
+    assert "seed 5: 1 site with 15 meters" in lines[0]
     assert "CLIMKIT_BASE_URL=http://127.0.0.1:" in lines[1]
 
 

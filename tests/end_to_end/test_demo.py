@@ -39,6 +39,17 @@ def test_the_demo_succeeds_and_prints_the_table_of_the_last_full_month(demo: tup
     assert str(account.data_dir / "warehouse.duckdb") in finished.out
 
 
+def test_what_the_demo_says_to_do_next_can_be_done_as_it_is_printed(demo: tuple[Finished, Account]) -> None:
+    """It named a command that is not on PATH, and advised to ask a simulator again that had ended."""
+    finished, account = demo
+    (line,) = [line for line in finished.out.splitlines() if line.endswith("query 'from meters'")]
+    printed = run_command(["/bin/sh", "-c", line], bare_environment(account.folder), account.folder)
+    assert (printed.status, "charge_point" in printed.out) == (0, True), printed.err
+    assert "not_confirmed: " in finished.out
+    assert "--refetch" not in finished.out
+    assert "1 meters" not in finished.out
+
+
 def test_every_total_of_the_demo_equals_the_simulators_truth_to_the_watt_hour(demo: tuple[Finished, Account]) -> None:
     _, account = demo
     month = last_full_month(account)

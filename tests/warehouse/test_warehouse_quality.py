@@ -47,8 +47,10 @@ from hypothesis import strategies as st
 from rendered_models import rendered
 from small_lake import OCTOBER, ZURICH
 
+from climkit_pipeline.errors import ConfigurationError
 from climkit_pipeline.lake.layout import Layout
-from climkit_pipeline.warehouse.user_inputs import input_tables, read_user_inputs
+from climkit_pipeline.warehouse.decision_effects import check_ids, nothing_failed, without_effect
+from climkit_pipeline.warehouse.user_inputs import decision, input_tables, read_user_inputs
 
 
 @pytest.fixture(scope="module")
@@ -294,7 +296,8 @@ def test_readings_inside_a_month_are_compared_even_if_its_bounds_are_not_known(f
     )[0]  # fmt: skip
     assert apart == SPARSE[site]
     assert grade == ("blocked" if apart else "ready")
-    assert [f"{apart:.3f} more" in reason for reason in reasons] == [True] * bool(apart)
+    stated = f"the intervals state {SPARSE[site]} kWh more than the register counted"
+    assert [stated in reason for reason in reasons] == [True] * bool(apart)
 
 
 def test_segments_tell_installation_rollover_and_which_register_counts(faulty):
@@ -462,10 +465,84 @@ def test_the_rare_checks_say_what_was_found(faulty):
             where not passed group by check_name"""
         )
     )
-    assert said["register_type"] == "raw readings are of another kind of register: volume, on 31 days"
-    assert said["mode_changed"] == "listed differently from electricity consumption to electricity introduction"
-    assert said["grid_without_import"] == "0.051 kWh from the grid in a day, while the site drew nothing from it"
-    assert said["far_from_last_year"] == ("the month holds 775.000000, the same month last year 155.000000")
+    assert said["register_type"] == (
+        "raw readings are of another kind of register: volume, on 31 days from 2026-10-01 to 2026-10-31"
+    )
+    assert said["mode_changed"] == (
+        "listed differently from electricity consumption to electricity introduction, on 2026-10-15"
+    )
+    assert (
+        said["grid_without_import"]
+        == "0.051 kWh from the grid in a day, while the site drew nothing from it, on 2026-10-09"
+    )
+    assert said["far_from_last_year"] == "the month holds 775 m3, the same month last year 155 m3"
+
+
+def plain(number: Decimal) -> str:
+    """As people write it: 180.9 instead of 180.900000."""
+    return f"{number.normalize():f}"
+
+
+def sentences(house: FaultLake) -> dict[tuple[str, str], str]:
+    """By site and check: what a clerk has to read, made of what the lake states."""
+
+    def index(begin: int, series: dict[datetime, Decimal], at: datetime) -> Decimal:
+        return begin + sum(value for start, value in series.items() if start < at)
+
+    def times_the_rest(site: str) -> str:
+        series = house.stated[site, "m"]
+        return plain(round(max(series.values()) / sorted(series.values())[-2], 3))
+
+    jump, in_kwh = house.stated["jump", "m"], ordinary("watt_hours_between")
+    went_to = f"{plain(index(1000, jump, CUT))} to {plain(index(1500, jump, CUT + HOUR))} kWh"
+    in_other_units = f"{plain(index(20, in_kwh, CUT))} to {plain(index(20, in_kwh, CUT + HOUR) * 1000)}"
+    summed = {site: plain(house.total(site)) for site in ("stuck", "unbalanced")}
+    return {
+        ("gap", "missing_intervals"): "4 intervals that were asked for did not come, "
+        "on 2 days from 2026-10-07 to 2026-10-08",
+        ("null_value", "null_intervals"): "1 interval has no value, on 2026-10-08",
+        ("jump", "replaced"): f"the register went from {went_to}, on 2026-10-12; date the replacement in meters.csv "
+        "(replaced_at), or have it corrected",
+        ("watt_hours_between", "unit_change"): f"the register went from {in_other_units}, a thousandfold: one of both "
+        "is in another unit, on 2 days from 2026-10-12 to 2026-10-13; have it corrected, or accept it",
+        # The peak is at six in the morning of a summer in Zurich: 04:00 in UTC.
+        ("spike_unread", "spike_unread"): f"{times_the_rest('spike_unread')} times the highest other day, "
+        "at 2026-10-08 06:00, while no register was read",
+        ("swap_of_zero", "swapped_registers"): "the other register counted what the intervals state, "
+        "on 10 days from 2026-10-10 to 2026-10-19",
+        ("stuck", "stuck"): "the same value 8 times in a row (0.777 kWh), on 2026-10-08",
+        ("stuck", "index_difference"): f"the intervals add up to {summed['stuck']} kWh, "
+        f"the register counted {plain(sum(ordinary('stuck').values()))} kWh",
+        ("unbalanced", "site_sum"): f"the site states {plain(2 * house.total('unbalanced'))} kWh, "
+        f"its meters add up to {summed['unbalanced']} kWh",
+        ("disputed", "conflicting_rows"): "an interval came twice, with two values, the last of which counts "
+        "(2026-10-11 12:00), on 2 days from 2026-10-11 to 2026-10-12",
+        ("twice", "duplicate_rows"): "an interval came twice, and counts once (2026-10-11 12:00), "
+        "on 2 days from 2026-10-11 to 2026-10-31",
+        ("disputed_still", "conflicting_rows"): "an interval came twice, with two values, the last of which counts "
+        "(2026-10-11 12:00)",
+    }  # fmt: skip
+
+
+def test_a_reason_says_on_which_local_days_and_what_in_which_unit(faulty, house):
+    """`accept` needs days, and the reason told how many; six decimals, no unit, and twice the zone of UTC."""
+    expected = sentences(house)
+    rows = faulty.rows(
+        "select site_id, check_name, reason from data_quality_monthly where not passed and billing_month = ?", [MONTH]
+    )
+    said = {(site, check): reason for site, check, reason in rows}
+    assert {key: said[key] for key in expected} == expected
+
+
+def test_a_reason_of_any_period_names_its_own_days(faulty):
+    for last, words in [
+        ("2026-10-07", "2 intervals that were asked for did not come, on 2026-10-07"),
+        ("2026-10-31", "4 intervals that were asked for did not come, on 2 days from 2026-10-07 to 2026-10-08"),
+    ]:
+        ((reasons,),) = faulty.rows(
+            "select reasons from billing_between('2026-10-01', ?) where site_id = 'gap'", [last]
+        )
+        assert f"missing_intervals: {words}" in reasons
 
 
 # --- Flows ---------------------------------------------------------------------------------------------------------
@@ -701,7 +778,8 @@ def test_an_accepted_failure_no_longer_blocks_and_names_who_and_why(known):
     grade, reasons, billable, total = october(known, "grade, reasons, billable_total, total", "gap")
     assert (grade, billable) == ("ready", total)
     assert reasons == [
-        "missing_intervals: 4 intervals that were asked for did not come, on 2 days (accepted by Ada: read by hand)"
+        "missing_intervals: 4 intervals that were asked for did not come, on 2 days from 2026-10-07 to 2026-10-08"
+        " (accepted by Ada: read by hand)"
     ]
 
 
@@ -718,6 +796,62 @@ def test_a_month_that_nobody_can_confirm_is_accepted_by_a_person(known):
     assert grade == "ready"
     assert [reason.partition(":")[0] for reason in reasons] == ["not_confirmed"]
     assert reasons[0].endswith("(accepted by Ada: nobody can ask again)")
+
+
+@pytest.mark.parametrize(
+    ("line", "is_said"),
+    [
+        ("missing_intervals,gap,m,2026-10-08,2026-10-08,accept", False),
+        ("missing_intervals,gap,,2026-10-01,2026-12-31,accept", False),
+        ("missing_intervals,gap,m,2026-10-09,2026-10-31,accept", True),
+        ("missing_intervals,gap,m,2026-10-09,2026-10-31,exclude", False),
+        ("null_intervals,gap,m,2026-10-01,2026-10-31,accept", True),
+        ("missing_intervals,clean,m,2026-10-01,2026-10-31,accept", True),
+        ("missing_intervals,siblings,a,2026-10-01,2026-10-31,accept", True),  # it is b that has a gap
+        ("site_balance,unbalanced,,2026-10-03,2026-10-03,accept", False),
+        ("site_balance,unbalanced,m,2026-10-03,2026-10-03,accept", True),  # it is no meter that failed
+        ("index_difference,stuck,m,2026-10-01,2026-10-31,accept", False),
+        ("index_difference,stuck,m,2026-01-01,2026-12-31,accept", False),
+        ("index_difference,stuck,m,2026-09-01,2026-09-30,accept", True),
+        ("index_difference,clean,m,2026-10-01,2026-10-31,accept", True),
+    ],
+)
+def test_a_decision_about_days_on_which_nothing_failed_is_named(faulty, tmp_path, line, is_said):
+    """A slip in the date was said by nobody, and a failure that a later call had mended stayed accepted in the file."""
+    layout = Layout(tmp_path)
+    layout.config.mkdir()
+    (layout.config / "decisions.csv").write_text(f"check,site_id,meter_id,from,to,action,who,why\n{line},Ada,known\n")
+    check, _, _, first, last, _ = line.split(",")
+    words = f"by what is published, {check} did not fail from {first} to {last} at "
+    inputs = read_user_inputs(layout)
+    named = without_effect(inputs, faulty.layout.warehouse)
+    assert [said.startswith(f"decisions.csv, line 2: {words}") for said in named] == [True] * is_said
+    (new,) = inputs.decisions
+    assert (nothing_failed(new.content, faulty.layout.warehouse) or "").startswith(words) is is_said
+    assert without_effect(inputs, layout.warehouse) == []  # before the first refresh, nobody knows
+
+
+@pytest.mark.parametrize(
+    ("site", "meter", "words"),
+    [
+        ("siblings", "b", None),
+        ("siblings", None, None),
+        ("nosuch", "b", "no site 'nosuch' was ever listed; "),
+        ("siblings", "m", "no meter 'm' was ever listed at site 'siblings'; "),
+    ],
+)
+def test_a_decision_about_a_meter_that_was_never_listed_is_refused(faulty, tmp_path, site, meter, words):
+    """It was written to the file with status 0."""
+    decided = decision(
+        {"check": "missing_intervals", "site_id": site, "meter_id": meter, "from": "2026-10-07", "to": "2026-10-07"}
+        | {"action": "accept", "who": "Ada", "why": "known"}
+    )
+    check_ids(decided, Layout(tmp_path).warehouse)
+    if words is None:
+        check_ids(decided, faulty.layout.warehouse)
+    else:
+        with pytest.raises(ConfigurationError, match=f"^{words}.* write the line into decisions.csv by hand"):
+            check_ids(decided, faulty.layout.warehouse)
 
 
 def test_what_is_excluded_is_not_billable_and_says_why(known):
@@ -737,7 +871,11 @@ def test_a_tolerance_of_the_users_own_counts_and_is_told(known):
 def test_a_change_after_closing_blocks_and_no_change_does_not(known, house):
     grade, reasons = october(known, "grade, reasons", "steady")
     assert grade == "blocked"
-    assert reasons[0].startswith(f"changed_after_closing: the month was closed with total {house.total('steady') - 1}")
+    closed, now = (plain(house.total("steady") - less) for less in (1, 0))
+    assert reasons[0] == (
+        f"changed_after_closing: the month was closed with total {closed} kWh (now {now} kWh), "
+        f"grid {closed} kWh (now {now} kWh): settle it and bill the correction"
+    )
     assert october(known, "grade", "glitch") == ("ready",)
 
 
@@ -978,7 +1116,9 @@ def test_a_meter_whose_mode_changes_inside_a_month_is_billed_for_the_days_of_a_c
         "consumption", True, house.total("mode"), house.total("mode", last=14),
     )  # fmt: skip
     assert reasons[0].startswith("not_billed: 17 days")
-    assert warnings == ["mode_changed: listed differently from electricity consumption to electricity introduction"]
+    assert warnings == [
+        "mode_changed: listed differently from electricity consumption to electricity introduction, on 2026-10-15"
+    ]
 
 
 @pytest.mark.parametrize(

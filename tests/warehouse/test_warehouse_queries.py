@@ -44,6 +44,16 @@ def test_wrong_sql_is_one_line(built, sql):
     assert "\n" not in str(caught.value)
 
 
+def test_wrong_sql_is_told_what_may_have_been_meant(built):
+    """DuckDB's second line, with the names that are there, was cut off."""
+    for sql, name in [("select meter_nam from meters", "meter_name"), ("from meter_day", "meter_days")]:
+        with pytest.raises(QueryError, match=rf"\b{name}\b"):
+            run_query(built.layout.warehouse, sql)
+    with pytest.raises(QueryError) as caught:
+        run_query(built.layout.warehouse, f"select {'x' * 9999} from meters")
+    assert len(str(caught.value)) == 500
+
+
 def test_results_keep_their_types(built):
     frame = run_query(
         built.layout.warehouse, "select total, billing_month, period_start_utc, reasons from billing_monthly"
@@ -140,5 +150,10 @@ def test_an_export_of_any_local_days_is_billing_between_to_the_last_column(built
     found = {(row["site_id"], row["meter_id"]): row["total"] for row in frame.iter_rows(named=True)}
     assert found == {meter: sums.get(meter) for meter in found}
     assert set(sums) <= set(found)
-    counts = ", ".join(f"{grade}: {frame['grade'].to_list().count(grade)}" for grade in sorted(set(frame["grade"])))
-    assert f"{first} to {last}: {counts}" in done.stderr
+    counts = [
+        ", ".join(f"{grades.count(grade)} {grade}" for grade in sorted(set(grades)))
+        for is_billed in (True, False)
+        if (grades := frame.filter(pl.col("is_billed") == is_billed)["grade"].to_list())
+    ]
+    assert len(counts) == 2
+    assert f"{first} to {last}: billed meters: {counts[0]}; not billed: {counts[1]}\n" in done.stderr

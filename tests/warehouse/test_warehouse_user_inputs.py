@@ -12,13 +12,13 @@ import pytest
 
 from climkit_pipeline.errors import ConfigurationError
 from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.warehouse.decision_effects import without_effect
 from climkit_pipeline.warehouse.user_inputs import (
     append_decision,
     decision,
     input_tables,
     known_checks,
     read_user_inputs,
-    without_effect,
 )
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples" / "config"
@@ -43,6 +43,11 @@ def write(layout: Layout, name: str, *lines: str) -> None:
     (layout.config / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+def named_lines(layout: Layout) -> list[str]:
+    """The lines without effect, as long as nothing is published."""
+    return without_effect(read_user_inputs(layout), layout.warehouse)
+
+
 def tables(layout: Layout):
     return input_tables(read_user_inputs(layout), layout, "Europe/Zurich")
 
@@ -57,7 +62,7 @@ def test_the_shipped_examples_are_accepted(layout):
         shutil.copy(path, layout.config)
     found = tables(layout)
     assert (found.meter_facts.height, found.decisions.height, found.tolerances.height) == (6, 3, 1)
-    assert without_effect(read_user_inputs(layout)) == []
+    assert named_lines(layout) == []
 
 
 def test_a_line_becomes_a_row_with_its_defaults(layout):
@@ -294,15 +299,37 @@ def test_what_nobody_can_accept_is_refused():
 )
 def test_a_check_of_months_is_not_accepted_for_a_part_of_one(layout, check, first, last, parts):
     """Such lines stood in the file, and the month stayed blocked without a word."""
-    append_decision(layout, a_decision(check=check, **{"from": first, "to": last}))
-    append_decision(layout, a_decision(check=check, action="exclude", **{"from": first, "to": last}))
-    found = without_effect(read_user_inputs(layout))
-    expected = f"decisions.csv, line 2: {check} is judged by whole months, and {parts} is not wholly within {first} to"
-    assert [line.startswith(expected) for line in found] == ([True] if parts else [])
+    span = {"from": first, "to": last}
+    write(
+        layout, "decisions.csv", DECISIONS_HEADER, f"{check},z1,,{first},{last},accept,A,w",
+        f"{check},z1,,{first},{last},exclude,A,w",
+    )  # fmt: skip
+    expected = f"{check} is judged by whole months, and {parts} is not wholly within {first} to"
+    found = named_lines(layout)
+    assert [line.startswith(f"decisions.csv, line 2: {expected}") for line in found] == ([True] if parts else [])
+    assert a_decision(check=check, action="exclude", **span).action == "exclude"
+    if parts is None:
+        assert a_decision(check=check, **span).action == "accept"
+    else:
+        with pytest.raises(ConfigurationError, match=f"^{expected}.*; for a billing_between of these days, write"):
+            a_decision(check=check, **span)
 
 
 def test_a_line_that_accepts_nothing_is_named_and_stops_nothing(layout):
     """Lines written before such decisions were refused: every refresh would have failed over them."""
     write(layout, "decisions.csv", DECISIONS_HEADER, "too_young,z1,,2026-10-01,2026-10-31,accept,A,hurry")
-    (line,) = without_effect(read_user_inputs(layout))
+    (line,) = named_lines(layout)
     assert line.startswith("decisions.csv, line 2: too_young cannot be accepted")
+
+
+def test_an_unknown_check_is_answered_with_what_may_be_meant(layout):
+    """Forty-nine names were printed, a third of which nobody can accept."""
+    with pytest.raises(ConfigurationError) as refused:
+        a_decision(check="mising_intervals")
+    assert "; did you mean missing_intervals" in str(refused.value)
+    assert "accepted" not in str(refused.value)
+    write(layout, "decisions.csv", DECISIONS_HEADER, "xyz,z1,,2026-10-01,2026-10-31,accept,A,w")
+    write(layout, "tolerances.csv", "check,tolerance,why", "xyz,1,w")
+    for line, offers_all in zip(problems(layout), (False, True), strict=True):
+        offered = set(line.partition("there is no check 'xyz'; accepted: ")[2].split(", "))
+        assert {name for name, kind in known_checks().items() if offers_all or kind != "never"} == offered

@@ -29,6 +29,12 @@
         and decided.period_from = {{ rows }}.period_from
 {%- endmacro %}
 
+{# By how much the intervals differ from what the register counted, in words. #}
+{% macro more_than_counted(apart) -%}
+    {{ quantity_of('abs(' ~ apart ~ ')', 'unit') }}
+    || case when {{ apart }} > 0 then ' more' else ' less' end || ' than the register counted'
+{%- endmacro %}
+
 {#
   CTE `checked`: one row per period and check that applies, from `measures`, `period_failures` (rows of data_quality_daily
   with their `period_from`) and `decisions`. A check passes when what it measures is within its tolerance.
@@ -98,7 +104,8 @@ period_measured as (
     select
         site_id, meter_id, period_from, period_until, period_start_utc, period_end_utc, is_over, days_over,
         days_not_asked, days_asked, days_open, days_too_young, close_after_days, total, index_advance, index_error,
-        bounds_error, apart_inside, apart_inside_allowed, apart_around, is_index_sharp, days_unconfirmed, first_value_on, last_value_on,
+        bounds_error, apart_inside, apart_inside_allowed, apart_around, is_index_sharp, days_unconfirmed,
+        first_value_on, last_value_on, unit,
         unnest([
             {'check_name': 'not_fetched', 'measured': days_not_asked::double},
             {'check_name': 'running', 'measured': case when not is_over then 1 else 0 end::double},
@@ -150,10 +157,13 @@ period_rows as (
         checks.tolerance_unit,
         period_measured.measurement.measured <= coalesce(checks.tolerance, 0) as passed,
         case checks.check_name
-            when 'not_fetched' then days_not_asked || ' of ' || days_over || ' days were never asked for'
+            when 'not_fetched' then
+                days_not_asked || ' of ' || days_over || ' days ' || case when days_not_asked = 1 then 'was' else 'were' end
+                || ' never asked for'
             when 'running' then 'the period had not ended at the last call'
             when 'too_young' then
-                'the last call was less than ' || close_after_days || ' days after the end of the period'
+                'the last call was less than ' || {{ number_of('close_after_days', 'day', 'days') }}
+                || ' after the end of the period'
             when 'starts_inside' then
                 'the first value is of ' || first_value_on || '; date the meter in meters.csv (in_service_from)'
             when 'ends_inside' then
@@ -162,18 +172,17 @@ period_rows as (
             when 'unknown_unit' then 'the type of the meter is not known, so its quantity has no unit'
             when 'index_difference' then case
                 when bounds_error > checks.tolerance then
-                    'the intervals add up to ' || total || ', the register counted '
-                    || coalesce(index_advance::varchar, 'another amount')
+                    'the intervals add up to ' || {{ quantity_of('total', 'unit') }} || ', the register counted '
+                    || coalesce({{ quantity_of('index_advance', 'unit') }}, 'another amount')
                 when abs(apart_inside) > apart_inside_allowed then
-                    'between readings inside the period the intervals state '
-                    || round(apart_inside, 3)::decimal(18, 3) || ' more than the register counted'
+                    'between readings inside the period, the intervals state ' || {{ more_than_counted('apart_inside') }}
                 else
-                    'from the reading before the period to the one after it the intervals state '
-                    || round(apart_around, 3)::decimal(18, 3) || ' more than the register counted'
+                    'from the reading before the period to the one after it, the intervals state '
+                    || {{ more_than_counted('apart_around') }}
             end
             when 'wrong_unit' then
-                'the intervals add up to ' || total || ', the register counted ' || index_advance
-                || ': a factor of 1000, so one is in another unit'
+                'the intervals add up to ' || {{ quantity_of('total', 'unit') }} || ', the register counted '
+                || {{ quantity_of('index_advance', 'unit') }} || ': a factor of 1000, so one is in another unit'
         end as reason
     from period_measured
     inner join {{ ref('data_quality_checks') }} as checks
@@ -216,6 +225,8 @@ failures_of_days as (
         any_value(tolerance) as tolerance,
         any_value(tolerance_unit) as tolerance_unit,
         count(*) as days,
+        min(local_date) as first_failed_on,
+        max(local_date) as last_failed_on,
         max_by(detail, (measured, -epoch_us(local_date::timestamp))) as detail,
         bool_and(accepted_by is not null) as is_accepted,
         min(accepted_by) as accepted_by,
@@ -223,6 +234,19 @@ failures_of_days as (
     from counted_failures
     where check_name <> 'estimated'
     group by check_name, site_id, meter_id, period_from
+),
+
+-- A detail that begins with the day has said it.
+dated_failures as (
+    select
+        *,
+        case
+            when days > 1
+                then ', on ' || days || ' days from ' || first_failed_on || ' to ' || last_failed_on
+            when starts_with(detail, first_failed_on::varchar) then ''
+            else ', on ' || first_failed_on
+        end as on_days
+    from failures_of_days
 ),
 
 estimated as (
@@ -243,17 +267,16 @@ estimated as (
 day_rows as (
     select
         check_name, site_id, meter_id, period_from, severity, measured, tolerance, tolerance_unit, false as passed,
-        {{ reason_of('check_name', 'measured', 'days', 'detail', 'tolerance') }}
-        || case when days > 1 then ', on ' || days || ' days' else '' end as reason,
+        {{ reason_of('check_name', 'measured', 'detail', 'on_days') }} as reason,
         case when is_accepted then accepted_by end as accepted_by,
         case when is_accepted then accepted_why end as accepted_why
-    from failures_of_days
+    from dated_failures
     union all
     select
         checks.check_name, estimated.site_id, estimated.meter_id, estimated.period_from, checks.severity,
         estimated.share::decimal(18, 6), checks.tolerance, checks.tolerance_unit,
         estimated.share <= checks.tolerance,
-        {{ reason_of('checks.check_name', 'estimated.share', '1', 'null', 'checks.tolerance') }},
+        {{ reason_of('checks.check_name', 'estimated.share', 'null') }},
         null, null
     from estimated
     inner join {{ ref('data_quality_checks') }} as checks on checks.check_name = 'estimated'
@@ -377,7 +400,8 @@ site_rows as (
         checks.tolerance_unit,
         site_measured.difference <= greatest(site_measured.allowed, abs(site_measured.stated) * checks.tolerance)
             as passed,
-        'the site states ' || site_measured.stated || ' kWh, its meters add up to ' || site_measured.found as reason
+        'the site states ' || {{ quantity_of('site_measured.stated', "'kWh'") }} || ', its meters add up to '
+        || {{ quantity_of('site_measured.found', "'kWh'") }} as reason
     from site_measured
     inner join {{ ref('data_quality_checks') }} as checks on checks.check_name = site_measured.check_name
 ),

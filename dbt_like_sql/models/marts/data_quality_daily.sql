@@ -364,6 +364,8 @@ register_types as (
 ),
 
 measured as (
+    {% set unit = unit_of('meter_type') %}
+    {% set repeated = quantity_of('repeated_total', unit) %}
     {% set meter_checks = {
         'pending': ["1", "coverage_state = 'pending'", "null"],
         'failed': ["1", "coverage_state = 'failed'", "null"],
@@ -391,7 +393,7 @@ measured as (
             "longest_repeat",
             "not is_confirmed_by_index and repeated_total is not null"
             " and (advance is not null or abs(repeated_total) >= 100 * meter_step)",
-            "repeated_total::varchar"
+            repeated
         ],
         'rollover': ["rollovers", "rollovers > 0", "null"],
         'index_glitch': ["glitches", "glitches > 0", "null"],
@@ -414,7 +416,8 @@ measured as (
     union all
     select
         'replaced', site_id, meter_id, local_date, len(undated),
-        undated[1].index_before::varchar || ' to ' || undated[1].index_after::varchar
+        {{ quantity_of('undated[1].index_before', 'null') }} || ' to '
+        || {{ quantity_of('undated[1].index_after', unit) }}
     from (
         select
             *,
@@ -430,7 +433,10 @@ measured as (
     union all
     select
         'unit_change', asked_days.site_id, asked_days.meter_id, asked_days.local_date, 1,
-        min(thousandfold.index_before::varchar || ' to ' || thousandfold.index_after::varchar)
+        min(
+            {{ quantity_of('thousandfold.index_before', 'null') }} || ' to '
+            || {{ quantity_of('thousandfold.index_after', 'null') }}
+        )
     from asked_days
     inner join thousandfold
         on thousandfold.site_id = asked_days.site_id
@@ -449,7 +455,9 @@ measured as (
         not is_rule_meter
         and (advance > 2 * meter_step or is_unread)
     union all
-    select 'spike', site_id, meter_id, local_date, peak / nullif(highest_other, 0), peak_at_utc::varchar
+    select
+        'spike', site_id, meter_id, local_date, peak / nullif(highest_other, 0),
+        {{ local_time_of('peak_at_utc', 'zone') }}
     from neighbours
     where
         not is_confirmed_by_index
@@ -458,11 +466,13 @@ measured as (
         and highest_other > 0
         and peak >= 400 * meter_step
     union all
-    select 'spike_unread', site_id, meter_id, local_date, peak / nullif(highest_other, 0), peak_at_utc::varchar
+    select
+        'spike_unread', site_id, meter_id, local_date, peak / nullif(highest_other, 0),
+        {{ local_time_of('peak_at_utc', 'zone') }}
     from neighbours
     where is_unread and not is_rule_meter and other_days >= 20 and highest_other > 0 and peak >= 400 * meter_step
     union all
-    select 'stuck_unread', site_id, meter_id, local_date, longest_repeat, repeated_total::varchar
+    select 'stuck_unread', site_id, meter_id, local_date, longest_repeat, {{ repeated }}
     from neighbours
     where
         is_unread
@@ -477,7 +487,7 @@ measured as (
     union all
     select
         doubled_rows.check_name, doubled_rows.site_id, doubled_rows.meter_id, doubled_rows.local_date, 1,
-        doubled_rows.first_at_utc::varchar
+        {{ local_time_of('doubled_rows.first_at_utc', 'asked_days.zone') }}
     from doubled_rows
     inner join asked_days using (site_id, meter_id, local_date)
     -- The register says nothing about the split.
@@ -542,7 +552,7 @@ final as (
         failed.tolerance_unit,
         failed.measured <= failed.tolerance as passed,
         failed.check_name as reason_code,
-        {{ reason_of('failed.check_name', 'failed.measured', '1', 'failed.detail', 'failed.tolerance') }} as reason,
+        {{ reason_of('failed.check_name', 'failed.measured', 'failed.detail') }} as reason,
         failed.detail,
         accepted.accepted_by,
         accepted.accepted_why

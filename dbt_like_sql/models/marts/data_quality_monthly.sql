@@ -40,6 +40,7 @@ closed_changes as (
         closing_measures.site_id,
         closing_measures.meter_id,
         closing_measures.period_from,
+        closing_measures.unit,
         {% for name in invoiced_quantities().split() -%}
         closed_months.{{ name }} as closed_{{ name }},
         case when not closed_months.is_excluded then closing_measures.{{ name }} end as current_{{ name }},
@@ -63,10 +64,11 @@ sized_changes as (
             end
         {%- endfor %}) as measured,
         concat_ws(', '{% for name in invoiced_quantities().split() %},
+            {%- set unit = "'kW'" if name == 'peak_kw' else 'unit' %}
             case
                 when is_{{ name }}_changed
-                    then '{{ name }} ' || coalesce(closed_{{ name }}::varchar, 'nothing') || ' (now '
-                    || coalesce(current_{{ name }}::varchar, 'nothing') || ')'
+                    then '{{ name }} ' || coalesce({{ quantity_of('closed_' ~ name, unit) }}, 'nothing') || ' (now '
+                    || coalesce({{ quantity_of('current_' ~ name, unit) }}, 'nothing') || ')'
             end
         {%- endfor %}) as changes
     from closed_changes
@@ -107,7 +109,8 @@ last_years as (
         greatest(measures.total / last_year.total, last_year.total / measures.total)::decimal(18, 6) as measured,
         checks.tolerance,
         checks.tolerance_unit,
-        'the month holds ' || measures.total || ', the same month last year ' || last_year.total as sentence
+        'the month holds ' || {{ quantity_of('measures.total', 'measures.unit') }} || ', the same month last year '
+        || {{ quantity_of('last_year.total', 'last_year.unit') }} as sentence
     from measures
     inner join measures as last_year
         on last_year.site_id = measures.site_id

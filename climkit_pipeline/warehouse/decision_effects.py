@@ -1,0 +1,140 @@
+"""Which lines of the user's files have no effect, by what is published: slips of the pen, and decisions in vain.
+
+Here: comparing lines with the published warehouse. Not here: reading the files, and what is wrong with a line whatever
+the data are (``warehouse.user_inputs``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from climkit_pipeline.errors import ConfigurationError, WarehouseError
+from climkit_pipeline.warehouse.queries import run_query
+from climkit_pipeline.warehouse.user_inputs import (
+    AcceptedFor,
+    Decision,
+    MeterFact,
+    UserInputs,
+    known_checks,
+    never_accepted,
+    part_of_a_month,
+)
+
+_FAILURES: Mapping[AcceptedFor, str] = {
+    "days": """
+        select check_name, site_id, meter_id, local_date as first_on, local_date as last_on
+        from data_quality_daily
+        where list_contains(?, check_name)
+    """,
+    "months": """
+        select check_name, site_id, meter_id, billing_month as first_on, last_day(billing_month) as last_on
+        from data_quality_monthly
+        where list_contains(?, check_name) and not passed
+    """,
+}
+
+
+def unknown_ids(inputs: UserInputs, warehouse: Path) -> list[str]:
+    """One line per entry about a site or meter that was never listed: a slip of the pen, or not listed yet."""
+    listed = _listed_meters(warehouse)
+    return [
+        f"{name}, line {entry.line}: {unknown}"
+        for name, entries in (("meters.csv", inputs.meter_facts), ("decisions.csv", inputs.decisions))
+        for entry in entries
+        if (unknown := _unknown_id(entry.content, listed))
+    ]
+
+
+def check_ids(decision: Decision, warehouse: Path) -> None:
+    """Raises ConfigurationError for a decision about a site or meter that was never listed."""
+    if unknown := _unknown_id(decision, _listed_meters(warehouse)):
+        raise ConfigurationError(f"{unknown}; if it will be later, write the line into decisions.csv by hand")
+
+
+def without_effect(inputs: UserInputs, warehouse: Path) -> list[str]:
+    """One line per decision that accepts nothing, for all of its days or for some."""
+    checks = known_checks() or {}
+    failures = _failures([entry.content for entry in inputs.decisions], warehouse)
+    found = []
+    for entry in inputs.decisions:
+        useless = (
+            never_accepted(entry.content, checks)
+            or part_of_a_month(entry.content, checks)
+            or _nothing_failed(entry.content, failures)
+        )
+        if useless:
+            found.append(f"decisions.csv, line {entry.line}: {useless}")
+    return found
+
+
+def nothing_failed(decision: Decision, warehouse: Path) -> str | None:
+    """What to say of a decision on whose days its check did not fail."""
+    return _nothing_failed(decision, _failures([decision], warehouse))
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """A failed check of a day or of a month, accepted or not; no meter: of the site as a whole."""
+
+    check_name: str
+    site_id: str
+    meter_id: str | None
+    first_day: date
+    last_day: date
+
+    def is_accepted_by(self, decision: Decision) -> bool:
+        return (
+            (decision.check_name, decision.site_id) == (self.check_name, self.site_id)
+            and decision.meter_id in {None, self.meter_id}
+            and decision.first_day <= self.first_day
+            and decision.last_day >= self.last_day
+        )
+
+
+def _failures(decisions: Iterable[Decision], warehouse: Path) -> list[_Failure] | None:
+    """The failures of the checks that are decided about; None as long as nothing is published."""
+    checks = known_checks() or {}
+    decided = {decision.check_name for decision in decisions if decision.action == "accept"}
+    found: list[_Failure] = []
+    try:
+        for accepted_for, sql in _FAILURES.items():
+            names = sorted(name for name in decided if checks.get(name) == accepted_for)
+            # What is judged by months is a view over everything: it is asked only when somebody decided about it.
+            if names:
+                found += [_Failure(*row) for row in run_query(warehouse, sql, [names]).iter_rows()]
+    except WarehouseError:
+        return None
+    return found
+
+
+def _nothing_failed(decision: Decision, failures: list[_Failure] | None) -> str | None:
+    if decision.action == "exclude" or failures is None:
+        return None
+    if any(failure.is_accepted_by(decision) for failure in failures):
+        return None
+    meter = "" if decision.meter_id is None else f"meter {decision.meter_id!r} of "
+    return (
+        f"by what is published, {decision.check_name} did not fail from {decision.first_day} to {decision.last_day} "
+        f"at {meter}site {decision.site_id!r}: nothing is accepted"
+    )
+
+
+def _listed_meters(warehouse: Path) -> set[tuple[str, str]] | None:
+    """Site and meter of all that was ever listed; None as long as nothing is published, so that none is unknown."""
+    try:
+        return set(run_query(warehouse, "select site_id, meter_id from meters").iter_rows())
+    except WarehouseError:
+        return None
+
+
+def _unknown_id(line: MeterFact | Decision, listed: set[tuple[str, str]] | None) -> str | None:
+    if listed is None:
+        return None
+    if line.site_id not in {site_id for site_id, _ in listed}:
+        return f"no site {line.site_id!r} was ever listed"
+    if line.meter_id is not None and (line.site_id, line.meter_id) not in listed:
+        return f"no meter {line.meter_id!r} was ever listed at site {line.site_id!r}"
+    return None

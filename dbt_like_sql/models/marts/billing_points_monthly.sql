@@ -41,6 +41,7 @@ segments as (
         meter_parts.*,
         billing.meter_name,
         billing.meter_type,
+        billing.meter_role,
         billing.unit,
         billing.site_name,
         billing.grade,
@@ -68,6 +69,7 @@ final as (
         any_value(site_name) as site_name,
         billing_point,
         meter_type,
+        meter_role,
         any_value(unit) as unit,
         billing_month,
         min(first_day) as first_day,
@@ -94,7 +96,7 @@ final as (
             'total': total, 'solar': solar, 'grid': grid, 'grade': grade
         } order by first_day, meter_id) as segments
     from segments
-    group by site_id, billing_point, meter_type, billing_month
+    group by site_id, billing_point, meter_type, meter_role, billing_month
 )
 
 select * from final

@@ -888,7 +888,9 @@ def test_a_meter_need_not_be_ready_only_if_every_day_is_excluded(excluded, is_ex
 # --- A month closed and changed, in a real warehouse -----------------------------------------------------------------
 
 CHANGED_AT = AS_OF + timedelta(days=1)
-TO_CLOSE = ("in_service", "late", "flow", "export", "excluded", "untouched")
+TO_CLOSE = ("in_service", "late", "flow", "export", "excluded", "untouched", "unbilled", "half_billed")
+METERS_HEADER = "site_id,meter_id,valid_until,in_service_until,is_billed\n"
+HALF_BILLED = "half_billed,m,2026-10-10,,false\n"
 
 
 @dataclasses.dataclass
@@ -905,7 +907,7 @@ def month_to_close() -> FaultLake:
     house = FaultLake()
     for site in (*TO_CLOSE, "part_excluded", "pending"):
         house.add_site(site)
-    for site in ("in_service", "excluded", "untouched"):
+    for site in ("in_service", "excluded", "untouched", "unbilled", "half_billed"):
         house.add_meter(site)
     late = house.add_meter("late")
     known = {at: index for at, index in counted(late).items() if at <= hour(31, 6)}
@@ -941,12 +943,18 @@ def change(house: FaultLake, layout: Layout) -> None:
         "meter_indices", next_day, site_id="late", meter_id="m", read_at_utc=CLOSING + HOURS, index_import_kwh=total,
         fetched_at_utc=CHANGED_AT,
     )  # fmt: skip
-    touched = [("site_intervals", on), ("meter_intervals", on), ("meter_indices", last), ("meter_indices", next_day)]
+    unbilled_day = date(2026, 10, 10)
+    known = row("meter_intervals", unbilled_day, "half_billed", 3)
+    house.lake.revise("meter_intervals", unbilled_day, known, CHANGED_AT, total=1.5, grid=1.5)
+    touched = [("site_intervals", on), ("meter_intervals", on), ("meter_indices", last), ("meter_indices", next_day),
+               ("meter_intervals", unbilled_day)]  # fmt: skip
     for covered in house.lake.coverage["meter_intervals", on]:
         if covered["site_id"] == "untouched":
             covered["last_asked_at_utc"] = CHANGED_AT
     house.lake.write(layout, only=touched)
-    (layout.config / "meters.csv").write_text("site_id,meter_id,in_service_until\nin_service,m,2026-10-30\n")
+    (layout.config / "meters.csv").write_text(
+        f"{METERS_HEADER}{HALF_BILLED}in_service,m,,2026-10-30,\nunbilled,m,,,false\n"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -955,6 +963,7 @@ def later(tmp_path_factory) -> Later:
     house = month_to_close()
     house.write(layout)
     layout.config.mkdir()
+    (layout.config / "meters.csv").write_text(METERS_HEADER + HALF_BILLED)
     (layout.config / "decisions.csv").write_text(
         "check,site_id,meter_id,from,to,action,who,why\n"
         "missing_intervals,excluded,m,2026-10-01,2026-10-31,exclude,Ada,paid by the owner\n"
@@ -995,10 +1004,27 @@ def test_corrections_say_what_changed_in_a_real_warehouse(later):
     found = later.built.rows("select distinct site_id, quantity, cause from billing_corrections order by all")
     assert {(site, cause) for site, _, cause in found} == {
         ("in_service", "decision"), ("late", "values"), ("flow", "values"), ("export", "values"),
+        ("unbilled", "decision"),
     }  # fmt: skip
     assert {quantity for site, quantity, _ in found if site in {"flow", "export"}} == {
         "grid_import", "export_index_end", "export_index_advance", "grid_export",
     }  # fmt: skip
+
+
+@pytest.mark.story
+def test_what_is_frozen_and_corrected_is_what_is_billed(later):
+    """Taken off the bill, a closed meter had no correction; a value of a day on nobody's bill had one."""
+    stated = month_to_close()
+    assert later.built.rows(
+        "select site_id, billed_total from billing_closed where site_id in ('unbilled', 'half_billed') order by all"
+    ) == [("half_billed", stated.total("half_billed", first=11)), ("unbilled", stated.total("unbilled"))]
+    found = later.built.rows(
+        "select quantity, closed_value, current_value from billing_corrections where site_id = 'unbilled'"
+    )
+    assert [row[0] for row in found] == ["billed_total", "billed_solar", "billed_grid", "billed_peak_kw"]
+    assert found[0] == ("billed_total", stated.total("unbilled"), None)
+    grades = "select site_id, grade from billing_monthly where site_id in ('unbilled', 'half_billed') order by all"
+    assert later.built.rows(grades) == [("half_billed", "ready"), ("unbilled", "blocked")]
 
 
 @pytest.mark.story

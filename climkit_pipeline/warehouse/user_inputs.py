@@ -494,7 +494,9 @@ def _read_file(path: Path, kind: type[AnyLine], problems: list[str]) -> Iterator
         problems.append(f"{path.name}, line {line}: not UTF-8 text; accepted: CSV in UTF-8")
         return
     except csv.Error as error:
-        problems.append(f"{path.name}, {error}; accepted: CSV, each row on one line, cells with commas or quotes in double quotes")
+        problems.append(
+            f"{path.name}, {error}; accepted: CSV, each row on one line, cells with commas or quotes in double quotes"
+        )
         return
     if not rows:
         return
@@ -579,9 +581,7 @@ def _unknown_check(name: str, checks: Mapping[str, KnownCheck]) -> str:
     return f"there is no check {name!r}; accepted: {', '.join(sorted(checks))}"
 
 
-def _fixed_tolerances(
-    tolerances: Sequence[Entry[Tolerance]], checks: Mapping[str, KnownCheck] | None
-) -> Iterator[str]:
+def _fixed_tolerances(tolerances: Sequence[Entry[Tolerance]], checks: Mapping[str, KnownCheck] | None) -> Iterator[str]:
     """Another tolerance would accept what nobody can accept, for all sites at once."""
     for entry in tolerances:
         check = (checks or {}).get(entry.content.check_name)

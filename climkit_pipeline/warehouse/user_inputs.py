@@ -4,7 +4,7 @@ Here: reading and checking these files, and adding a decision. Not here: what fo
 read the tables ``pipeline.meter_facts``, ``decisions`` and ``tolerances``).
 
 The files are CSV with a header, in any order of columns, separated by commas or (as spreadsheets in some countries
-write them) by semicolons. Lines that begin with ``#`` are comments. Dates are local dates of the site, both included.
+write them) by semicolons, each row on one line. Lines that begin with ``#`` are comments. Dates are local dates of the site, both included.
 """
 
 from __future__ import annotations
@@ -398,7 +398,7 @@ def _never_accepted(decision: Decision, checks: Mapping[str, KnownCheck]) -> str
 
 def _accepted_for(decision: Decision, checks: Mapping[str, KnownCheck]) -> AcceptedFor | None:
     check = checks.get(decision.check_name)
-    return check and check.accepted_for
+    return None if check is None else check.accepted_for
 
 
 def _part_of_a_month(decision: Decision, checks: Mapping[str, KnownCheck]) -> str | None:

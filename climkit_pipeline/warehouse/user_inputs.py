@@ -4,7 +4,8 @@ Here: reading and checking these files, and adding a decision. Not here: what fo
 read the tables ``pipeline.meter_facts``, ``decisions`` and ``tolerances``).
 
 The files are CSV with a header, in any order of columns, separated by commas or (as spreadsheets in some countries
-write them) by semicolons, each row on one line. Lines that begin with ``#`` are comments. Dates are local dates of the site, both included.
+write them) by semicolons, each row on one line. Lines that begin with ``#`` are comments. Dates are local dates of the
+site, both included.
 """
 
 from __future__ import annotations

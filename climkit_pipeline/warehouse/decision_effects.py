@@ -101,7 +101,7 @@ def _failures(decisions: Iterable[Decision], warehouse: Path) -> list[_Failure] 
     found: list[_Failure] = []
     try:
         for accepted_for, sql in _FAILURES.items():
-            names = sorted(name for name in decided if checks.get(name) == accepted_for)
+            names = sorted(name for name in decided if name in checks and checks[name].accepted_for == accepted_for)
             # What is judged by months is a view over everything: it is asked only when somebody decided about it.
             if names:
                 found += [_Failure(*row) for row in run_query(warehouse, sql, [names]).iter_rows()]

@@ -137,6 +137,12 @@ def _make_public(path: Path, publish_months: int | None) -> None:
             if schema != PUBLISHED_SCHEMA:
                 connection.execute(f'drop schema "{schema}" cascade')
         if publish_months is not None:
+            connection.execute(
+                """insert into main.about
+                select 'detail_first_day', (date_trunc('month', max(local_date)) - to_months(?))::date::varchar
+                from main.meter_intervals""",
+                [publish_months - 1],
+            )
             for table, newest_in in DETAIL_TABLES.items():
                 # By local date, so that no month is cut in the middle.
                 connection.execute(

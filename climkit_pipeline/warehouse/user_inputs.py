@@ -4,7 +4,8 @@ Here: reading and checking these files, and adding a decision. Not here: what fo
 read the tables ``pipeline.meter_facts``, ``decisions`` and ``tolerances``).
 
 The files are CSV with a header, in any order of columns, separated by commas or (as spreadsheets in some countries
-write them) by semicolons. Lines that begin with ``#`` are comments. Dates are local dates of the site, both included.
+write them) by semicolons, each row on one line. Lines that begin with ``#`` are comments. Dates are local dates of the
+site, both included.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ AcceptedFor = Literal["days", "months", "never"]
 """For what a failure can be accepted: any days, whole months alone (what is judged by months), or never."""
 
 FIRST_DATE = date(1900, 1, 1)
+"""Before it, a year is a slip of the pen, as 0026 for 2026."""
 LAST_DATE = date(9999, 12, 31)
 REGISTERS = ("import", "export", "heat", "volume")
 
@@ -50,7 +52,10 @@ def _as_date(text: object) -> object:
         return text
     if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
         raise ValueError("not a date")
-    return date.fromisoformat(text)
+    day = date.fromisoformat(text)
+    if day < FIRST_DATE:
+        raise ValueError("long before there were meters")
+    return day
 
 
 def _as_instant(text: object) -> object:
@@ -61,6 +66,8 @@ def _as_instant(text: object) -> object:
     instant = datetime.fromisoformat(text)
     if instant.tzinfo is None:
         raise ValueError("a time without its offset from UTC")
+    if not FIRST_DATE <= instant.date() < LAST_DATE:
+        raise ValueError("long before there were meters, or no instant in UTC")
     return instant.astimezone(UTC)
 
 
@@ -70,11 +77,20 @@ def _as_boolean(text: object) -> object:
     return text
 
 
+def _as_number(text: object) -> object:
+    # Python reads 1_000 as a thousand; in a file it is a slip of the pen.
+    if isinstance(text, str) and not re.fullmatch(r"[-+.0-9eE]+", text):
+        raise ValueError("not a number")
+    return text
+
+
 LocalDate = Annotated[date, BeforeValidator(_as_date)]
 Instant = Annotated[datetime | date, BeforeValidator(_as_instant)]
 Flag = Annotated[bool, BeforeValidator(_as_boolean)]
+Number = Annotated[Decimal, BeforeValidator(_as_number)]
+WholeNumber = Annotated[int, BeforeValidator(_as_number)]
 
-A_DATE = "a local date such as 2026-10-31"
+A_DATE = "a local date such as 2026-10-31, from 1900 on"
 A_SITE = "the id of a site"
 A_METER = "the id of a meter"
 A_CHECK = "the name of a check"
@@ -96,18 +112,18 @@ class MeterFact(_Line):
     register_map: Literal["swapped", "import", "export", "heat", "volume"] | None = Field(
         None, description=f"swapped, or the register that counts: {', '.join(REGISTERS)}"
     )
-    resolution: Decimal | None = Field(
+    resolution: Number | None = Field(
         None, gt=0, max_digits=18, decimal_places=6, description="one step of the index in the meter's unit, as 0.01"
     )
     installed_on: LocalDate | None = Field(None, description=f"{A_DATE}, on which the register began at 0")
     replaced_at: Instant | None = Field(
-        None, description="an instant with its offset such as 2026-10-31T14:30+01:00, or a local date"
+        None, description="an instant with its offset such as 2026-10-31T14:30+01:00, or a local date, from 1900 on"
     )
     in_service_from: LocalDate | None = Field(None, description=A_DATE)
     in_service_until: LocalDate | None = Field(None, description=f"{A_DATE}, the last day included")
     billing_point: str | None = Field(None, description="a name, the same for successive meters")
     is_billed: Flag | None = Field(None, description="true or false")
-    interval_minutes: int | None = Field(None, ge=1, le=1440, description="a whole number from 1 to 1440")
+    interval_minutes: WholeNumber | None = Field(None, ge=1, le=1440, description="a whole number from 1 to 1440")
     note: str | None = Field(None, description="any text")
 
     @model_validator(mode="after")
@@ -146,7 +162,7 @@ class Tolerance(_Line):
     """Another tolerance of a check than the one it comes with."""
 
     check_name: str = Field(alias="check", description=A_CHECK)
-    tolerance: Decimal = Field(
+    tolerance: Number = Field(
         ge=0, max_digits=18, decimal_places=6, description="a number from 0 on, in the unit of the check"
     )
     reason: str = Field(alias="why", description="the reason for another tolerance")
@@ -260,18 +276,30 @@ def read_user_inputs(layout: Layout) -> UserInputs:
     problems += _overlaps(inputs.meter_facts)
     problems += _unknown_checks("decisions.csv", inputs.decisions, checks)
     problems += _unknown_checks("tolerances.csv", inputs.tolerances, checks)
+    problems += _fixed_tolerances(inputs.tolerances, checks)
     problems += _repeated_tolerances(inputs.tolerances)
     if problems:
         raise ConfigurationError("\n".join(problems))
     return inputs
 
 
-def known_checks() -> dict[str, AcceptedFor] | None:
-    """The names of all checks, and for what a failure of each can be accepted; None while there is no list of them."""
+@dataclass(frozen=True)
+class KnownCheck:
+    """What the list of checks says of one of them."""
+
+    severity: str
+    accepted_for: AcceptedFor
+
+
+def known_checks() -> dict[str, KnownCheck] | None:
+    """All checks by name; None while there is no list of them."""
     if not CHECKS_FILE.exists():
         return None
     with CHECKS_FILE.open(encoding="utf-8", newline="") as file:
-        return {row["check_name"]: cast("AcceptedFor", row["accepted_for"]) for row in csv.DictReader(file)}
+        return {
+            row["check_name"]: KnownCheck(row["severity"], cast("AcceptedFor", row["accepted_for"]))
+            for row in csv.DictReader(file)
+        }
 
 
 def input_tables(inputs: UserInputs, layout: Layout, default_timezone: str) -> InputTables:
@@ -333,9 +361,9 @@ def decision(cells: Mapping[str, str | None]) -> Decision:
     return checked
 
 
-def never_accepted(decision: Decision, checks: Mapping[str, AcceptedFor]) -> str | None:
+def never_accepted(decision: Decision, checks: Mapping[str, KnownCheck]) -> str | None:
     """What to say of a decision about a failure that nobody can accept."""
-    if decision.action == "exclude" or checks.get(decision.check_name) != "never":
+    if decision.action == "exclude" or _accepted_for(decision, checks) != "never":
         return None
     return (
         f"{decision.check_name} cannot be accepted: more data, time or a settlement mends it (its reason says which); "
@@ -343,9 +371,14 @@ def never_accepted(decision: Decision, checks: Mapping[str, AcceptedFor]) -> str
     )
 
 
-def part_of_a_month(decision: Decision, checks: Mapping[str, AcceptedFor]) -> str | None:
+def _accepted_for(decision: Decision, checks: Mapping[str, KnownCheck]) -> AcceptedFor | None:
+    check = checks.get(decision.check_name)
+    return None if check is None else check.accepted_for
+
+
+def part_of_a_month(decision: Decision, checks: Mapping[str, KnownCheck]) -> str | None:
     """What to say of a decision that holds for a part of a month, where the check judges months."""
-    if decision.action == "exclude" or checks.get(decision.check_name) != "months":
+    if decision.action == "exclude" or _accepted_for(decision, checks) != "months":
         return None
     first, last = decision.first_day, decision.last_day
     parts = {f"{day:%Y-%m}" for day in (first, last) if not first <= day.replace(day=1) <= _month_end(day) <= last}
@@ -404,23 +437,18 @@ def _columns(kind: type[_Line]) -> dict[str, str]:
 
 
 def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
-    """The rows with the number of their first line; comments and empty lines are left out."""
-    at_row = True
-
-    def without_comments() -> Iterator[str]:
-        nonlocal at_row
-        for line in io.StringIO(text, newline=""):
-            # The reader asks for further lines inside a quoted cell only: there, # is text.
-            is_comment, at_row = at_row and line.startswith("#"), False
-            yield "\n" if is_comment else line
-
-    reader = csv.reader(without_comments(), delimiter=_delimiter(text), strict=True)
+    """The rows with the number of their line; comments and empty lines are left out."""
+    lines = ("\n" if line.startswith("#") else line for line in io.StringIO(text, newline=""))
+    reader = csv.reader(lines, delimiter=_delimiter(text), strict=True)
     before = 0
     try:
         for row in reader:
+            # A quote that is not closed where it should be takes the lines up to the next one for text.
+            if reader.line_num > before + 1:
+                raise csv.Error(f"a cell in quotes goes on until line {reader.line_num}")
             if any(cell.strip() for cell in row):
                 yield before + 1, row
-            before, at_row = reader.line_num, True
+            before = reader.line_num
     except csv.Error as error:
         raise csv.Error(f"line {before + 1}: {error}") from error
 
@@ -442,7 +470,9 @@ def _read_file(path: Path, kind: type[AnyLine], problems: list[str]) -> Iterator
         problems.append(f"{path.name}, line {line}: not UTF-8 text; accepted: CSV in UTF-8")
         return
     except csv.Error as error:
-        problems.append(f"{path.name}, {error}; accepted: CSV, cells with commas or quotes in double quotes")
+        problems.append(
+            f"{path.name}, {error}; accepted: CSV, each row on one line, cells with commas or quotes in double quotes"
+        )
         return
     if not rows:
         return
@@ -514,7 +544,7 @@ def _subject(entry: Entry[MeterFact]) -> tuple[Any, ...]:
 
 
 def _unknown_checks(
-    name: str, entries: Sequence[Entry[Decision]] | Sequence[Entry[Tolerance]], checks: Mapping[str, AcceptedFor] | None
+    name: str, entries: Sequence[Entry[Decision]] | Sequence[Entry[Tolerance]], checks: Mapping[str, KnownCheck] | None
 ) -> Iterator[str]:
     if checks is None:
         return
@@ -530,8 +560,20 @@ def _unknown_check(name: str, offered: Sequence[str]) -> str:
     return f"there is no check {name!r}; {advice}"
 
 
-def _acceptable(checks: Mapping[str, AcceptedFor]) -> list[str]:
-    return sorted(name for name, accepted_for in checks.items() if accepted_for != "never")
+def _acceptable(checks: Mapping[str, KnownCheck]) -> list[str]:
+    return sorted(name for name, check in checks.items() if check.accepted_for != "never")
+
+
+def _fixed_tolerances(tolerances: Sequence[Entry[Tolerance]], checks: Mapping[str, KnownCheck] | None) -> Iterator[str]:
+    """Another tolerance would accept what nobody can accept, for all sites at once."""
+    for entry in tolerances:
+        check = (checks or {}).get(entry.content.check_name)
+        if check is not None and check.severity != "warns" and check.accepted_for == "never":
+            yield (
+                f"tolerances.csv, line {entry.line}, column check: {entry.content.check_name} has no other tolerance, "
+                "for nobody can accept it: more data, time or a settlement mends it (its reason says which); accepted: "
+                "checks that can be accepted, and those that only warn"
+            )
 
 
 def _repeated_tolerances(tolerances: Sequence[Entry[Tolerance]]) -> Iterator[str]:

@@ -388,6 +388,8 @@ QUANTITIES = (
     "total", "solar", "grid", "index_start", "index_end", "index_advance", "export_index_start", "export_index_end",
     "export_index_advance", "grid_import", "grid_export", "storage_charge", "storage_discharge", "peak_kw",
 )  # fmt: skip
+BILLED = {"total": "billed_total", "solar": "billed_solar", "grid": "billed_grid", "peak_kw": "billed_peak_kw"}
+"""What a quantity is called where only a part of it is billed."""
 HOURS = timedelta(hours=1)
 
 
@@ -410,7 +412,7 @@ def acts_on_a_month(draw) -> list[Act]:
     acts, kind, at = [], "", datetime(2026, 11, 6, tzinfo=UTC)
     change = st.tuples(
         st.integers(0, 9),
-        st.sampled_from(QUANTITIES),
+        st.sampled_from([*QUANTITIES, *BILLED.values(), "whole_total", "is_billed"]),
         st.sampled_from([None, Decimal("0.000001"), Decimal("-2.5"), Decimal(0)]),
     )
     for may_reopen in draw(st.lists(st.booleans(), max_size=4)):
@@ -429,7 +431,11 @@ def frozen_by(act: Act, current: list[dict]) -> list[dict]:
     rows = [dict(row) for row in current]
     for number, quantity, by in act.changes:
         row = rows[number % len(rows)]
-        row[quantity] = None if by is None else (row[quantity] or Decimal(0)) + by
+        if quantity == "is_billed":
+            row[quantity] = not row[quantity]
+            continue
+        for name in ("total", "billed_total") if quantity == "whole_total" else (quantity,):
+            row[name] = None if by is None else (row[name] or Decimal(0)) + by
     return [row for number, row in enumerate(rows) if number != act.left_out]
 
 
@@ -479,7 +485,8 @@ def _close(connection, billing, schema, histories, current) -> None:
     example_of = dataclasses.asdict(version_of(billing.clear()))
     connection.register("drawn_versions", pl.DataFrame([*versions, example_of | {"site_id": None}]))
     connection.register("drawn_rows", pl.concat(frozen))
-    connection.register("drawn_inputs", billing.select("site_id", "meter_id", "billing_month", inputs_hash=pl.lit("")))
+    hashes = {name: pl.lit("") for name in ("inputs_hash", "inputs_hash_of_totals")}
+    connection.register("drawn_inputs", billing.select("site_id", "meter_id", "billing_month", **hashes))
     names = [name for name, _ in schema]
     macros = {"columns_of": lambda _: schema, "names_in": lambda _: names}
     corrections = rendered_model("marts/billing_corrections", macros="billing/invoiced.sql")
@@ -510,11 +517,19 @@ def _check_corrections(connection, histories, current) -> None:
         excluded = {row["meter_id"] for number, row in enumerate(rows) if number == acts[-1].excluded}
         closed = {row["meter_id"]: row for row in rows if row["meter_id"] not in excluded}
         for row in current[site]:
-            for quantity in QUANTITIES:
+            frozen = next((then for then in rows if then["meter_id"] == row["meter_id"]), {})
+            for quantity in invoiced(frozen, closed.get(row["meter_id"], {}), row):
                 was, now = closed.get(row["meter_id"], {}).get(quantity), row[quantity]
                 if was != now:
                     expected[site, row["meter_id"], quantity] = [was, now, (now or 0) - (was or 0)]
     assert found == expected
+
+
+def invoiced(frozen: dict, closed: dict, now: dict) -> list[str]:
+    """The quantities that are compared: of a meter that is, or was, billed in part those of that part."""
+    is_billed = frozen.get("is_billed") or now["is_billed"]
+    is_in_part = is_billed and any(row.get("total") != row.get("billed_total") for row in (closed, now))
+    return [BILLED.get(name, name) if is_in_part else name for name in QUANTITIES]
 
 
 def _check_as_of(connection, built, histories, current, instant) -> None:
@@ -563,6 +578,10 @@ class Changed:
     """Which quantities differ, and what each is now; all were 1."""
     is_content: bool = False
     inputs: str = "as then"
+    inputs_of_totals: str = "as then"
+    was_billed: bool = False
+    is_billed: bool = False
+    frozen: tuple[str, ...] = (*QUANTITIES, *BILLED.values())
     is_excluded: bool = False
     was_excluded: bool = False
     source: str = "site_intervals"
@@ -591,26 +610,29 @@ def corrections_of(changed: Changed) -> dict[str, tuple[int | None, str]]:
     with duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'; create schema pipeline")
         columns = """site_id text, site_name text, meter_id text, meter_name text, unit text, billing_month date,
-            period_start_utc timestamptz, period_end_utc timestamptz, grade text, flow_source text, content_hash text"""
-        quantities = ", ".join(f"{name} integer" for name in QUANTITIES)
+            period_start_utc timestamptz, period_end_utc timestamptz, grade text, flow_source text, content_hash text,
+            is_billed boolean"""
+        names = (*QUANTITIES, *BILLED.values())
+        quantities = ", ".join(f"{name} integer" for name in names)
         row = ("s", "House", "m", "Flat", "kWh", OCTOBER, OPENING, CLOSING, "ready")
-        now = [changed.quantities.get(name, 1) for name in QUANTITIES]
+        now = [changed.quantities.get(name, 1) for name in names]
         content = "other" if changed.is_content else "same"
-        table("billing_monthly", f"{columns}, {quantities}", [(*row, changed.source, content, *now)])
+        table("billing_monthly", f"{columns}, {quantities}", [(*row, changed.source, content, changed.is_billed, *now)])
         table(
             "billing_closed", f"{columns}, {quantities}, inputs_hash text, was_excluded boolean",
-            [(*row, changed.source_then, "same", *[1] * len(now), "as then", changed.was_excluded)],
+            [(*row, changed.source_then, "same", changed.was_billed, *[1] * len(now), "as then", changed.was_excluded)],
         )  # fmt: skip
         table(
             "billing_closings",
             "site_id text, billing_month date, version integer, closed_at_utc timestamptz, lake_as_of_utc timestamptz,"
             " is_closed boolean, frozen_columns text[]",
-            [("s", OCTOBER, 1, NOON, NOON - HOURS, True, list(QUANTITIES))],
+            [("s", OCTOBER, 1, NOON, NOON - HOURS, True, list(changed.frozen))],
         )
         table(
             "int_inputs_monthly",
-            "site_id text, meter_id text, billing_month date, inputs_hash text, is_excluded boolean",
-            [("s", "m", OCTOBER, changed.inputs, changed.is_excluded)],
+            "site_id text, meter_id text, billing_month date, inputs_hash text, inputs_hash_of_totals text,"
+            " is_excluded boolean",
+            [("s", "m", OCTOBER, changed.inputs, changed.inputs_of_totals, changed.is_excluded)],
         )
         table(
             "pipeline.corrections_seen",
@@ -723,6 +745,44 @@ def test_what_was_excluded_and_still_is_has_no_corrections():
     assert found == {name: (2 if name == "total" else 1, "decision") for name in QUANTITIES}
 
 
+NOT_BILLED = dict.fromkeys(BILLED.values())
+REVISED = {"is_content": True, "intervals": [(LAST, LATER)]}
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        # Taken off the bill after closing, or put on it: all that was billed was billed for nothing.
+        (Changed(NOT_BILLED, was_billed=True, inputs="other"), dict.fromkeys(NOT_BILLED, (None, "decision"))),
+        (Changed({"billed_total": 2}, is_billed=True, inputs="other"), {"billed_total": (2, "decision")}),
+        # A day that is not billed was revised: its values are on no bill.
+        (Changed({"total": 2, "peak_kw": 3}, was_billed=True, is_billed=True, **REVISED), {}),
+        (
+            Changed({"total": 2, "billed_total": 3}, was_billed=True, is_billed=True, **REVISED),
+            {"billed_total": (3, "values")},
+        ),
+        # Billed wholly, or not at all.
+        (
+            Changed({"total": 2, "billed_total": 2}, was_billed=True, is_billed=True, **REVISED),
+            {"total": (2, "values")},
+        ),
+        (Changed({"total": 2} | NOT_BILLED, **REVISED), {"total": (2, "values")}),
+        # Closed before there was a column for it, and before is_billed was part of the hash.
+        (
+            Changed({"total": 2}, was_billed=True, is_billed=True, frozen=QUANTITIES, **REVISED),
+            {"total": (2, "values")},
+        ),
+        (
+            Changed({"total": 2}, was_billed=True, is_billed=True, frozen=QUANTITIES, inputs="other"),
+            {"total": (2, "calculation")},
+        ),
+    ],
+)  # fmt: skip
+def test_a_correction_is_of_what_is_billed(changed, expected):
+    """A meter taken off the bill had no correction; a value of a day that nobody was billed for had one."""
+    assert corrections_of(changed) == expected
+
+
 FACT_COLUMNS = (
     "valid_from", "valid_until", "register_map", "resolution", "installed_on", "replaced_at_utc", "in_service_from",
     "in_service_until", "billing_point", "is_billed", "interval_minutes", "note",
@@ -761,7 +821,10 @@ def inputs_of(facts: list[dict] = [], decisions: list[tuple] = [], tolerances: l
             is_excluded = any(act == "exclude" and first <= on <= last for *_, first, last, act in decisions)
             connection.execute("insert into billing_days values ('s', 'm', ?, ?, ?)", [OCTOBER, on, is_excluded])
         sql = rendered_model("intermediate/int_inputs_monthly")
-        ((inputs_hash, is_excluded),) = connection.execute(f"select inputs_hash, is_excluded from ({sql})").fetchall()
+        names = "inputs_hash, inputs_hash_of_totals, is_excluded"
+        ((inputs_hash, of_totals, is_excluded),) = connection.execute(f"select {names} from ({sql})").fetchall()
+    is_any_billed = any(fact.get("is_billed") is not None for fact in facts)
+    assert is_any_billed or of_totals == inputs_hash
     return inputs_hash, is_excluded
 
 
@@ -773,7 +836,14 @@ SWAPPED = {"register_map": "swapped"}
     [
         ({}, {"tolerances": [("spike", Decimal(9))]}, True),
         ({}, {"decisions": [("s", "m", "spike", OCTOBER, LAST, "accept")]}, True),
-        ({}, {"facts": [{"note": "x", "billing_point": "Flat", "is_billed": False}]}, True),
+        ({}, {"facts": [{"note": "x", "billing_point": "Flat"}]}, True),
+        ({}, {"facts": [{"is_billed": False}]}, False),
+        ({}, {"facts": [{"is_billed": False, "valid_until": date(2026, 9, 30)}]}, True),
+        (
+            {"facts": [{"is_billed": False}]},
+            {"facts": [{"is_billed": False, "valid_until": date(2026, 10, 30)}]},
+            False,
+        ),
         ({}, {"facts": [{"installed_on": date(2020, 1, 1), "replaced_at_utc": NOON + timedelta(days=99)}]}, True),
         ({}, {"facts": [{"installed_on": date(2026, 9, 10)}]}, False),
         ({}, {"facts": [{"replaced_at_utc": CLOSING + timedelta(days=5)}]}, False),
@@ -818,7 +888,9 @@ def test_a_meter_need_not_be_ready_only_if_every_day_is_excluded(excluded, is_ex
 # --- A month closed and changed, in a real warehouse -----------------------------------------------------------------
 
 CHANGED_AT = AS_OF + timedelta(days=1)
-TO_CLOSE = ("in_service", "late", "flow", "export", "excluded", "untouched")
+TO_CLOSE = ("in_service", "late", "flow", "export", "excluded", "untouched", "unbilled", "half_billed")
+METERS_HEADER = "site_id,meter_id,valid_until,in_service_until,is_billed\n"
+HALF_BILLED = "half_billed,m,2026-10-10,,false\n"
 
 
 @dataclasses.dataclass
@@ -835,7 +907,7 @@ def month_to_close() -> FaultLake:
     house = FaultLake()
     for site in (*TO_CLOSE, "part_excluded", "pending"):
         house.add_site(site)
-    for site in ("in_service", "excluded", "untouched"):
+    for site in ("in_service", "excluded", "untouched", "unbilled", "half_billed"):
         house.add_meter(site)
     late = house.add_meter("late")
     known = {at: index for at, index in counted(late).items() if at <= hour(31, 6)}
@@ -871,12 +943,18 @@ def change(house: FaultLake, layout: Layout) -> None:
         "meter_indices", next_day, site_id="late", meter_id="m", read_at_utc=CLOSING + HOURS, index_import_kwh=total,
         fetched_at_utc=CHANGED_AT,
     )  # fmt: skip
-    touched = [("site_intervals", on), ("meter_intervals", on), ("meter_indices", last), ("meter_indices", next_day)]
+    unbilled_day = date(2026, 10, 10)
+    known = row("meter_intervals", unbilled_day, "half_billed", 3)
+    house.lake.revise("meter_intervals", unbilled_day, known, CHANGED_AT, total=1.5, grid=1.5)
+    touched = [("site_intervals", on), ("meter_intervals", on), ("meter_indices", last), ("meter_indices", next_day),
+               ("meter_intervals", unbilled_day)]  # fmt: skip
     for covered in house.lake.coverage["meter_intervals", on]:
         if covered["site_id"] == "untouched":
             covered["last_asked_at_utc"] = CHANGED_AT
     house.lake.write(layout, only=touched)
-    (layout.config / "meters.csv").write_text("site_id,meter_id,in_service_until\nin_service,m,2026-10-30\n")
+    (layout.config / "meters.csv").write_text(
+        f"{METERS_HEADER}{HALF_BILLED}in_service,m,,2026-10-30,\nunbilled,m,,,false\n"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -885,6 +963,7 @@ def later(tmp_path_factory) -> Later:
     house = month_to_close()
     house.write(layout)
     layout.config.mkdir()
+    (layout.config / "meters.csv").write_text(METERS_HEADER + HALF_BILLED)
     (layout.config / "decisions.csv").write_text(
         "check,site_id,meter_id,from,to,action,who,why\n"
         "missing_intervals,excluded,m,2026-10-01,2026-10-31,exclude,Ada,paid by the owner\n"
@@ -928,10 +1007,27 @@ def test_corrections_say_what_changed_in_a_real_warehouse(later):
     found = later.built.rows("select distinct site_id, quantity, cause from billing_corrections order by all")
     assert {(site, cause) for site, _, cause in found} == {
         ("in_service", "decision"), ("late", "values"), ("flow", "values"), ("export", "values"),
+        ("unbilled", "decision"),
     }  # fmt: skip
     assert {quantity for site, quantity, _ in found if site in {"flow", "export"}} == {
         "grid_import", "export_index_end", "export_index_advance", "grid_export",
     }  # fmt: skip
+
+
+@pytest.mark.story
+def test_what_is_frozen_and_corrected_is_what_is_billed(later):
+    """Taken off the bill, a closed meter had no correction; a value of a day on nobody's bill had one."""
+    stated = month_to_close()
+    assert later.built.rows(
+        "select site_id, billed_total from billing_closed where site_id in ('unbilled', 'half_billed') order by all"
+    ) == [("half_billed", stated.total("half_billed", first=11)), ("unbilled", stated.total("unbilled"))]
+    found = later.built.rows(
+        "select quantity, closed_value, current_value from billing_corrections where site_id = 'unbilled'"
+    )
+    assert [row[0] for row in found] == ["billed_total", "billed_solar", "billed_grid", "billed_peak_kw"]
+    assert found[0] == ("billed_total", stated.total("unbilled"), None)
+    grades = "select site_id, grade from billing_monthly where site_id in ('unbilled', 'half_billed') order by all"
+    assert later.built.rows(grades) == [("half_billed", "ready"), ("unbilled", "blocked")]
 
 
 @pytest.mark.story

@@ -103,6 +103,20 @@ def test_shortened_detail_keeps_whole_months_and_all_of_billing(copy):
     assert not is_published(copy.layout)
 
 
+def test_what_was_known_is_not_told_without_the_intervals_and_says_so(copy):
+    """It said that nothing was known then: no total, and 0 intervals."""
+    known = """select billing_month::varchar, total, intervals_present, split_part(reasons[1], ':', 1)
+        from billing_as_of('2030-01-01 00:00+00') where meter_id = 'shop' order by all"""
+    october, november = copy.rows(known)
+    assert october[1] > 0
+    assert {october[3], november[3]} == {"as_known_then"}
+    publish(copy.layout, publish_months=1)
+    assert copy.rows(known) == [("2026-10-01", None, None, "not_published"), november]
+    assert copy.rows("select value from about where key = 'detail_first_day'") == [("2026-11-01",)]
+    publish(copy.layout, publish_months=2)
+    assert copy.rows(known) == [october, november]
+
+
 def test_nothing_is_left_and_nothing_is_lost_when_publishing_fails(copy, monkeypatch):
     before = copy.layout.warehouse.stat().st_ino
     monkeypatch.setattr(publishing, "_SPARE_BYTES", 2**62)  # no disk has that much

@@ -717,6 +717,8 @@ FACTS = [
     fact("points", "old", billing_point="Flat 7", in_service_until=october_day(10)),
     fact("points", "new", billing_point="Flat 7", in_service_from=october_day(15)),
     fact("listed_late", "second", in_service_from=october_day(5)),
+    fact("spoilt", "plant", billing_point="House", is_billed=True),
+    fact("spoilt", "right", billing_point="House"),
 ]
 DECISIONS = [
     ("index_difference", "wrong_day", "m", date(2026, 10, 3), date(2026, 10, 3), "exclude", "Ada", "a test"),
@@ -890,6 +892,14 @@ def test_a_billing_point_adds_up_the_meters_that_served_it_one_after_the_other(k
         ("old", date(2026, 10, 1), date(2026, 10, 14), old),
         ("new", date(2026, 10, 15), date(2026, 10, 31), new),
     ]
+
+
+def test_what_a_billing_point_consumes_and_produces_are_rows_of_their_own(known, house):
+    """A roof and a flat of one point were one sum, of which nobody could be billed anything."""
+    rows = known.rows("select meter_role, total, meters from billing_points_monthly where billing_point = 'House'")
+    assert sorted(rows) == [
+        ("consumer", house.total("spoilt", "right"), 1), ("production", house.total("spoilt", "plant"), 1),
+    ]  # fmt: skip
 
 
 def test_a_stated_register_map_is_no_finding(known, house):
@@ -1316,6 +1326,83 @@ def test_a_month_asked_for_as_a_period_is_the_month(faulty, month):
     period = faulty.rows("from billing_between($1, last_day($1)) order by site_id, meter_id", [month])
     assert monthly
     assert monthly == period
+
+
+@pytest.fixture(scope="module")
+def judged(faulty, tmp_path_factory) -> duckdb.DuckDBPyConnection:
+    """The same warehouse with the rows of data_quality_monthly in a table, to be filled at will."""
+    path = tmp_path_factory.mktemp("judged") / "warehouse.duckdb"
+    shutil.copy(faulty.layout.warehouse, path)
+    with duckdb.connect(path) as connection:
+        connection.execute("set timezone = 'UTC'")
+        connection.execute("create table judged as from data_quality_monthly where false")
+        connection.execute("drop view data_quality_monthly")
+        connection.execute("create view data_quality_monthly as from judged")
+        yield connection
+
+
+LEAP_MONTHS = (date(2024, 2, 1), date(2024, 4, 30))
+IN_MARCH = "in 2024-03, the month says otherwise"
+
+
+@pytest.mark.parametrize(
+    ("period", "row", "reason"),
+    [
+        (LEAP_MONTHS, ("changed_after_closing", "m", "blocks", ""), IN_MARCH),
+        (LEAP_MONTHS, ("index_difference", "m", "blocks", ""), IN_MARCH),
+        (LEAP_MONTHS, ("site_sum", None, "blocks", ""), IN_MARCH),
+        (LEAP_MONTHS, ("unsound_sibling", "m", "blocks", ""), IN_MARCH),
+        ((date(2024, 3, 1), date(2024, 4, 1)), ("index_difference", "m", "blocks", ""), IN_MARCH),
+        ((date(2024, 3, 1), date(2024, 3, 31)), ("site_sum", None, "blocks", ""), "the month says otherwise"),
+        # Of a month that lies in the period with a part alone, the period's own days tell.
+        ((date(2024, 3, 2), date(2024, 4, 30)), ("changed_after_closing", "m", "blocks", ""), None),
+        ((date(2024, 1, 1), date(2024, 3, 30)), ("index_difference", "m", "blocks", ""), None),
+        ((date(2024, 1, 1), date(2024, 2, 29)), ("site_sum", None, "blocks", ""), None),
+        (LEAP_MONTHS, ("changed_after_closing", "another", "blocks", ""), None),
+        (LEAP_MONTHS, ("site_sum", None, "warns", ""), None),
+        (LEAP_MONTHS, ("index_difference", "m", "blocks", "is_accepted"), None),
+        (LEAP_MONTHS, ("index_difference", "m", "blocks", "passed"), None),
+        (LEAP_MONTHS, ("index_difference", "m", "blocks", "is_excluded"), None),
+        (LEAP_MONTHS, ("changed_after_closing", "m", "blocks", "is_excluded"), IN_MARCH),
+    ],
+)  # fmt: skip
+def test_a_period_is_not_ready_while_a_month_in_it_is_blocked(judged, period, row, reason):
+    """A quarter was billed that held a closed month with another quantity, or one that its register contradicts."""
+    check, meter, severity, but = row
+    judged.execute("delete from judged")
+    judged.execute(
+        """insert into judged by name select ? as check_name, 'leap_zurich' as site_id, ? as meter_id,
+            date '2024-03-01' as billing_month, ? as severity, 1 as measured, 0 as tolerance, ? as passed,
+            ? as is_accepted, ? as reason_code, 'the month says otherwise' as reason""",
+        [check, meter, severity, but == "passed", but == "is_accepted", check],
+    )
+    judged.execute(
+        """update meter_month_measures set is_excluded = ?
+        where site_id = 'leap_zurich' and period_from = '2024-03-01'""",
+        [but == "is_excluded"],
+    )
+    found = judged.execute(
+        "select grade, reasons, billable_total is null from billing_between(?, ?) where site_id = 'leap_zurich'", period
+    ).fetchall()
+    assert found == [("blocked", [f"{check}: {reason}"], True) if reason else ("ready", [], False)]
+
+
+def test_a_closed_month_that_changed_blocks_every_period_that_holds_it(known):
+    """What was closed is compared by months, and no period ever said so."""
+    ((monthly,),) = known.rows(
+        "select reasons from billing_monthly where site_id = 'steady' and billing_month = '2026-10-01'"
+    )
+    periods = {
+        ("2026-10-01", "2026-10-31"): monthly[:1],
+        ("2026-09-30", "2026-10-31"): [monthly[0].replace("closing: ", "closing: in 2026-10, ")],
+        ("2026-10-02", "2026-10-31"): [],
+    }
+    for period, expected in periods.items():
+        ((grade, reasons),) = known.rows(
+            "select grade, reasons from billing_between(?, ?) where site_id = 'steady'", list(period)
+        )
+        assert [reason for reason in reasons if reason.startswith("changed_after_closing")] == expected
+        assert (grade == "ready") is (expected == [])
 
 
 ADDED_UP = (

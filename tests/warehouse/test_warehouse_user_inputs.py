@@ -105,6 +105,15 @@ def test_a_replacement_by_date_is_at_the_sites_own_midnight(layout):
         ("valid_from", "01.05.2026", "a local date such as 2026-10-31"),
         ("valid_from", "20260501", "a local date such as 2026-10-31"),
         ("valid_from", "2026-02-30", "a local date such as 2026-10-31"),
+        # Such years, and such a thousand, were taken as they stand.
+        ("valid_from", "0026-05-01", "from 1900 on"),
+        ("in_service_until", "1899-12-31", "from 1900 on"),
+        ("replaced_at", "0026-10-25", "from 1900 on"),
+        ("replaced_at", "0026-10-25T02:30+01:00", "from 1900 on"),
+        ("replaced_at", "0001-01-01T00:00+14:00", "from 1900 on"),
+        ("replaced_at", "9999-12-31T23:59-12:00", "from 1900 on"),
+        ("resolution", "1_000", "one step of the index"),
+        ("interval_minutes", "1_5", "a whole number from 1 to 1440"),
         ("register_map", "both", "swapped, or the register"),
         ("resolution", "0", "one step of the index"),
         ("resolution", "0.0000001", "one step of the index"),
@@ -147,6 +156,12 @@ def test_all_mistakes_of_all_files_are_listed(layout):
         (["site_id,meter_id,site_id", "z1,flat,z1"], "line 1: column site_id is there 2 times"),
         (["site_id,meter_id,note", "z1,flat,one, two"], "line 2: 4 cells under 3 columns"),
         (["site_id,meter_id,note", 'z1,flat,"never closed'], "line 2: unexpected end of data; accepted: CSV"),
+        # The line after an open quote vanished in the cell, if that line ended in a quote.
+        (
+            ["# why", "site_id,meter_id,note", 'z1,flat,"open', 'z1,roof,closed"', "z1,grid,"],
+            "line 3: a cell in quotes goes on until line 4; accepted: CSV, each row on one line",
+        ),
+        (["site_id,meter_id,note", 'z1,flat,"two', '# lines"'], "line 2: unexpected end of data"),
         (["site_id,meter_id,valid_from,valid_until", "z1,flat,2026-02-01,2026-01-31"], "is before valid_from"),
         (
             ["site_id,meter_id,valid_until,replaced_at", "z1,flat,2026-02-01,2026-03-01"],
@@ -182,18 +197,30 @@ def test_what_a_spreadsheet_writes_is_read(layout):
     assert tables(layout).meter_facts.select("site_id", "note").rows() == [("z1", "one, two")]
 
 
-def test_a_line_that_begins_like_a_comment_inside_a_cell_is_text(layout):
-    """It was cut out of the cell, and the rest of the file could not be read."""
+def test_only_a_line_that_begins_with_its_sign_is_a_comment(layout):
     write(
-        layout, "meters.csv", '# "a comment', "site_id,meter_id,note", 'z1,flat,"see ticket', '#4711, paid twice"',
-        '#,"old', "z1,roof,",
+        layout, "meters.csv", '# "a comment', "site_id,meter_id,note", 'z1,flat,"#4711, paid twice"', '#,"old',
+        "z1,roof,",
     )  # fmt: skip
     assert tables(layout).meter_facts.select("meter_id", "note").rows() == [
-        ("flat", "see ticket\n#4711, paid twice"),
+        ("flat", "#4711, paid twice"),
         ("roof", None),
     ]
-    write(layout, "meters.csv", "site_id,meter_id,note", 'z1,flat,"two', '# lines"', "z1,roof,,")
-    assert problems(layout)[0].startswith("meters.csv, line 4: 4 cells under 3 columns")
+
+
+def test_a_tolerance_does_not_accept_what_nobody_can_accept(layout):
+    """A tolerance of three days that were never asked for made months ready that lacked them."""
+    fixed = ["not_fetched", "running", "too_young", "pending", "failed", "changed_after_closing"]
+    write(layout, "tolerances.csv", "# why", "check,tolerance,why", *(f"{name},3,hurry" for name in fixed))
+    lines = problems(layout)
+    assert [line.partition(" has no other tolerance")[0] for line in lines] == [
+        f"tolerances.csv, line {number}, column check: {name}" for number, name in enumerate(fixed, 3)
+    ]
+    assert all("for nobody can accept it: more data, time or a settlement mends it" in line for line in lines)
+    write(layout, "tolerances.csv", "check,tolerance,why", *(
+        f"{name},3,known" for name in ("estimated", "far_from_last_year", "missing_intervals", "not_confirmed")
+    ))  # fmt: skip
+    assert tables(layout).tolerances.height == 4
 
 
 def test_the_digest_follows_what_is_said_and_not_how(layout):
@@ -276,13 +303,13 @@ def test_a_decision_about_one_meter_is_never_written_without_its_meter(layout):
 
 def test_what_nobody_can_accept_is_refused():
     """`climkit accept` said "added" about checks that no decision has ever moved."""
-    never = {name for name, accepted_for in known_checks().items() if accepted_for == "never"}
+    never = {name for name, check in known_checks().items() if check.accepted_for == "never"}
     assert {"running", "too_young", "not_fetched", "pending", "failed", "estimated"} <= never
     for name in never:
         with pytest.raises(ConfigurationError, match=f"^{name} cannot be accepted: .* exclude takes the meter off"):
             a_decision(check=name)
         assert a_decision(check=name, action="exclude").action == "exclude"
-    assert set(known_checks().values()) == {"days", "months", "never"}
+    assert {check.accepted_for for check in known_checks().values()} == {"days", "months", "never"}
 
 
 @pytest.mark.parametrize(

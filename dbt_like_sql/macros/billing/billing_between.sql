@@ -142,7 +142,60 @@ period_failures as (
 
 {{ period_checks() }},
 
-{{ billing_rows() }}
+-- What blocks a month that lies wholly inside the period blocks the period, too: closed months are compared month by
+-- month, and a longer period thins out what is wrong with one month. Days that are excluded are on no bill.
+month_failures as (
+    select
+        months.* exclude (billing_month, reason),
+        case
+            when months.billing_month = asked_period.period_from
+                and last_day(months.billing_month) = asked_period.period_until
+                then ''
+            else 'in ' || strftime(months.billing_month, '%Y-%m') || ', '
+        end || months.reason as reason,
+        asked_period.period_from
+    from {{ ref('data_quality_monthly') }} as months
+    inner join asked_period
+        on months.billing_month >= asked_period.period_from
+        and last_day(months.billing_month) <= asked_period.period_until
+    left join {{ ref('meter_month_measures') }} as month_measures
+        on month_measures.site_id = months.site_id
+        and month_measures.meter_id = months.meter_id
+        and month_measures.period_from = months.billing_month
+    where
+        not months.passed
+        and months.severity = 'blocks'
+        and not months.is_accepted
+        and (months.check_name = 'changed_after_closing' or not coalesce(month_measures.is_excluded, false))
+),
+
+-- Only what the period does not show by itself.
+hidden_failures as (
+    select month_failures.*
+    from month_failures
+    left join checked
+        on checked.check_name = month_failures.check_name
+        and checked.site_id = month_failures.site_id
+        and checked.meter_id is not distinct from month_failures.meter_id
+        and checked.severity = 'blocks'
+        and not checked.passed
+        and not checked.is_accepted
+    where checked.check_name is null
+),
+
+checked_with_months as (
+    select checked.*
+    from checked
+    left join (select distinct check_name, site_id, meter_id from hidden_failures) as hidden
+        on hidden.check_name = checked.check_name
+        and hidden.site_id = checked.site_id
+        and hidden.meter_id is not distinct from checked.meter_id
+    where hidden.check_name is null
+    union all by name
+    select * from hidden_failures
+),
+
+{{ billing_rows('checked_with_months') }}
 
 select * from final
 );

@@ -39,8 +39,8 @@
         end as storage_discharge
 {%- endmacro %}
 
-{# CTE `final`: the rows of billing, from `measures` and the rows of `checked`. #}
-{% macro billing_rows() -%}
+{# CTE `final`: the rows of billing, from `measures` and the rows of `checks`. #}
+{% macro billing_rows(checks='checked') -%}
 -- A failure of the site as a whole is one of every meter whose energy is split there.
 failures as (
     select
@@ -53,7 +53,7 @@ failures as (
         checked.reason_code || ': ' || checked.reason as sentence,
         list_position({{ check_order() }}, checked.check_name) as position
     from measures
-    inner join checked
+    inner join {{ checks }} as checked
         on checked.site_id = measures.site_id
         and checked.period_from = measures.period_from
         and (checked.meter_id = measures.meter_id or (checked.meter_id is null and measures.has_split))
@@ -149,9 +149,8 @@ final as (
         grid,
         -- Of a meter that is not billed at all, what could be.
         case when is_billable then case when is_billed then billed_total else total end end as billable_total,
-        case when is_billable and has_split then case when is_billed then billed_solar else solar end end
-            as billable_solar,
-        case when is_billable and has_split then case when is_billed then billed_grid else grid end end as billable_grid,
+        case when is_billable then case when is_billed then billed_solar else solar end end as billable_solar,
+        case when is_billable then case when is_billed then billed_grid else grid end end as billable_grid,
         index_register,
         index_start,
         index_end,
@@ -210,7 +209,11 @@ final as (
         is_excluded,
         unmeasured as index_unmeasured,
         period_from as period_first_day,
-        period_until as period_last_day
+        period_until as period_last_day,
+        case when not is_excluded then billed_total end as billed_total,
+        case when not is_excluded then billed_solar end as billed_solar,
+        case when not is_excluded then billed_grid end as billed_grid,
+        case when not is_excluded then billed_peak_kw end as billed_peak_kw
     from billable
 )
 {%- endmacro %}

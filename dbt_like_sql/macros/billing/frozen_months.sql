@@ -45,6 +45,7 @@
         'total', 'solar', 'grid', 'intervals_present', 'intervals_null', 'intervals_negative'
     ] -%}
     {%- set reason = "as_known_then: not closed at that instant; sums and counts are of the intervals known then, all else is not" -%}
+    {%- set without_detail = "not_published: not closed at that instant, and this file holds no intervals of the month (CLIMKIT_PUBLISH_MONTHS), so what was known then is not told" -%}
     create or replace macro main.billing_as_of(instant) as table (
         with
 
@@ -65,6 +66,13 @@
             select site_id, meter_id, local_date, billing_month
             from main.billing_days
             qualify not is_excluded or bool_and(is_excluded) over (partition by site_id, meter_id, billing_month)
+        ),
+
+        -- Publishing may leave out the intervals of older months.
+        published_detail as (
+            select max(value)::date as detail_first_day
+            from main.about
+            where key = 'detail_first_day'
         ),
 
         known_intervals as (
@@ -108,16 +116,23 @@
                         then known."{{ name }}"
                 end::{{ type }}
                 {%- elif name.startswith('intervals_') and name in counted -%}
-                coalesce(known."{{ name }}", 0)::{{ type }}
+                case
+                    when billing.billing_month < published_detail.detail_first_day then null
+                    else coalesce(known."{{ name }}", 0)
+                end::{{ type }}
                 {%- elif name in counted -%}
                 known."{{ name }}"::{{ type }}
                 {%- elif name == 'reasons' -%}
-                ['{{ reason }}']
+                [case
+                    when billing.billing_month < published_detail.detail_first_day then '{{ without_detail }}'
+                    else '{{ reason }}'
+                end]
                 {%- else -%}
                 null::{{ type }}
                 {%- endif %} as "{{ name }}"{{ ',' if not loop.last }}
                 {% endfor %}
             from main.billing_monthly as billing
+            cross join published_detail
             left join known_months as known
                 on known.site_id = billing.site_id
                 and known.meter_id = billing.meter_id
@@ -133,7 +148,7 @@
         select * from open_months
     );
     comment on macro table main.billing_as_of is
-        'billing_monthly as known at an instant: months that were closed then exactly as frozen, the version in force then (the first one from the instant on up to which its data reach, see billing_closings); of months open then the sums and counts of the interval values known then, grade null, all else null. In a file that is attached: set search_path = ''<its name>,memory'' first.';
+        'billing_monthly as known at an instant: months that were closed then exactly as frozen, the version in force then (the first one from the instant on up to which its data reach, see billing_closings); of months open then the sums and counts of the interval values known then, grade null, all else null (all of it where CLIMKIT_PUBLISH_MONTHS left their intervals out: the reason says so). In a file that is attached: set search_path = ''<its name>,memory'' first.';
 {%- endmacro %}
 
 {# The interval values that were current at an instant. #}

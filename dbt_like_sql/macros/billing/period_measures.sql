@@ -200,6 +200,7 @@ sums as (
         sum(total) filter (where is_billed)::decimal(18, 6) as billed_total,
         sum(solar) filter (where is_billed)::decimal(18, 6) as billed_solar,
         sum(grid) filter (where is_billed)::decimal(18, 6) as billed_grid,
+        max(peak) filter (where is_billed) as billed_peak,
         bool_and(is_gone) as is_gone
     from counted_days
     group by site_id, meter_id, period_from
@@ -383,7 +384,8 @@ measures as (
         {{ unit_of('kinds.meter_type') }} as unit,
         {{ has_split('kinds.meter_type', 'kinds.meter_mode') }} as has_split,
         sums.* exclude (
-            site_id, meter_id, period_from, solar, grid, longest_gap_in_a_day, peak, last_billed_on, is_excluded
+            site_id, meter_id, period_from, solar, grid, longest_gap_in_a_day, peak, last_billed_on, is_excluded,
+            billed_solar, billed_grid, billed_peak
         ),
         -- Nothing but days that are excluded: the row tells what they hold.
         coalesce(sums.is_excluded, false) as is_excluded,
@@ -392,9 +394,12 @@ measures as (
         bounds.first_due_on,
         bounds.last_due_on,
         case when {{ has_split('kinds.meter_type', 'kinds.meter_mode') }} then sums.solar end as solar,
+        case when {{ has_split('kinds.meter_type', 'kinds.meter_mode') }} then sums.billed_solar end as billed_solar,
         case when {{ has_split('kinds.meter_type', 'kinds.meter_mode') }} then sums.grid end as grid,
+        case when {{ has_split('kinds.meter_type', 'kinds.meter_mode') }} then sums.billed_grid end as billed_grid,
         greatest(sums.longest_gap_in_a_day, longest_gaps.minutes)::integer as longest_gap_minutes,
         case when {{ unit_of('kinds.meter_type') }} = 'kWh' then sums.peak end as peak_kw,
+        case when {{ unit_of('kinds.meter_type') }} = 'kWh' then sums.billed_peak end as billed_peak_kw,
         case when {{ unit_of('kinds.meter_type') }} = 'kWh' then first_peaks.peak_at_utc end as peak_at_utc,
         coalesce(
             closing.index_register,

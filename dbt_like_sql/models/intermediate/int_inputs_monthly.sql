@@ -28,8 +28,8 @@ months as (
     from measures
 ),
 
--- Only what can change a quantity, and only as far as it reaches into the month: tolerances, accepted failures, notes,
--- names and reasons change none. The day before gives the index that opens the month; 40 days away, a reading, or what
+-- Only what can change a quantity, or which days of it are billed, and only as far as it reaches into the month:
+-- tolerances, accepted failures, notes, names and reasons change none. The day before gives the index that opens the month; 40 days away, a reading, or what
 -- stands for one, can still tell an index at midnight.
 lines as (
     select
@@ -56,6 +56,20 @@ lines as (
         facts.register_map is not null
         or facts.resolution is not null
         or facts.interval_minutes is not null
+    union
+    select
+        months.site_id,
+        months.meter_id,
+        months.billing_month,
+        'billed|' || greatest(facts.valid_from, months.billing_month) || '|'
+        || least(facts.valid_until, months.month_end) || '|' || facts.is_billed
+    from months
+    inner join facts
+        on facts.site_id = months.site_id
+        and facts.meter_id = months.meter_id
+        and facts.valid_from <= months.month_end
+        and facts.valid_until >= months.billing_month
+    where facts.is_billed is not null
     union
     {% for name in ['installed_on', 'replaced_at_utc'] -%}
     select
@@ -91,6 +105,7 @@ gathered as (
         meter_id,
         billing_month,
         string_agg(line, chr(10) order by line) as lines,
+        string_agg(line, chr(10) order by line) filter (where line not like 'billed|%') as lines_of_totals,
         bool_or(line like 'exclude|%') as has_exclusion
     from lines
     group by site_id, meter_id, billing_month
@@ -117,6 +132,7 @@ final as (
         months.meter_id,
         months.billing_month,
         md5(coalesce(gathered.lines, '')) as inputs_hash,
+        md5(coalesce(gathered.lines_of_totals, '')) as inputs_hash_of_totals,
         coalesce(gathered.has_exclusion, false) and partly_excluded.meter_id is null as is_excluded
     from months
     left join gathered

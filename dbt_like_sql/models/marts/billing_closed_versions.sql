@@ -1,4 +1,5 @@
 -- depends_on: {{ ref('meter_intervals_superseded') }}
+-- depends_on: {{ ref('about') }}
 {{ config(post_hook=["{{ describe_as('billing_monthly') }}", "{{ create_billing_as_of() }}"]) }}
 {% set billing_columns = columns_of(ref('billing_monthly')) %}
 {% set frozen_names = names_in(source('pipeline', 'closed_rows').include(database=false)) %}

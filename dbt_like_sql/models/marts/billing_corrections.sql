@@ -1,4 +1,5 @@
 {% set quantities = invoiced_quantities().split() %}
+{% set of_intervals = "('" ~ quantities_of_intervals().split() | join("', '") ~ "')" %}
 
 with
 
@@ -47,6 +48,7 @@ current_rows as (
     select
         billing.*,
         inputs.inputs_hash,
+        inputs.inputs_hash_of_totals,
         inputs.is_excluded
     from billing
     semi join closings using (site_id, billing_month)
@@ -66,7 +68,11 @@ paired as (
         coalesce(current_rows.period_start_utc, closed.period_start_utc) as period_start_utc,
         coalesce(current_rows.period_end_utc, closed.period_end_utc) as period_end_utc,
         [closed.flow_source, current_rows.flow_source] as flow_sources,
-        closed.inputs_hash is distinct from current_rows.inputs_hash as is_input_changed,
+        closed.is_billed as was_billed,
+        current_rows.is_billed,
+        closed.inputs_hash as closed_inputs_hash,
+        current_rows.inputs_hash,
+        current_rows.inputs_hash_of_totals,
         closed.content_hash is distinct from current_rows.content_hash as is_content_changed,
         {% for name in quantities -%}
         case when not closed.was_excluded then closed.{{ name }} end as closed_{{ name }},
@@ -79,7 +85,34 @@ paired as (
         and current_rows.billing_month = closed.billing_month
 ),
 
-compared as (
+-- What an older version of the models did not compute was not closed, and its hash is of less.
+comparable as (
+    select
+        paired.* exclude (was_billed, is_billed, closed_inputs_hash, inputs_hash, inputs_hash_of_totals),
+        coalesce(paired.was_billed, false) as was_billed,
+        coalesce(paired.is_billed, false) as is_billed,
+        paired.closed_inputs_hash is distinct from case
+            when list_contains(closings.frozen_columns, 'billed_total') then paired.inputs_hash
+            else paired.inputs_hash_of_totals
+        end as is_input_changed,
+        closings.frozen_columns,
+        closings.version,
+        closings.closed_at_utc,
+        closings.lake_as_of_utc
+    from paired
+    inner join closings
+        on closings.site_id = paired.site_id
+        and closings.billing_month = paired.billing_month
+),
+
+judged_in_part as (
+    select
+        *,
+        {{ is_billed_in_part() }} as is_billed_in_part
+    from comparable
+),
+
+differing as (
     {% for name in quantities -%}
     select
         * exclude (
@@ -89,24 +122,10 @@ compared as (
         {{ loop.index }} as quantity_number,
         closed_{{ name }} as closed_value,
         current_{{ name }} as current_value
-    from paired
-    where closed_{{ name }} is distinct from current_{{ name }}
+    from judged_in_part
+    where {{ is_changed(name) }}
     {{ 'union all' if not loop.last }}
     {% endfor %}
-),
-
--- What an older version of the models did not compute was not closed.
-differing as (
-    select
-        compared.*,
-        closings.version,
-        closings.closed_at_utc,
-        closings.lake_as_of_utc
-    from compared
-    inner join closings
-        on closings.site_id = compared.site_id
-        and closings.billing_month = compared.billing_month
-    where list_contains(closings.frozen_columns, compared.quantity)
 ),
 
 differing_months as (
@@ -239,13 +258,13 @@ explained as (
         differing.*,
         case
             when differing.quantity like '%index_%' then first_news.readings_at_utc
-            when differing.quantity in ('total', 'solar', 'grid', 'peak_kw') then first_news.intervals_at_utc
+            when differing.quantity in {{ of_intervals }} then first_news.intervals_at_utc
             else least(
                 case when list_contains(differing.flow_sources, 'site_intervals') then site_news.first_at_utc end,
                 case when list_contains(differing.flow_sources, 'register') then first_news.readings_at_utc end
             )
         end as news_at_utc,
-        differing.quantity in ('total', 'solar', 'grid', 'peak_kw') as is_of_intervals
+        differing.quantity in {{ of_intervals }} as is_of_intervals
     from differing
     left join first_news
         on first_news.site_id = differing.site_id
@@ -272,7 +291,7 @@ final as (
         judged.meter_name,
         judged.billing_month,
         judged.quantity,
-        case when judged.quantity = 'peak_kw' then 'kW' else judged.unit end as unit,
+        case when judged.quantity in ('peak_kw', 'billed_peak_kw') then 'kW' else judged.unit end as unit,
         judged.closed_value::decimal(18, 6) as closed_value,
         judged.current_value::decimal(18, 6) as current_value,
         (coalesce(judged.current_value, 0) - coalesce(judged.closed_value, 0))::decimal(18, 6) as delta,

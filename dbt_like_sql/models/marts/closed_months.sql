@@ -47,6 +47,7 @@ final as (
         {% for name in invoiced_quantities().split() -%}
         {% if name in frozen_names %}case when not coalesce(rows_of_latest.was_excluded, false) then rows_of_latest."{{ name }}" end{% else %}null{% endif %}::decimal(18, 6) as {{ name }},
         {% endfor -%}
+        {% if 'is_billed' in frozen_names %}coalesce(rows_of_latest."is_billed", false){% else %}false{% endif %} as was_billed,
         latest.frozen_columns,
         coalesce(inputs_of_closed.is_excluded, false) as is_excluded
     from rows_of_latest

@@ -44,14 +44,25 @@ closed_changes as (
         {% for name in invoiced_quantities().split() -%}
         closed_months.{{ name }} as closed_{{ name }},
         case when not closed_months.is_excluded then closing_measures.{{ name }} end as current_{{ name }},
-        list_contains(closed_months.frozen_columns, '{{ name }}')
-        and closed_{{ name }} is distinct from current_{{ name }} as is_{{ name }}_changed{{ ',' if not loop.last }}
-        {% endfor %}
+        {% endfor -%}
+        closed_months.frozen_columns,
+        closed_months.was_billed,
+        coalesce(closing_measures.is_billed, false) as is_billed
     from closed_months
     inner join closing_measures
         on closing_measures.site_id = closed_months.site_id
         and closing_measures.meter_id = closed_months.meter_id
         and closing_measures.period_from = closed_months.billing_month
+),
+
+judged_changes as (
+    select
+        *,
+        {{ is_billed_in_part() }} as is_billed_in_part,
+        {% for name in invoiced_quantities().split() -%}
+        {{ is_changed(name) }} as is_{{ name }}_changed{{ ',' if not loop.last }}
+        {% endfor %}
+    from closed_changes
 ),
 
 -- A value that came or went counts as 1, whatever it is.
@@ -71,7 +82,7 @@ sized_changes as (
                     || coalesce({{ quantity_of('current_' ~ name, unit) }}, 'nothing') || ')'
             end
         {%- endfor %}) as changes
-    from closed_changes
+    from judged_changes
 ),
 
 closing_rows as (

@@ -548,7 +548,7 @@ def _unknown_checks(
 ) -> Iterator[str]:
     if checks is None:
         return
-    offered = _acceptable(checks) if name == "decisions.csv" else sorted(checks)
+    offered = _acceptable(checks) if name == "decisions.csv" else _tolerable(checks)
     for entry in entries:
         if entry.content.check_name not in checks:
             yield f"{name}, line {entry.line}, column check: {_unknown_check(entry.content.check_name, offered)}"
@@ -564,13 +564,17 @@ def _acceptable(checks: Mapping[str, KnownCheck]) -> list[str]:
     return sorted(name for name, check in checks.items() if check.accepted_for != "never")
 
 
+def _tolerable(checks: Mapping[str, KnownCheck]) -> list[str]:
+    return sorted(name for name, check in checks.items() if check.severity == "warns" or check.accepted_for != "never")
+
+
 def _fixed_tolerances(tolerances: Sequence[Entry[Tolerance]], checks: Mapping[str, KnownCheck] | None) -> Iterator[str]:
     """Another tolerance would accept what nobody can accept, for all sites at once."""
     for entry in tolerances:
-        check = (checks or {}).get(entry.content.check_name)
-        if check is not None and check.severity != "warns" and check.accepted_for == "never":
+        name = entry.content.check_name
+        if checks is not None and name in checks and name not in _tolerable(checks):
             yield (
-                f"tolerances.csv, line {entry.line}, column check: {entry.content.check_name} has no other tolerance, "
+                f"tolerances.csv, line {entry.line}, column check: {name} has no other tolerance, "
                 "for nobody can accept it: more data, time or a settlement mends it (its reason says which); accepted: "
                 "checks that can be accepted, and those that only warn"
             )

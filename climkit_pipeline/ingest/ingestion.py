@@ -33,12 +33,14 @@ from climkit_pipeline.ingest.listings import Listings, SiteListing, fetch_listin
 from climkit_pipeline.ingest.planner import is_missing, plan_windows
 from climkit_pipeline.ingest.reports import Failure, IngestReport, IngestRequest, Progress, Silent
 from climkit_pipeline.ingest.tasks import Plan, Task
+from climkit_pipeline.ingest.zones import news_of_zones
 from climkit_pipeline.lake import coverage as law
 from climkit_pipeline.lake.account import account_identity, claim
 from climkit_pipeline.lake.coverage import DayCoverage
 from climkit_pipeline.lake.day_files import read_coverage_day
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import DATASETS, SNAPSHOTS, Dataset
+from climkit_pipeline.lake.site_zones import filed_zones
 from climkit_pipeline.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -67,6 +69,7 @@ class Ingestion:
         self._account: tuple[datetime, list[str]] | None = None
         self._news_at: datetime | None = None
         self._listings: tuple[datetime, tuple[str, ...], Listings] | None = None
+        self._zones_told: Listings | None = None
         self._fetcher = Fetcher(settings, client, self._progress, now)
 
     # --- what the account is ------------------------------------------------------------------------------------
@@ -104,7 +107,11 @@ class Ingestion:
                 return listings
         self._progress.planned(3 * len(wanted))
         listings = fetch_listings(
-            self.client, list(wanted), self.settings.zone, lambda: self._progress.called("listing sites")
+            self.client,
+            list(wanted),
+            self.settings.zone,
+            filed_zones(self.layout),
+            lambda: self._progress.called("listing sites"),
         )
         # A list with failures is not kept: the site may answer again before the next month is asked for.
         self._listings = None if listings.failures else (self._now(), wanted, listings)
@@ -123,6 +130,16 @@ class Ingestion:
             return []
         self._news_at, listed = self._account
         news = news_of_sites(self.layout, listed, self._now())
+        for finding in news:
+            logger.warning("%s", finding)
+        return news
+
+    def _news_of_zones(self, listings: Listings) -> list[Finding]:
+        """Sites that state another zone than their days are filed in, told once per listing."""
+        if listings is self._zones_told:
+            return []
+        self._zones_told = listings
+        news = news_of_zones(self.layout, listings.sites, self._now())
         for finding in news:
             logger.warning("%s", finding)
         return news
@@ -189,6 +206,7 @@ class Ingestion:
         report.committed.add(self.recover())
         report.news = self._news_of_sites()
         listings = self.listings(site_ids)
+        report.news += self._news_of_zones(listings)
         with open_landing(self.layout.landing, run_id or uuid.uuid4().hex) as folder, self.ledger.kept_in(folder):
             self._land_listings(folder, request, listings, report)
             report.committed.add(commit_folder(self.layout, folder))

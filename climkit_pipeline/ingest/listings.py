@@ -5,7 +5,7 @@ Here: the listing calls and what they say together. Not here: how listings becom
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
@@ -24,6 +24,9 @@ class SiteListing:
 
     site: answers.Site
     zone: ZoneInfo
+    """In which the site's days are filed."""
+    stated_zone: ZoneInfo
+    """What the listing states now, or what sites have that state none."""
     is_timezone_assumed: bool
     meters: tuple[answers.Meter, ...]
     sensors: tuple[answers.Sensor, ...]
@@ -79,13 +82,17 @@ def fetch_listings(
     client: ClimkitClient,
     site_ids: list[str],
     default_zone: ZoneInfo,
+    filed_zones: Mapping[str, ZoneInfo],
     on_call: Callable[[], None] = lambda: None,
 ) -> Listings:
-    """Sites, meters and sensors of ``site_ids``: three calls a site. A site whose calls fail stops no other."""
+    """Sites, meters and sensors of ``site_ids``: three calls a site. A site whose calls fail stops no other.
+
+    A site of which there are days already stays in the zone in which they are filed (``filed_zones``).
+    """
     sites, failures = [], {}
     for site_id in site_ids:
         try:
-            sites.append(_fetch_site(client, site_id, default_zone, on_call))
+            sites.append(_fetch_site(client, site_id, default_zone, filed_zones, on_call))
         except AuthenticationError:
             raise
         except ApiError as error:
@@ -96,7 +103,11 @@ def fetch_listings(
 
 
 def _fetch_site(
-    client: ClimkitClient, site_id: str, default_zone: ZoneInfo, on_call: Callable[[], None]
+    client: ClimkitClient,
+    site_id: str,
+    default_zone: ZoneInfo,
+    filed_zones: Mapping[str, ZoneInfo],
+    on_call: Callable[[], None],
 ) -> SiteListing:
     received: dict[str, Answer] = {}
     for dataset, call in (
@@ -107,10 +118,11 @@ def _fetch_site(
         received[dataset] = client.perform(call)
         on_call()
     site = answers.parse_site(received[schemas.SITES.name].payload, site_id)
-    zone = zone_of(site, default_zone)
+    stated_zone = zone_of(site, default_zone)
     return SiteListing(
         site=site,
-        zone=zone,
+        zone=filed_zones.get(site_id, stated_zone),
+        stated_zone=stated_zone,
         is_timezone_assumed=site.timezone is None,
         meters=tuple(answers.parse_meters(received[schemas.METERS.name].payload)),
         sensors=tuple(answers.parse_sensors(received[schemas.SENSORS.name].payload)),

@@ -104,8 +104,8 @@ class Refresh:
         """Build and test the models (all of them unless ``select`` names some); failures are in the report.
 
         What fails while others commit to the lake is built once more while nobody does: models that read the lake
-        at different moments rightly fail the tests that compare them. When a known meter is another than before (its
-        mode, or its site's zone), the days of all years that repeat this are wrong: everything is built anew.
+        at different moments rightly fail the tests that compare them. When a known meter is another than before (what
+        it is listed as, or its site's place), the days of all years that repeat this are wrong: all is built anew.
         """
         report = self._run_dbt(select)
         if not (select or self.changes.full_refresh) and self._are_meters_others():

@@ -33,6 +33,7 @@ from climkit_pipeline.domain.periods import local_midnight_utc
 from climkit_pipeline.errors import ConfigurationError
 from climkit_pipeline.files import atomic_file, file_lock
 from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.lake.site_zones import filed_zones
 from climkit_pipeline.warehouse.dbt_project import PROJECT_DIR
 
 CHECKS_FILE = PROJECT_DIR / "seeds" / "quality_checks.csv"
@@ -306,7 +307,7 @@ def input_tables(inputs: UserInputs, layout: Layout, default_timezone: str) -> I
     """The tables for the models; a replacement known by its date happened at the start of that day at the site."""
     zones: dict[str, ZoneInfo] = {}
     if any(_is_plain_date(entry.content.replaced_at) for entry in inputs.meter_facts):
-        zones = site_zones(layout)
+        zones = filed_zones(layout)
     facts = []
     for entry in inputs.meter_facts:
         fact = entry.content
@@ -324,21 +325,6 @@ def input_tables(inputs: UserInputs, layout: Layout, default_timezone: str) -> I
 
 def _is_plain_date(value: datetime | date | None) -> bool:
     return value is not None and not isinstance(value, datetime)
-
-
-def site_zones(layout: Layout) -> dict[str, ZoneInfo]:
-    """The zone of every site ever listed, as listed last; sites that state none, or an unknown one, are left out."""
-    files = sorted(layout.dataset("sites").glob("day=2*/data.parquet"))
-    zones: dict[str, ZoneInfo] = {}
-    for path in files:
-        listed = pl.read_parquet(path, columns=["site_id", "timezone", "superseded_at_utc"])
-        current = listed.filter(pl.col("superseded_at_utc").is_null() & pl.col("timezone").is_not_null())
-        for site_id, name in current.select("site_id", "timezone").iter_rows():
-            try:
-                zones[site_id] = ZoneInfo(name)
-            except (KeyError, OSError, ValueError):  # a name unknown here, a folder, a path
-                zones.pop(site_id, None)
-    return zones
 
 
 def decision(cells: Mapping[str, str | None]) -> Decision:

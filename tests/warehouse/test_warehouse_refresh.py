@@ -232,17 +232,22 @@ def test_a_meter_that_changes_its_mode_keeps_its_old_days_as_they_were(copy):
     assert_equal_to_a_full_build(copy)
 
 
-def test_a_site_that_moves_to_another_zone_changes_its_old_days_too(copy):
-    """`zone` is repeated in every day of a meter: only rebuilding all of them keeps old days right."""
+def test_a_site_that_is_listed_in_another_zone_stays_in_the_one_that_its_days_are_filed_in(copy):
+    """Rows that lie in the days of Zurich were looked for in those of Lisbon: nobody's months were built any more."""
     last = date(2026, 10, 31)
     for row in copy.lake.rows["sites", last]:
         if row["timezone"] == str(ZURICH):
-            row["timezone"] = "Europe/Berlin"
+            row |= {"timezone": "Europe/Lisbon", "fetched_at_utc": SECOND_FETCH}
     copy.lake.write(copy.layout, only=[("sites", last)])
+    before = copy.rows("select site_id, meter_id, billing_month, total, grade from billing_monthly order by all")
+    change_some_days(copy)
     report = copy.refresh()
-    assert report.changes.full_refresh
-    assert copy.rows("select distinct zone from meter_days where zone = 'Europe/Zurich'") == []
-    assert copy.rows("select count(*) > 0 from meter_days where zone = 'Europe/Berlin'") == [(True,)]
+    assert not report.changes.full_refresh
+    assert copy.rows("select zone from sites where site_id = 'z1'") == [("Europe/Zurich",)]
+    after = copy.rows("select site_id, meter_id, billing_month, total, grade from billing_monthly order by all")
+    assert [row for row in after if row[0] == "k1"] == [row for row in before if row[0] == "k1"] != []
+    assert october_total(copy) == 100 + next(row[3] for row in before if row[1:3] == ("flat", date(2026, 10, 1)))
+    assert_equal_to_a_full_build(copy)
 
 
 def test_a_duplicate_key_blocks_publishing_and_is_named(copy):

@@ -12,6 +12,7 @@ import pytest
 
 from climkit_pipeline.errors import ConfigurationError
 from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.lake.schemas import SITES
 from climkit_pipeline.warehouse.decision_effects import without_effect
 from climkit_pipeline.warehouse.user_inputs import (
     append_decision,
@@ -23,6 +24,7 @@ from climkit_pipeline.warehouse.user_inputs import (
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples" / "config"
 CHECK = "missing_intervals"
+MORNING, NOON = (datetime(2026, 3, 1, hour, tzinfo=UTC) for hour in (8, 12))
 DECISIONS_HEADER = "check,site_id,meter_id,from,to,action,who,why"
 
 
@@ -89,8 +91,11 @@ def test_a_replacement_by_date_is_at_the_sites_own_midnight(layout):
     folder = layout.day("sites", date(2026, 3, 1))
     folder.mkdir(parents=True)
     pl.DataFrame(
-        {"site_id": ["k1"], "timezone": ["Asia/Kathmandu"], "superseded_at_utc": [None]},
-        schema={"site_id": pl.String, "timezone": pl.String, "superseded_at_utc": pl.Datetime("us", "UTC")},
+        [
+            {"site_id": "k1", "timezone": "Europe/Lisbon", "fetched_at_utc": NOON},
+            {"site_id": "k1", "timezone": "Asia/Kathmandu", "fetched_at_utc": MORNING},
+        ],
+        schema=SITES.schema,
     ).write_parquet(folder / "data.parquet")
     write(layout, "meters.csv", "site_id,meter_id,replaced_at", "k1,a,2026-06-10", "elsewhere,a,2026-06-10")
     assert tables(layout).meter_facts["replaced_at_utc"].to_list() == [

@@ -22,10 +22,11 @@ site_ids as (
     select site_id from coverage
 ),
 
-newest as (
+-- The lake's days are those of the zone that the site was listed with first (climkit_pipeline.lake.site_zones).
+first_listed as (
     select
         site_id,
-        max_by(timezone, local_date) as timezone
+        min_by(timezone, (fetched_at_utc, local_date)) as timezone
     from listed
     group by site_id
 ),
@@ -37,8 +38,8 @@ final as (
         coalesce(known_zones.zone, settings.default_timezone) as zone
     from site_ids
     cross join settings
-    left join newest on newest.site_id = site_ids.site_id
-    left join known_zones on known_zones.zone = newest.timezone
+    left join first_listed on first_listed.site_id = site_ids.site_id
+    left join known_zones on known_zones.zone = first_listed.timezone
     order by site_ids.site_id
 )
 

@@ -70,7 +70,10 @@ class Closings:
     now: Clock
 
     def close(self, site_id: str, month: date, by: str) -> Version:
-        """Freeze a month that is open. Raises NotReadyError if it is closed, or if a billed meter is not ready."""
+        """Freeze a month that is open. Raises NotReadyError if it is closed, or if a billed meter is not ready.
+
+        Where no meter is billed, none may wait or be blocked.
+        """
         latest = self._latest(site_id, month)
         if latest is not None and latest.is_closed:
             raise NotReadyError(
@@ -226,13 +229,11 @@ def close_what_is_ready(refresh: Refresh, *, now: Clock | None = None) -> list[V
         return closed
 
 
-def _waiting(rows: pl.DataFrame) -> pl.DataFrame:
-    """The billed meters that are not ready."""
-    return rows.filter(pl.col("must_be_ready") & ~pl.col("grade").is_in(["ready", "ready_with_estimates"]))
-
-
 def _check_ready(rows: pl.DataFrame, site_id: str, month: date) -> None:
-    waiting = _waiting(rows)
+    """Raises NotReadyError unless every billed meter is ready; where none is billed, every meter that is there."""
+    is_any_billed = rows["must_be_ready"].any()
+    judged = rows.filter("must_be_ready" if is_any_billed else ~pl.col("was_excluded"))
+    waiting = judged.filter(~pl.col("grade").is_in(["ready", "ready_with_estimates"]))
     if waiting.is_empty():
         return
     lines = [
@@ -240,7 +241,8 @@ def _check_ready(rows: pl.DataFrame, site_id: str, month: date) -> None:
         for row in waiting.iter_rows(named=True)
     ]
     are = "is" if waiting.height == 1 else "are"
-    head = f"{_named(site_id, month)} cannot be frozen: {waiting.height} of its billed meters {are} not ready"
+    of_its = "of its billed meters" if is_any_billed else "of its meters, none of which is billed,"
+    head = f"{_named(site_id, month)} cannot be frozen: {waiting.height} {of_its} {are} not ready"
     raise NotReadyError("\n".join([head, *lines]))
 
 

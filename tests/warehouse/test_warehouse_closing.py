@@ -889,6 +889,7 @@ def test_a_meter_need_not_be_ready_only_if_every_day_is_excluded(excluded, is_ex
 
 CHANGED_AT = AS_OF + timedelta(days=1)
 TO_CLOSE = ("in_service", "late", "flow", "export", "excluded", "untouched", "unbilled", "half_billed")
+NOT_READY = ("part_excluded", "pending", "grid_waits", "grid_gap")
 METERS_HEADER = "site_id,meter_id,valid_until,in_service_until,is_billed\n"
 HALF_BILLED = "half_billed,m,2026-10-10,,false\n"
 
@@ -905,7 +906,7 @@ class Later:
 def month_to_close() -> FaultLake:
     """October of one site per case, all of them ready unless they say otherwise."""
     house = FaultLake()
-    for site in (*TO_CLOSE, "part_excluded", "pending"):
+    for site in (*TO_CLOSE, *NOT_READY):
         house.add_site(site)
     for site in ("in_service", "excluded", "untouched", "unbilled", "half_billed"):
         house.add_meter(site)
@@ -921,6 +922,8 @@ def month_to_close() -> FaultLake:
     gap = without(ordinary("part_excluded"), span(hour(20, 0), 30))
     house.add_meter("part_excluded", series=gap, states={20: "gap", 21: "gap"})
     house.add_meter("pending", states={9: "pending"})
+    house.add_meter("grid_waits", "grid", mode="introduction", states={9: "pending"})
+    house.add_meter("grid_gap", "grid", mode="introduction", series=gap, states={20: "gap", 21: "gap"})
     return house
 
 
@@ -973,7 +976,7 @@ def later(tmp_path_factory) -> Later:
     refresh(layout, SETTINGS)
     refused = {}
     with open_closings(layout, SETTINGS, now=lambda: AS_OF + HOURS) as closings:
-        for site in (*TO_CLOSE, "part_excluded", "pending"):
+        for site in (*TO_CLOSE, *NOT_READY):
             try:
                 closings.close(site, MONTH, "Ada")
             except WarehouseError as error:
@@ -985,11 +988,31 @@ def later(tmp_path_factory) -> Later:
 
 @pytest.mark.story
 def test_a_month_with_one_excluded_day_still_has_to_be_ready(later):
-    assert set(later.refused) == {"part_excluded", "pending"}
+    assert set(later.refused) == set(NOT_READY)
     assert later.refused["part_excluded"].splitlines() == [
         "2026-10 of site part_excluded cannot be frozen: 1 of its billed meters is not ready",
         "m (part_excluded m) is blocked: excluded: 1 of 31 days, moved in on the 4th (Ada); missing_intervals: "
         "30 intervals that were asked for did not come, on 2 days from 2026-10-20 to 2026-10-21",
+    ]
+
+
+@pytest.mark.story
+@pytest.mark.parametrize(
+    ("site", "line"),
+    [
+        ("grid_waits", "grid (grid_waits grid) is provisional: pending: asked for too early, on 2026-10-09"),
+        (
+            "grid_gap",
+            "grid (grid_gap grid) is blocked: missing_intervals: 30 intervals that were asked for did not come, on 2 "
+            "days from 2026-10-20 to 2026-10-21",
+        ),
+    ],
+)
+def test_a_site_without_a_billed_meter_is_closed_only_if_none_of_its_meters_waits(later, site, line):
+    """Nobody had to be ready, so a month was frozen that was still running, or full of holes."""
+    assert later.refused[site].splitlines() == [
+        f"2026-10 of site {site} cannot be frozen: 1 of its meters, none of which is billed, is not ready",
+        line,
     ]
 
 
@@ -999,7 +1022,9 @@ def test_a_month_that_waits_is_never_said_to_be_accepted(later):
     ((grade, reasons),) = later.built.rows("select grade, reasons from billing_monthly where site_id = 'pending'")
     assert grade == "provisional"
     assert reasons == ["pending: asked for too early, on 2026-10-09"]
-    assert later.built.rows("select accepted_by from data_quality_monthly where check_name = 'pending'") == [(None,)]
+    assert later.built.rows(
+        "select accepted_by from data_quality_monthly where check_name = 'pending' and site_id = 'pending'"
+    ) == [(None,)]
 
 
 @pytest.mark.story

@@ -41,9 +41,9 @@ Clock = Callable[[], datetime]
 
 _MONTHS = """
 select billing.*,
-    coalesce(billing.is_billed, false) and not coalesce(inputs.is_excluded, false) as must_be_ready,
+    billing.is_billed and not billing.is_excluded as must_be_ready,
     inputs.inputs_hash,
-    coalesce(inputs.is_excluded, false) as was_excluded
+    billing.is_excluded as was_excluded
 from main.billing_monthly as billing
 left join intermediate.int_inputs_monthly as inputs using (site_id, meter_id, billing_month)
 """

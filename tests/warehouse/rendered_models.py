@@ -17,8 +17,8 @@ class Relation(str):
 
 
 def rendered(text: str, *, macros: str = "", **given: object) -> str:
-    """SQL as dbt renders it, with the macros of a file; ``given`` are further names of dbt."""
-    source = (PROJECT_DIR / "macros" / macros).read_text() if macros else ""
+    """SQL as dbt renders it, with the macros of some files; ``given`` are further names of dbt."""
+    source = "".join((PROJECT_DIR / "macros" / name).read_text() for name in macros.split())
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined)  # noqa: S701 - SQL, not HTML
     names = {"ref": Relation, "source": lambda schema, name: Relation(f"{schema}.{name}"), "config": lambda **_: ""}
     return environment.from_string(source + text).render(names | given)

@@ -19,7 +19,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rendered_models import rendered_model
 from small_lake import AS_OF, SECOND_FETCH, ZONES, ZURICH, local_month, midnight
-from small_lake import OCTOBER as OCTOBER_DAYS
 
 from climkit_pipeline.errors import ConfigurationError, LakeError, WarehouseError
 from climkit_pipeline.lake.layout import Layout
@@ -489,13 +488,15 @@ def _close(connection, billing, schema, histories, current) -> None:
     connection.register("drawn_inputs", billing.select("site_id", "meter_id", "billing_month", **hashes))
     names = [name for name, _ in schema]
     macros = {"columns_of": lambda _: schema, "names_in": lambda _: names}
+    changes = rendered_model("marts/closed_changes", macros="billing/invoiced.sql billing/billing_rows.sql", **macros)
     corrections = rendered_model("marts/billing_corrections", macros="billing/invoiced.sql")
     connection.execute(f"""
         create or replace table pipeline.closed_versions as from drawn_versions where site_id is not null;
         create or replace table pipeline.closed_rows as from drawn_rows;
-        create or replace temp view int_inputs_monthly as select *, false as is_excluded from drawn_inputs;
+        create or replace temp view int_inputs_monthly as from drawn_inputs;
         create or replace table billing_closings as {rendered_model("marts/billing_closings")};
         create or replace table billing_closed_versions as {rendered_model("marts/billing_closed_versions", **macros)};
+        create or replace table closed_changes as {changes};
         create or replace table billing_corrections as {corrections};
     """)
 
@@ -609,19 +610,25 @@ def corrections_of(changed: Changed) -> dict[str, tuple[int | None, str]]:
 
     with duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'; create schema pipeline")
-        columns = """site_id text, site_name text, meter_id text, meter_name text, unit text, billing_month date,
-            period_start_utc timestamptz, period_end_utc timestamptz, grade text, flow_source text, content_hash text,
-            is_billed boolean"""
+        columns = """site_id text, site_name text, meter_id text, meter_name text, billing_month date,
+            period_start_utc timestamptz, period_end_utc timestamptz, grade text, flow_source text, content_hash text"""
         names = (*QUANTITIES, *BILLED.values())
         quantities = ", ".join(f"{name} integer" for name in names)
-        row = ("s", "House", "m", "Flat", "kWh", OCTOBER, OPENING, CLOSING, "ready")
+        row = ("s", "House", "m", "Flat", OCTOBER, OPENING, CLOSING, "ready")
         now = [changed.quantities.get(name, 1) for name in names]
         content = "other" if changed.is_content else "same"
-        table("billing_monthly", f"{columns}, {quantities}", [(*row, changed.source, content, changed.is_billed, *now)])
+        table("billing_monthly", columns, [(*row, changed.source, content)])
+        table("billing_closed", f"{columns}, inputs_hash text", [(*row, changed.source_then, "same", "as then")])
+        of_month = "site_id text, meter_id text, unit text, is_billed boolean"
         table(
-            "billing_closed", f"{columns}, {quantities}, inputs_hash text, was_excluded boolean",
-            [(*row, changed.source_then, "same", changed.was_billed, *[1] * len(now), "as then", changed.was_excluded)],
+            "meter_month_measures", f"{of_month}, period_from date, is_excluded boolean, {quantities}",
+            [("s", "m", "kWh", changed.is_billed, OCTOBER, changed.is_excluded, *now)],
         )  # fmt: skip
+        table(
+            "pipeline.closed_rows",
+            f"{of_month}, billing_month date, version integer, was_excluded boolean, {quantities}",
+            [("s", "m", "kWh", changed.was_billed, OCTOBER, 1, changed.was_excluded, *[1] * len(now))],
+        )
         table(
             "billing_closings",
             "site_id text, billing_month date, version integer, closed_at_utc timestamptz, lake_as_of_utc timestamptz,"
@@ -630,9 +637,8 @@ def corrections_of(changed: Changed) -> dict[str, tuple[int | None, str]]:
         )
         table(
             "int_inputs_monthly",
-            "site_id text, meter_id text, billing_month date, inputs_hash text, inputs_hash_of_totals text,"
-            " is_excluded boolean",
-            [("s", "m", OCTOBER, changed.inputs, changed.inputs_of_totals, changed.is_excluded)],
+            "site_id text, meter_id text, billing_month date, inputs_hash text, inputs_hash_of_totals text",
+            [("s", "m", OCTOBER, changed.inputs, changed.inputs_of_totals)],
         )
         table(
             "pipeline.corrections_seen",
@@ -659,6 +665,11 @@ def corrections_of(changed: Changed) -> dict[str, tuple[int | None, str]]:
             " revised_at_utc timestamptz",
             [(dataset, "s", of, at, day(at - timedelta(seconds=1)), LATER) for dataset, of, at in changed.revised],
         )
+        changes = rendered_model(
+            "marts/closed_changes", macros="billing/invoiced.sql", flows=lambda: "true as is_told",
+            names_in=lambda _: [*names, "unit", "is_billed"],
+        )  # fmt: skip
+        connection.execute(f"create view closed_changes as {changes}")
         sql = rendered_model("marts/billing_corrections", macros="billing/invoiced.sql")
         rows = connection.execute(f"select quantity, current_value, cause, first_seen_at_utc from ({sql})").fetchall()
     assert {first_seen for _, _, cause, first_seen in rows if cause == "values"} <= {LATER}
@@ -789,8 +800,8 @@ FACT_COLUMNS = (
 )  # fmt: skip
 
 
-def inputs_of(facts: list[dict] = [], decisions: list[tuple] = [], tolerances: list[tuple] = []) -> tuple[str, bool]:  # noqa: B006 - read only
-    """Hash and exclusion of a meter's October, by the model's own SQL."""
+def inputs_of(facts: list[dict] = [], decisions: list[tuple] = [], tolerances: list[tuple] = []) -> str:  # noqa: B006 - read only
+    """The hash of a meter's October, by the model's own SQL."""
     with duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'; create schema pipeline")
         connection.execute("""
@@ -805,8 +816,6 @@ def inputs_of(facts: list[dict] = [], decisions: list[tuple] = [], tolerances: l
             create table pipeline.decisions (site_id text, meter_id text, check_name text, first_day date,
                 last_day date, action text);
             create table pipeline.tolerances (check_name text, tolerance decimal(18, 6));
-            create table billing_days (site_id text, meter_id text, billing_month date, local_date date,
-                is_excluded boolean);
         """)
         for fact in facts:
             row = {"valid_from": date(1900, 1, 1), "valid_until": date(9999, 12, 31), **fact}
@@ -817,15 +826,12 @@ def inputs_of(facts: list[dict] = [], decisions: list[tuple] = [], tolerances: l
             connection.execute("insert into pipeline.decisions values (?, ?, ?, ?, ?, ?)", decision)
         for tolerance in tolerances:
             connection.execute("insert into pipeline.tolerances values (?, ?)", tolerance)
-        for on in OCTOBER_DAYS:
-            is_excluded = any(act == "exclude" and first <= on <= last for *_, first, last, act in decisions)
-            connection.execute("insert into billing_days values ('s', 'm', ?, ?, ?)", [OCTOBER, on, is_excluded])
         sql = rendered_model("intermediate/int_inputs_monthly")
-        names = "inputs_hash, inputs_hash_of_totals, is_excluded"
-        ((inputs_hash, of_totals, is_excluded),) = connection.execute(f"select {names} from ({sql})").fetchall()
+        names = "inputs_hash, inputs_hash_of_totals"
+        ((inputs_hash, of_totals),) = connection.execute(f"select {names} from ({sql})").fetchall()
     is_any_billed = any(fact.get("is_billed") is not None for fact in facts)
     assert is_any_billed or of_totals == inputs_hash
-    return inputs_hash, is_excluded
+    return inputs_hash
 
 
 SWAPPED = {"register_map": "swapped"}
@@ -865,24 +871,7 @@ SWAPPED = {"register_map": "swapped"}
 )  # fmt: skip
 def test_only_what_can_change_a_quantity_of_the_month_is_another_decision(one, other, is_same):
     """An accepted spike made "decision" of every correction that newer models caused."""
-    assert (inputs_of(**one)[0] == inputs_of(**other)[0]) is is_same
-
-
-@pytest.mark.parametrize(
-    ("excluded", "is_excluded"),
-    [
-        ([], False),
-        ([(3, 3)], False),
-        ([(1, 31)], True),
-        ([(1, 30)], False),
-        ([(1, 15), (10, 31)], True),
-        ([(1, 14), (16, 31)], False),
-    ],
-)
-def test_a_meter_need_not_be_ready_only_if_every_day_is_excluded(excluded, is_excluded):
-    """One excluded day let a month be closed in which other days were missing, and left thirty days unbilled."""
-    spans = [(date(2026, 10, first), date(2026, 10, last)) for first, last in excluded]
-    assert inputs_of(decisions=[("s", "m", "spike", *span, "exclude") for span in spans])[1] is is_excluded
+    assert (inputs_of(**one) == inputs_of(**other)) is is_same
 
 
 # --- A month closed and changed, in a real warehouse -----------------------------------------------------------------
@@ -1051,6 +1040,12 @@ def test_what_is_frozen_and_corrected_is_what_is_billed(later):
     )
     assert [row[0] for row in found] == ["billed_total", "billed_solar", "billed_grid", "billed_peak_kw"]
     assert found[0] == ("billed_total", stated.total("unbilled"), None)
+    units = dict(later.built.rows("select quantity, unit from billing_corrections where site_id = 'unbilled'"))
+    assert units == dict.fromkeys(units, "kWh") | {"billed_peak_kw": "kW"}
+    ((_, _, (reason,)),) = later.built.rows(
+        "select site_id, grade, reasons from billing_monthly where site_id = 'unbilled'"
+    )
+    assert f"billed_peak_kw {found[-1][1].normalize():f} kW (now nothing)" in reason
     grades = "select site_id, grade from billing_monthly where site_id in ('unbilled', 'half_billed') order by all"
     assert later.built.rows(grades) == [("half_billed", "ready"), ("unbilled", "blocked")]
 

@@ -4,10 +4,6 @@ measures as (
     select * from {{ ref('meter_month_measures') }}
 ),
 
-days as (
-    select * from {{ ref('billing_days') }}
-),
-
 facts as (
     select * from {{ source('pipeline', 'meter_facts') }}
 ),
@@ -29,8 +25,8 @@ months as (
 ),
 
 -- Only what can change a quantity, or which days of it are billed, and only as far as it reaches into the month:
--- tolerances, accepted failures, notes, names and reasons change none. The day before gives the index that opens the month; 40 days away, a reading, or what
--- stands for one, can still tell an index at midnight.
+-- tolerances, accepted failures, notes, names and reasons change none. The day before gives the index that opens the
+-- month; 40 days away, a reading, or what stands for one, can still tell an index at midnight.
 lines as (
     select
         site_id,
@@ -105,25 +101,9 @@ gathered as (
         meter_id,
         billing_month,
         string_agg(line, chr(10) order by line) as lines,
-        string_agg(line, chr(10) order by line) filter (where line not like 'billed|%') as lines_of_totals,
-        bool_or(line like 'exclude|%') as has_exclusion
+        string_agg(line, chr(10) order by line) filter (where line not like 'billed|%') as lines_of_totals
     from lines
     group by site_id, meter_id, billing_month
-),
-
--- Meters that an exclusion leaves some days to be billed for.
-partly_excluded as (
-    select distinct
-        days.site_id,
-        days.meter_id,
-        days.billing_month
-    from days
-    inner join gathered
-        on gathered.site_id = days.site_id
-        and gathered.meter_id = days.meter_id
-        and gathered.billing_month = days.billing_month
-        and gathered.has_exclusion
-    where not days.is_excluded
 ),
 
 final as (
@@ -132,17 +112,12 @@ final as (
         months.meter_id,
         months.billing_month,
         md5(coalesce(gathered.lines, '')) as inputs_hash,
-        md5(coalesce(gathered.lines_of_totals, '')) as inputs_hash_of_totals,
-        coalesce(gathered.has_exclusion, false) and partly_excluded.meter_id is null as is_excluded
+        md5(coalesce(gathered.lines_of_totals, '')) as inputs_hash_of_totals
     from months
     left join gathered
         on gathered.site_id = months.site_id
         and gathered.meter_id = months.meter_id
         and gathered.billing_month = months.billing_month
-    left join partly_excluded
-        on partly_excluded.site_id = months.site_id
-        and partly_excluded.meter_id = months.meter_id
-        and partly_excluded.billing_month = months.billing_month
     order by months.billing_month, months.site_id, months.meter_id
 )
 

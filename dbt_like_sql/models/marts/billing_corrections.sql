@@ -1,7 +1,10 @@
-{% set quantities = invoiced_quantities().split() %}
 {% set of_intervals = "('" ~ quantities_of_intervals().split() | join("', '") ~ "')" %}
 
 with
+
+changes as (
+    select * from {{ ref('closed_changes') }}
+),
 
 billing as (
     select * from {{ ref('billing_monthly') }}
@@ -44,88 +47,41 @@ revisions as (
     select * from {{ ref('revisions') }}
 ),
 
-current_rows as (
+-- A meter may have come to light, or vanished, since the month was closed.
+differing as (
     select
-        billing.*,
-        inputs.inputs_hash,
-        inputs.inputs_hash_of_totals,
-        inputs.is_excluded
-    from billing
-    semi join closings using (site_id, billing_month)
-    left join inputs using (site_id, meter_id, billing_month)
-),
-
--- A meter may have come to light, or vanished, since the month was closed. What is excluded is billed as nothing.
-paired as (
-    select
-        coalesce(closed.site_id, current_rows.site_id) as site_id,
-        coalesce(closed.meter_id, current_rows.meter_id) as meter_id,
-        coalesce(closed.billing_month, current_rows.billing_month) as billing_month,
-        coalesce(current_rows.site_name, closed.site_name) as site_name,
-        coalesce(current_rows.meter_name, closed.meter_name) as meter_name,
-        coalesce(current_rows.unit, closed.unit) as unit,
-        current_rows.grade as current_grade,
-        coalesce(current_rows.period_start_utc, closed.period_start_utc) as period_start_utc,
-        coalesce(current_rows.period_end_utc, closed.period_end_utc) as period_end_utc,
-        [closed.flow_source, current_rows.flow_source] as flow_sources,
-        closed.is_billed as was_billed,
-        current_rows.is_billed,
-        closed.inputs_hash as closed_inputs_hash,
-        current_rows.inputs_hash,
-        current_rows.inputs_hash_of_totals,
-        closed.content_hash is distinct from current_rows.content_hash as is_content_changed,
-        {% for name in quantities -%}
-        case when not closed.was_excluded then closed.{{ name }} end as closed_{{ name }},
-        case when not current_rows.is_excluded then current_rows.{{ name }} end as current_{{ name }}{{ ',' if not loop.last }}
-        {% endfor %}
-    from closed
-    full join current_rows
-        on current_rows.site_id = closed.site_id
-        and current_rows.meter_id = closed.meter_id
-        and current_rows.billing_month = closed.billing_month
-),
-
--- What an older version of the models did not compute was not closed, and its hash is of less.
-comparable as (
-    select
-        paired.* exclude (was_billed, is_billed, closed_inputs_hash, inputs_hash, inputs_hash_of_totals),
-        coalesce(paired.was_billed, false) as was_billed,
-        coalesce(paired.is_billed, false) as is_billed,
-        paired.closed_inputs_hash is distinct from case
-            when list_contains(closings.frozen_columns, 'billed_total') then paired.inputs_hash
-            else paired.inputs_hash_of_totals
+        changes.*,
+        (changes.billing_month + interval 1 month)::date as next_month,
+        coalesce(billing.site_name, closed.site_name) as site_name,
+        coalesce(billing.meter_name, closed.meter_name) as meter_name,
+        billing.grade as current_grade,
+        coalesce(billing.period_start_utc, closed.period_start_utc) as period_start_utc,
+        coalesce(billing.period_end_utc, closed.period_end_utc) as period_end_utc,
+        [closed.flow_source, billing.flow_source] as flow_sources,
+        closed.content_hash is distinct from billing.content_hash as is_content_changed,
+        -- The hash of an older version of the models is of less.
+        closed.inputs_hash is distinct from case
+            when list_contains(closings.frozen_columns, 'billed_total') then inputs.inputs_hash
+            else inputs.inputs_hash_of_totals
         end as is_input_changed,
-        closings.frozen_columns,
-        closings.version,
         closings.closed_at_utc,
         closings.lake_as_of_utc
-    from paired
+    from changes
     inner join closings
-        on closings.site_id = paired.site_id
-        and closings.billing_month = paired.billing_month
-),
-
-judged_in_part as (
-    select
-        *,
-        {{ is_billed_in_part() }} as is_billed_in_part
-    from comparable
-),
-
-differing as (
-    {% for name in quantities -%}
-    select
-        * exclude (
-            {%- for other in quantities %}closed_{{ other }}, current_{{ other }}{{ ', ' if not loop.last }}{% endfor -%}
-        ),
-        '{{ name }}' as quantity,
-        {{ loop.index }} as quantity_number,
-        closed_{{ name }} as closed_value,
-        current_{{ name }} as current_value
-    from judged_in_part
-    where {{ is_changed(name) }}
-    {{ 'union all' if not loop.last }}
-    {% endfor %}
+        on closings.site_id = changes.site_id
+        and closings.billing_month = changes.billing_month
+    left join closed
+        on closed.site_id = changes.site_id
+        and closed.meter_id = changes.meter_id
+        and closed.billing_month = changes.billing_month
+    left join billing
+        on billing.site_id = changes.site_id
+        and billing.meter_id = changes.meter_id
+        and billing.billing_month = changes.billing_month
+    left join inputs
+        on inputs.site_id = changes.site_id
+        and inputs.meter_id = changes.meter_id
+        and inputs.billing_month = changes.billing_month
 ),
 
 differing_months as (
@@ -133,7 +89,7 @@ differing_months as (
         site_id,
         meter_id,
         billing_month,
-        (billing_month + interval 1 month)::date as next_month,
+        next_month,
         period_start_utc,
         period_end_utc,
         lake_as_of_utc
@@ -291,9 +247,9 @@ final as (
         judged.meter_name,
         judged.billing_month,
         judged.quantity,
-        case when judged.quantity in ('peak_kw', 'billed_peak_kw') then 'kW' else judged.unit end as unit,
-        judged.closed_value::decimal(18, 6) as closed_value,
-        judged.current_value::decimal(18, 6) as current_value,
+        judged.unit,
+        judged.closed_value,
+        judged.current_value,
         (coalesce(judged.current_value, 0) - coalesce(judged.closed_value, 0))::decimal(18, 6) as delta,
         -- Where no reading tells, Python keeps what is found here first.
         coalesce(
@@ -316,7 +272,7 @@ final as (
         and seen.version = judged.version
         and seen.meter_id = judged.meter_id
         and seen.quantity = judged.quantity
-    order by judged.billing_month, judged.site_id, judged.meter_id, judged.quantity_number
+    order by judged.billing_month, judged.site_id, judged.meter_id, judged.position
 )
 
 select * from final

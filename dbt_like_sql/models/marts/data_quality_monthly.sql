@@ -22,80 +22,40 @@ site_period_days as (
 
 {{ period_checks() }},
 
-closed_months as (
-    select * from {{ ref('closed_months') }}
+closings as (
+    select * from {{ ref('billing_closings') }}
+    where is_closed
 ),
 
-closing_measures as (
-    select
-        measures.*,
-        {{ flows() }}
-    from measures
-),
-
--- What was closed and is different now: the invoice says something else. What is excluded is billed as nothing; what an
--- older version of the models did not compute was not closed.
-closed_changes as (
-    select
-        closing_measures.site_id,
-        closing_measures.meter_id,
-        closing_measures.period_from,
-        closing_measures.unit,
-        {% for name in invoiced_quantities().split() -%}
-        closed_months.{{ name }} as closed_{{ name }},
-        case when not closed_months.is_excluded then closing_measures.{{ name }} end as current_{{ name }},
-        {% endfor -%}
-        closed_months.frozen_columns,
-        closed_months.was_billed,
-        coalesce(closing_measures.is_billed, false) as is_billed
-    from closed_months
-    inner join closing_measures
-        on closing_measures.site_id = closed_months.site_id
-        and closing_measures.meter_id = closed_months.meter_id
-        and closing_measures.period_from = closed_months.billing_month
-),
-
-judged_changes as (
-    select
-        *,
-        {{ is_billed_in_part() }} as is_billed_in_part,
-        {% for name in invoiced_quantities().split() -%}
-        {{ is_changed(name) }} as is_{{ name }}_changed{{ ',' if not loop.last }}
-        {% endfor %}
-    from closed_changes
-),
-
--- A value that came or went counts as 1, whatever it is.
+-- What was closed and is different now: the invoice says something else. A value that came or went counts as 1, whatever
+-- it is.
 sized_changes as (
     select
-        *,
-        greatest(0{% for name in invoiced_quantities().split() %},
-            case
-                when is_{{ name }}_changed then coalesce(abs(current_{{ name }} - closed_{{ name }}), 1)
-            end
-        {%- endfor %}) as measured,
-        concat_ws(', '{% for name in invoiced_quantities().split() %},
-            {%- set unit = "'kW'" if name == 'peak_kw' else 'unit' %}
-            case
-                when is_{{ name }}_changed
-                    then '{{ name }} ' || coalesce({{ quantity_of('closed_' ~ name, unit) }}, 'nothing') || ' (now '
-                    || coalesce({{ quantity_of('current_' ~ name, unit) }}, 'nothing') || ')'
-            end
-        {%- endfor %}) as changes
-    from judged_changes
+        site_id,
+        meter_id,
+        billing_month,
+        max(coalesce(abs(current_value - closed_value), 1)) as measured,
+        string_agg(
+            quantity || ' ' || coalesce({{ quantity_of('closed_value', 'unit') }}, 'nothing')
+            || ' (now ' || coalesce({{ quantity_of('current_value', 'unit') }}, 'nothing') || ')',
+            ', '
+            order by position
+        ) as changes
+    from {{ ref('closed_changes') }}
+    group by site_id, meter_id, billing_month
 ),
 
 closing_rows as (
     select
         checks.check_name,
-        sized_changes.site_id,
-        sized_changes.meter_id,
-        sized_changes.period_from,
+        measures.site_id,
+        measures.meter_id,
+        measures.period_from,
         checks.severity,
-        sized_changes.measured::decimal(18, 6) as measured,
+        coalesce(sized_changes.measured, 0)::decimal(18, 6) as measured,
         checks.tolerance,
         checks.tolerance_unit,
-        sized_changes.measured <= checks.tolerance as passed,
+        coalesce(sized_changes.measured, 0) <= checks.tolerance as passed,
         checks.check_name as reason_code,
         case
             when sized_changes.measured > checks.tolerance
@@ -104,8 +64,15 @@ closing_rows as (
         false as is_accepted,
         null::varchar as accepted_by,
         null::varchar as accepted_why
-    from sized_changes
+    from measures
+    inner join closings
+        on closings.site_id = measures.site_id
+        and closings.billing_month = measures.period_from
     inner join {{ ref('data_quality_checks') }} as checks on checks.check_name = 'changed_after_closing'
+    left join sized_changes
+        on sized_changes.site_id = measures.site_id
+        and sized_changes.meter_id = measures.meter_id
+        and sized_changes.billing_month = measures.period_from
 ),
 
 -- A quantity that the register confirms is a fact, however different from last year's; 20 kWh or 20 m3 are too little to
@@ -162,9 +129,9 @@ sites_that_add_up as (
         checked.site_id,
         min(checked.period_from) as since
     from checked
-    inner join (select distinct site_id, billing_month from closed_months) as closed
-        on closed.site_id = checked.site_id
-        and closed.billing_month = checked.period_from
+    inner join closings
+        on closings.site_id = checked.site_id
+        and closings.billing_month = checked.period_from
     where checked.check_name = 'site_sum' and checked.passed
     group by checked.site_id
 ),

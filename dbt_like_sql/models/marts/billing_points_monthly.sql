@@ -36,23 +36,9 @@ meter_parts as (
     group by days.site_id, coalesce(days.billing_point, days.meter_id), days.meter_id, days.billing_month
 ),
 
--- Days on which a meter of the point was in service, whether or not they are billed: what a person took off the bill is
--- told by the meter's own reasons.
-served_days as (
-    select
-        site_id,
-        coalesce(billing_point, meter_id) as billing_point,
-        meter_id,
-        billing_month,
-        list(local_date) as days_served
-    from days
-    group by site_id, coalesce(billing_point, meter_id), meter_id, billing_month
-),
-
 segments as (
     select
         meter_parts.*,
-        served_days.days_served,
         billing.meter_name,
         billing.meter_type,
         billing.meter_role,
@@ -75,11 +61,6 @@ segments as (
         on billing.site_id = meter_parts.site_id
         and billing.meter_id = meter_parts.meter_id
         and billing.billing_month = meter_parts.billing_month
-    inner join served_days
-        on served_days.site_id = meter_parts.site_id
-        and served_days.billing_point = meter_parts.billing_point
-        and served_days.meter_id = meter_parts.meter_id
-        and served_days.billing_month = meter_parts.billing_month
 ),
 
 points as (
@@ -109,7 +90,6 @@ points as (
             else 'ready'
         end as grade,
         flatten(list(reasons order by first_day, meter_id)) as reasons,
-        list_distinct(flatten(list(days_served))) as days_served,
         count(distinct meter_id)::integer as meters,
         list({
             'meter_id': meter_id, 'meter_name': meter_name, 'first_day': first_day, 'last_day': last_day,
@@ -119,25 +99,127 @@ points as (
     group by site_id, billing_point, meter_type, meter_role, billing_month
 ),
 
--- Between the first and the last day of all its months a point has a meter on every day, or somebody should know.
-unserved as (
+-- Days on which a meter of the point was in service, whether or not they are billed: what a person took off the bill is
+-- told by the meter's own reasons.
+served_months as (
     select
-        *,
-        least(last_day(billing_month), max(list_max(days_served)) over life)
-        - greatest(billing_month, min(list_min(days_served)) over life) + 1 - len(days_served) as days_unserved
-    from points
-    window life as (partition by site_id, billing_point, meter_type, meter_role)
+        days.site_id,
+        coalesce(days.billing_point, days.meter_id) as billing_point,
+        billing.meter_type,
+        billing.meter_role,
+        days.billing_month,
+        min(days.local_date) as first_served_on,
+        max(days.local_date) as last_served_on,
+        count(distinct days.local_date) as days_served
+    from days
+    inner join billing
+        on billing.site_id = days.site_id
+        and billing.meter_id = days.meter_id
+        and billing.billing_month = days.billing_month
+    group by
+        days.site_id, coalesce(days.billing_point, days.meter_id), billing.meter_type, billing.meter_role,
+        days.billing_month
 ),
 
+lives as (
+    select
+        site_id,
+        billing_point,
+        meter_type,
+        meter_role,
+        min(first_served_on) as first_served_on,
+        max(last_served_on) as last_served_on
+    from served_months
+    where exists (
+        select 1
+        from points
+        where
+            points.site_id = served_months.site_id
+            and points.billing_point = served_months.billing_point
+            and points.meter_type is not distinct from served_months.meter_type
+            and points.meter_role = served_months.meter_role
+    )
+    group by site_id, billing_point, meter_type, meter_role
+),
+
+life_months as (
+    select
+        *,
+        unnest(generate_series(
+            date_trunc('month', first_served_on)::timestamp, last_served_on::timestamp, interval 1 month
+        ))::date as billing_month
+    from lives
+),
+
+-- Between the first and the last day of its life a point has a meter on every day, or somebody should know.
+unserved as (
+    select
+        life_months.site_id,
+        life_months.billing_point,
+        life_months.meter_type,
+        life_months.meter_role,
+        life_months.billing_month,
+        coalesce(served_months.days_served, 0) as days_served,
+        least(last_day(life_months.billing_month), life_months.last_served_on)
+        - greatest(life_months.billing_month, life_months.first_served_on) + 1 - coalesce(served_months.days_served, 0)
+            as days_unserved
+    from life_months
+    left join served_months
+        on served_months.site_id = life_months.site_id
+        and served_months.billing_point = life_months.billing_point
+        and served_months.meter_type is not distinct from life_months.meter_type
+        and served_months.meter_role = life_months.meter_role
+        and served_months.billing_month = life_months.billing_month
+),
+
+names as (
+    select
+        site_id,
+        meter_type,
+        any_value(site_name) as site_name,
+        any_value(unit) as unit
+    from points
+    group by site_id, meter_type
+),
+
+-- A month in which no meter served the point has a row, too: nothing was measured, and nothing can be billed.
 final as (
     select
-        * exclude (days_served, days_unserved) replace (
-            reasons || case when days_unserved > 0 then [
-                'not_served: ' || {{ number_of('days_unserved', 'day', 'days') }}
-                || ' without a meter in service, by meters.csv'
-            ] else [] end as reasons
-        )
+        unserved.site_id,
+        names.site_name,
+        unserved.billing_point,
+        unserved.meter_type,
+        unserved.meter_role,
+        names.unit,
+        unserved.billing_month,
+        points.first_day,
+        points.last_day,
+        points.total,
+        points.solar,
+        points.grid,
+        points.billable_total,
+        points.billable_solar,
+        points.billable_grid,
+        coalesce(points.intervals_expected, 0) as intervals_expected,
+        coalesce(points.intervals_present, 0) as intervals_present,
+        coalesce(points.grade, 'ready') as grade,
+        coalesce(points.reasons, []) || case when unserved.days_unserved > 0 then [
+            'not_served: ' || {{ number_of('unserved.days_unserved', 'day', 'days') }}
+            || ' without a meter in service, by meters.csv'
+        ] else [] end as reasons,
+        coalesce(points.meters, 0) as meters,
+        coalesce(points.segments, []) as segments
     from unserved
+    inner join names
+        on names.site_id = unserved.site_id
+        and names.meter_type is not distinct from unserved.meter_type
+    left join points
+        on points.site_id = unserved.site_id
+        and points.billing_point = unserved.billing_point
+        and points.meter_type is not distinct from unserved.meter_type
+        and points.meter_role = unserved.meter_role
+        and points.billing_month = unserved.billing_month
+    where points.site_id is not null or unserved.days_served = 0
 )
 
 select * from final

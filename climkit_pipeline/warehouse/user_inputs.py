@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar, cast
 from zoneinfo import ZoneInfo
@@ -275,6 +275,7 @@ def read_user_inputs(layout: Layout) -> UserInputs:
         lines("meters.csv", MeterFact), lines("decisions.csv", Decision), lines("tolerances.csv", Tolerance)
     )
     problems += _overlaps(inputs.meter_facts)
+    problems += _contradicting_services(inputs.meter_facts)
     problems += _unknown_checks("decisions.csv", inputs.decisions, checks)
     problems += _unknown_checks("tolerances.csv", inputs.tolerances, checks)
     problems += _fixed_tolerances(inputs.tolerances, checks)
@@ -483,7 +484,9 @@ def _header_problems(names: Sequence[str], kind: type[_Line]) -> Iterator[str]:
     required = [field.alias or name for name, field in kind.model_fields.items() if field.is_required()]
     accepted = f"accepted: {', '.join(columns)}"
     for name in dict.fromkeys(names):
-        if name not in columns:
+        if not name:
+            yield f"cell {names.index(name) + 1} of the header is empty: a separator too many; {accepted}"
+        elif name not in columns:
             yield f"there is no column {name!r}; {accepted}"
         elif names.count(name) > 1:
             yield f"column {name} is there {names.count(name)} times"
@@ -497,6 +500,7 @@ def _validated(kind: type[AnyLine], cells: dict[str, Any], problems: list[str], 
         return kind(**cells)
     except ValidationError as error:
         columns = _columns(kind)
+        lines = []
         for found in error.errors(include_url=False):
             place = [where] if where else []
             if not found["loc"]:
@@ -507,9 +511,8 @@ def _validated(kind: type[AnyLine], cells: dict[str, Any], problems: list[str], 
                 is_missing = found["type"] == "missing"
                 value = "is empty" if is_missing else repr(cells.get(column, found["input"]))
                 text = f"{value}; accepted: {columns.get(column, '')}"
-            line = f"{', '.join(place)}: {text}" if place else text
-            if line not in problems:  # a value of several kinds is refused by each of them
-                problems.append(line)
+            lines.append(f"{', '.join(place)}: {text}" if place else text)
+        problems += dict.fromkeys(lines)  # a value of several kinds is refused by each of them
         return None
 
 
@@ -523,6 +526,27 @@ def _overlaps(facts: Sequence[Entry[MeterFact]]) -> Iterator[str]:
                 f"{later.content.site_id!r} is described by line {earlier.line}, too, until "
                 f"{earlier.content.valid_until}; accepted: stretches that do not overlap"
             )
+
+
+def _contradicting_services(facts: Sequence[Entry[MeterFact]]) -> Iterator[str]:
+    """A meter must not begin by one line while it is in service by an earlier one; the same beginning is no other."""
+    in_order = sorted(facts, key=lambda entry: (*_subject(entry), entry.content.valid_from))
+    for (site_id, meter_id), entries in groupby(in_order, key=_subject):
+        begins: set[date] = set()
+        ends = {FIRST_DATE: 0}  # the line that states each
+        for entry in entries:
+            first_day, last_day = entry.content.in_service_from, entry.content.in_service_until
+            until = max(ends)
+            if first_day is not None and first_day < until and first_day not in begins:
+                yield (
+                    f"meters.csv, line {entry.line}, column in_service_from: {first_day} is before {until}, until which "
+                    f"meter {meter_id!r} of site {site_id!r} is in service by line {ends[until]}; accepted: that day, "
+                    "or a later one"
+                )
+            if first_day is not None:
+                begins.add(first_day)
+            if last_day is not None:
+                ends.setdefault(last_day, entry.line)
 
 
 def _subject(entry: Entry[MeterFact]) -> tuple[Any, ...]:

@@ -195,6 +195,47 @@ def test_two_lines_about_one_meter_must_not_overlap(layout):
     assert line.startswith("meters.csv, line 2, column valid_from: meter 'a' of site 'z1' is described by line 4, too")
 
 
+SERVICE_HEADER = "site_id,meter_id,valid_from,valid_until,in_service_from,in_service_until"
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (
+            ("z1,a,2026-10-11,,2026-10-05,", "z1,a,,2026-10-10,,2026-10-10"),
+            "line 2, column in_service_from: 2026-10-05 is before 2026-10-10, until which meter 'a' of site 'z1' is in "
+            "service by line 3",
+        ),
+        (
+            ("z1,a,,2026-10-10,2026-01-01,2026-10-10", "z1,a,2026-10-11,,2026-10-09,2026-12-31"),
+            "line 3, column in_service_from: 2026-10-09 is before 2026-10-10, until which meter 'a' of site 'z1' is in "
+            "service by line 2",
+        ),
+        # On the same day, or after it; another meter; the same beginning once more; dates that wait for their lines.
+        (("z1,a,,2026-10-10,,2026-10-10", "z1,a,2026-10-11,,2026-10-10,"), None),
+        (("z1,a,,2026-10-10,,2026-10-10", "z1,b,2026-10-11,,2026-10-05,"), None),
+        (("z1,a,,2026-10-10,2026-10-05,2026-10-10", "z1,a,2026-10-11,,2026-10-05,2026-10-10"), None),
+        (("z1,a,,2026-10-10,2026-10-05,", "z1,a,2026-10-11,,,2026-10-20"), None),
+    ],
+)
+def test_a_meter_does_not_begin_while_it_is_in_service(layout, lines, words):
+    """Until the 10th by one line, from the 5th by the next: it was in service from the 5th to the 10th alone."""
+    write(layout, "meters.csv", SERVICE_HEADER, *lines)
+    if words is None:
+        assert tables(layout).meter_facts.height == len(lines)
+    else:
+        assert problems(layout) == [f"meters.csv, {words}; accepted: that day, or a later one"]
+
+
+def test_a_separator_too_many_in_the_header_is_told(layout):
+    """It read `there is no column ''`."""
+    write(layout, "meters.csv", "site_id,meter_id,note,", "z1,a,,")
+    [line] = problems(layout)
+    assert line.startswith(
+        "meters.csv, line 1: cell 4 of the header is empty: a separator too many; accepted: site_id,"
+    )
+
+
 def test_what_a_spreadsheet_writes_is_read(layout):
     """Semicolons, a byte-order mark and Windows line ends: what Excel saves in Switzerland."""
     text = "site_id;meter_id;note\r\nz1;flat;one, two\r\n"

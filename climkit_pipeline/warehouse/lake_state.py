@@ -230,18 +230,17 @@ def prepare(
     inputs: PipelineInputs = PipelineInputs(),
     *,
     models_version: str,
-    full: bool = False,
 ) -> LakeChanges:
     """Write ``changed_days``, ``settings`` and the inputs for the models, and say what changed.
 
-    ``models_version`` names the SQL that is about to run (``dbt_project.models_version``). With ``full``, or when that
-    SQL differs from what built the file, every day counts as changed. The models see the files of changed days only:
-    to find the few among all of them costs more every year.
+    ``models_version`` names the SQL that is about to run (``dbt_project.models_version``). In a file that is new, or
+    was built by another SQL, every day counts as changed. The models see the files of changed days only: to find the
+    few among all of them costs more every year.
     """
     with open_build_file(build_file) as connection:
         connection.execute(_CREATE)
         built_with = connection.execute("select * exclude (build_id) from pipeline.built_with").fetchall()
-        full_refresh = full or [row[0] for row in built_with] != [models_version]
+        full_refresh = [row[0] for row in built_with] != [models_version]
         connection.register("scanned", scan.files)
         connection.execute("create temp table known as from pipeline.lake_state where not ?", [full_refresh])
         new_settings = (

@@ -149,26 +149,6 @@ def closings_of(path: Path, month: date) -> pl.DataFrame:
     )
 
 
-def latest_full_month(path: Path) -> date | None:
-    """The newest month in which every day of every listed meter was asked for; None if there is none."""
-    frame = run_query(
-        path,
-        """
-        select max(billing_month) as month
-        from (
-            select billing_month
-            from billing_monthly
-            cross join billing_settings
-            group by billing_month
-            having bool_and(period_end_utc <= as_of_utc and (days_asked >= days_over or not is_listed))
-                and bool_or(days_asked > 0)
-        )
-        """,
-    )
-    month: date | None = frame.item()
-    return month
-
-
 def grades_by_month(path: Path) -> pl.DataFrame:
     """How many meters have which grade: billing_month, grade, meters, newest month first."""
     return run_query(

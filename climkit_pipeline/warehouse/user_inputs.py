@@ -539,9 +539,9 @@ def _contradicting_services(facts: Sequence[Entry[MeterFact]]) -> Iterator[str]:
             until = max(ends)
             if first_day is not None and first_day < until and first_day not in begins:
                 yield (
-                    f"meters.csv, line {entry.line}, column in_service_from: {first_day} is before {until}, until which "
-                    f"meter {meter_id!r} of site {site_id!r} is in service by line {ends[until]}; accepted: that day, "
-                    "or a later one"
+                    f"meters.csv, line {entry.line}, column in_service_from: {first_day} is before {until}, until "
+                    f"which meter {meter_id!r} of site {site_id!r} is in service by line {ends[until]}; accepted: "
+                    "that day, or a later one"
                 )
             if first_day is not None:
                 begins.add(first_day)

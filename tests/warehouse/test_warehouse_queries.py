@@ -19,7 +19,6 @@ from climkit_pipeline.warehouse.queries import (
     about,
     billing_table,
     grades_by_month,
-    latest_full_month,
     run_query,
     write_result,
 )
@@ -76,10 +75,6 @@ def test_billing_table_is_one_month_of_every_meter(built):
     frame = billing_table(built.layout.warehouse, date(2026, 10, 31))
     assert frame.height == 10
     assert set(frame["billing_month"]) == {OCTOBER}
-
-
-def test_latest_full_month_is_not_the_running_one(built):
-    assert latest_full_month(built.layout.warehouse) == OCTOBER
 
 
 def test_grades_are_counted_by_month(built):

@@ -65,6 +65,8 @@ summed as (
         local_date,
         any_value(day_start_utc) as day_start_utc,
         any_value(day_end_utc) as day_end_utc,
+        any_value(has_split) as has_split,
+        any_value(usual_register) as usual_register,
         count(*) as readings_on_the_line,
         min(read_at_utc) as first_read_at_utc,
         max(read_at_utc) as last_read_at_utc,
@@ -99,14 +101,49 @@ around as (
     group by summed.site_id, summed.meter_id, summed.register, summed.local_date
 ),
 
-suspect_steps as (
-    select steps.*
+-- Falls all day long are no replacements: the series states what each interval consumed, or the readings are wrong. Only
+-- what was read first and last is compared then, so that an index never counts backwards.
+told_days as (
+    select
+        *,
+        falls > greatest(2, readings_on_the_line * 0.05) as is_restless
+    from summed
+),
+
+told_steps as (
+    select
+        steps.site_id,
+        steps.meter_id,
+        steps.register,
+        steps.local_date,
+        steps.has_split,
+        steps.usual_register,
+        steps.before_at_utc,
+        steps.read_at_utc,
+        steps.before,
+        steps.reading
     from steps
-    -- A series that falls all the time is no index: it states what each interval consumed.
-    semi join (
-        from summed where (falls > 0 or largest_rise > 10) and falls <= greatest(2, readings_on_the_line * 0.05)
-    ) using (site_id, meter_id, register, local_date)
-    where steps.reading < steps.before or steps.reading - steps.before > 10
+    semi join (from told_days where not is_restless and (falls > 0 or largest_rise > 10))
+        using (site_id, meter_id, register, local_date)
+    union all
+    select
+        site_id,
+        meter_id,
+        register,
+        local_date,
+        has_split,
+        usual_register,
+        first_read_at_utc,
+        last_read_at_utc,
+        first_index,
+        last_index
+    from told_days
+    where is_restless
+),
+
+suspect_steps as (
+    select * from told_steps
+    where reading < before or reading - before > 10
 ),
 
 explained_steps as (

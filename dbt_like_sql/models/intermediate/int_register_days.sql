@@ -141,6 +141,27 @@ told_steps as (
     where is_restless
 ),
 
+-- On such a day, what does not lie between the first and the last reading is off the line as well.
+off_the_line as (
+    select
+        steps.site_id,
+        steps.meter_id,
+        steps.register,
+        steps.local_date,
+        count(*) as readings
+    from steps
+    inner join told_days
+        on told_days.site_id = steps.site_id
+        and told_days.meter_id = steps.meter_id
+        and told_days.register = steps.register
+        and told_days.local_date = steps.local_date
+    where
+        told_days.is_restless
+        and told_days.first_index <= told_days.last_index
+        and steps.reading not between told_days.first_index and told_days.last_index
+    group by steps.site_id, steps.meter_id, steps.register, steps.local_date
+),
+
 suspect_steps as (
     select * from told_steps
     where reading < before or reading - before > 10
@@ -311,7 +332,7 @@ final as (
         summed.decimals::integer as decimals,
         shapes.falls::integer as falls,
         shapes.rises::integer as rises,
-        shapes.glitches::integer as glitches,
+        (shapes.glitches + coalesce(off_the_line.readings, 0))::integer as glitches,
         jumping_days.site_id is not null as is_jumping,
         around.before_first,
         around.after_last,
@@ -334,6 +355,11 @@ final as (
         and summed.meter_id = shapes.meter_id
         and summed.register = shapes.register
         and summed.local_date = shapes.local_date
+    left join off_the_line
+        on off_the_line.site_id = shapes.site_id
+        and off_the_line.meter_id = shapes.meter_id
+        and off_the_line.register = shapes.register
+        and off_the_line.local_date = shapes.local_date
     left join jumping_days
         on jumping_days.site_id = shapes.site_id
         and jumping_days.meter_id = shapes.meter_id

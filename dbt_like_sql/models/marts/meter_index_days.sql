@@ -37,7 +37,7 @@ replaced_days as (
     group by site_id, meter_id, local_date
 ),
 
--- Also of days on which nothing else was read.
+-- Also of days on which nothing else was read. Consumption per interval lies on no line.
 glitch_days as (
     select
         site_id,
@@ -45,6 +45,7 @@ glitch_days as (
         local_date,
         sum(glitches)::integer as glitches
     from register_days
+    anti join (from registers where series_kind = 'interval') using (site_id, meter_id, register)
     group by site_id, meter_id, local_date
 ),
 

@@ -285,6 +285,9 @@ def build_fault_lake() -> FaultLake:
     _add_unread(house)
     _add_replacements(house)
     _add_absurd_readings(house)
+    _add_restless_readings(house)
+    _add_load_curves(house)
+    _add_bounds(house)
     _add_units(house)
     _add_sparse_readings(house)
     _add_periods(house)
@@ -936,6 +939,72 @@ def _add_replacements(house: FaultLake) -> None:
 
 
 ABSURD_DAYS = (date(2026, 10, 8), date(2026, 10, 10))
+
+
+LOW_PAIRS = (5, 9, 13, 17)
+"""Hours of the 12th after which a wrong reading is taken, and another one an hour later: no single one is a glitch."""
+
+
+def _add_restless_readings(house: FaultLake) -> None:
+    """Registers that fall again and again on one day, which is no reason to think that they state consumption."""
+    at = {"restless": [*LOW_PAIRS, 22], "restless_inside": LOW_PAIRS, "restless_dated": LOW_PAIRS}
+    for name, hours in at.items():
+        low = {hour(12, number + further) for number in hours for further in (1, 2)}
+        house.add_site(name)
+        readings = counted(house.add_meter(name))
+        house.read(
+            name, {instant: {IMPORT: Decimal(3)} if instant in low else row for instant, row in readings.items()}
+        )
+
+
+def _add_load_curves(house: FaultLake) -> None:
+    """Meters of which one register states consumption per interval, and another one counts."""
+    for name, register, other, arguments in (
+        ("curve_and_index", IMPORT, {EXPORT: ZERO}, {"mode": "introduction"}),
+        ("curve_of_heat", "heat_kwh", {"volume_m3": Decimal(5)}, {"type_": "heating"}),
+    ):
+        house.add_site(name)
+        series = house.add_meter(name, equal_after_month=0, **arguments)
+        house.read(name, {start + HOUR: {register: total, **other} for start, total in series.items()})
+
+    house.add_site("index_and_curve")
+    series = house.add_meter("index_and_curve", type_="heating", equal_after_month=0)
+    readings, flow = counted(series, register="heat_kwh"), ordinary("index_and_curve flow")
+    house.read("index_and_curve", {
+        at: {**row, "volume_m3": flow.get(at, HALF_KWH)} for at, row in readings.items()
+    })  # fmt: skip
+
+
+TAKEN_OUT = hour(20, 10)
+
+
+def _add_bounds(house: FaultLake) -> None:
+    """What is only seen at a bound: of a period, of a service, of a segment."""
+    # Half too much, and read at the month's bounds only; the day before it lacks its first hours.
+    truth, day = ordinary("half_too_much"), date(2026, 9, 30)
+    house.add_site("half_too_much")
+    house.add_meter("half_too_much", series={start: total * 3 / 2 for start, total in truth.items()})
+    readings = counted(truth)
+    house.read("half_too_much", {at: readings[at] for at in (OPENING, CLOSING)})
+    for start in starts(day, ZURICH, HOUR)[5:]:
+        house.lake.add(
+            "meter_intervals", day, site_id="half_too_much", meter_id="m", interval_start_utc=start,
+            interval_end_utc=start + HOUR, total=0.5, solar=0.0, grid=0.5,
+        )  # fmt: skip
+    house.lake.cover("meter_intervals", day, "half_too_much", "m", "gap", interval_minutes=60)
+
+    # Taken out in the middle of a day; what it fed in was not read at the end.
+    house.add_site("taken_out")
+    series = {start: total for start, total in ordinary("taken_out").items() if start < TAKEN_OUT}
+    house.add_meter("taken_out", mode="introduction", series=series, listed_until=20, asked_until=20)
+    drawn, fed_in = counted(series), counted(series, Decimal(700), EXPORT)
+    house.read("taken_out", {at: row | (fed_in[at] if at < TAKEN_OUT else {}) for at, row in drawn.items()})
+
+    # The device was replaced by one that goes on from its indices, and whose columns are in each other's place.
+    series = ordinary("swap_dated")
+    house.add_site("swap_dated")
+    house.add_meter("swap_dated", series=series)
+    house.read("swap_dated", exchanged(both(counted(series), counted(dict.fromkeys(series, ZERO), ZERO, EXPORT))))
 
 
 IN_WATT_HOURS = {

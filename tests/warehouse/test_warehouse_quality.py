@@ -27,12 +27,14 @@ from fault_lake import (
     IN_WATT_HOURS,
     LATER_MODE,
     LEAP_ZONES,
+    LOW_PAIRS,
     MONTH,
     OPENING,
     SPARSE,
     SPOILT,
     SWAPPED_FROM,
     SWAPPED_UNTIL,
+    TAKEN_OUT,
     DaySums,
     FaultLake,
     added,
@@ -131,6 +133,13 @@ EXPECTED = {
     "replaced_at_night": ("blocked", {"index_difference"}, set()),
     "absurd": ("ready", set(), {"index_glitch"}),
     "absurd_midnights": ("ready", set(), {"index_glitch"}),
+    "restless": ("provisional", {"replaced"}, set()),
+    "restless_inside": ("ready", set(), {"index_glitch"}),
+    "curve_and_index": ("ready", set(), set()),
+    "curve_of_heat": ("ready", set(), set()),
+    "index_and_curve": ("ready", set(), set()),
+    "half_too_much": ("blocked", {"index_difference"}, set()),
+    "swap_dated": ("ready", set(), {"swapped_registers"}),
     "stuck_unread": ("blocked", {"stuck_unread"}, {"stuck"}),
     "steady_unread": ("ready", set(), {"stuck"}),
     "frozen_unread": ("blocked", {"stuck_unread"}, {"stuck"}),
@@ -298,6 +307,75 @@ def test_readings_inside_a_month_are_compared_even_if_its_bounds_are_not_known(f
     assert grade == ("blocked" if apart else "ready")
     stated = f"the intervals state {SPARSE[site]} kWh more than the register counted"
     assert [stated in reason for reason in reasons] == [True] * bool(apart)
+
+
+def test_a_register_that_falls_all_day_is_compared_by_its_first_and_last_reading(faulty, house):
+    """It counted backwards by a thousand kWh, and no site of the account was refreshed."""
+    lost = house.total("restless", first=12, last=12) + house.stated["restless", "m"][hour(13, 0)]
+    first_hour = house.stated["restless", "m"][hour(12, 0)]
+    advance, unmeasured = october(faulty, "index_advance, index_unmeasured", "restless")
+    assert (advance, unmeasured) == (house.total("restless") - lost + first_hour, lost - first_hour)
+    assert october(faulty, "index_advance", "restless_inside") == (house.total("restless_inside"),)
+    glitches = faulty.rows("select sum(glitches) from meter_index_days where site_id = 'restless_inside'")
+    assert glitches == [(2 * len(LOW_PAIRS),)]
+
+
+def test_a_date_on_a_day_that_is_not_told_step_by_step_counts_nothing_backwards(known, house):
+    """What the register stood lower after the step of the date was taken from the day."""
+    first_hour = house.stated["restless_dated", "m"][hour(12, 0)]
+    least = known.rows("select min(advance) from meter_index_days where site_id = 'restless_dated'")
+    assert least == [(first_hour,)]
+    assert october(known, "grade", "restless_dated") == ("blocked",)
+
+
+@pytest.mark.parametrize(("site", "register"), [("curve_and_index", "import"), ("curve_of_heat", "heat")])
+def test_a_load_curve_counts_for_its_meter_whatever_the_other_register_shows(faulty, house, site, register):
+    """Both gave the meter a row of each day, and no site of the account was refreshed."""
+    days = faulty.rows(
+        """select count(*), count(distinct local_date), sum(load_curve_total), any_value(series_kind), count(counted)
+        from meter_index_days where site_id = ?""", [site]
+    )  # fmt: skip
+    assert days == [(31, 31, house.total(site), "interval", 0)]
+    assert october(faulty, "index_register, index_advance", site) == (register, None)
+
+
+def test_half_a_month_is_blocked_by_readings_at_its_bounds_whatever_the_day_before_lacks(faulty):
+    """Both halves of a blocked month were ready: the reading at its beginning was compared with nothing."""
+    for first, last in ((1, 15), (16, 31)):
+        ((grade, reasons),) = faulty.rows(
+            f"select grade, reasons from billing_between('2026-10-{first:02}', '2026-10-{last:02}')"
+            " where site_id = 'half_too_much'"
+        )
+        assert (grade, [reason.partition(":")[0] for reason in reasons]) == ("blocked", ["index_difference"])
+
+
+def test_a_meter_ends_with_the_last_reading_of_the_register_that_counts(known, house):
+    """Its end was not known where its line was valid later, and was that of the other register, midnight."""
+    columns = "grade, index_end_source, index_end_at_utc, index_end, index_end_distance_minutes"
+    assert october(known, columns, "taken_out") == (
+        "ready",
+        "read",
+        TAKEN_OUT,
+        1000 + house.total("taken_out"),
+        14 * 60,
+    )
+
+
+def test_a_dated_replacement_at_a_swap_begins_one_segment_in_the_other_column(known, house):
+    """Two segments began with one reading, in no order."""
+    found = known.rows(
+        """select register, began_with, from_utc, is_dated from meter_index_segments
+        where site_id = 'swap_dated' and index_from > 0 order by from_utc"""
+    )
+    assert found == [
+        ("import", "first_reading", OPENING, False),
+        ("export", "replacement", SWAPPED_FROM + HOUR, True),
+        ("import", "swap", SWAPPED_UNTIL + HOUR, False),
+    ]
+    advance, unmeasured = october(known, "index_advance, index_unmeasured", "swap_dated")
+    assert (advance, unmeasured) == (
+        house.total("swap_dated") - unmeasured, house.stated["swap_dated", "m"][SWAPPED_FROM],
+    )  # fmt: skip
 
 
 def test_segments_tell_installation_rollover_and_which_register_counts(faulty):
@@ -705,6 +783,10 @@ FACTS = [
         for name in ("grid", "early", "in_gap", "twice", "unseen", "between")
     ),
     fact("replaced_at_night", replaced_at_utc=CUT_UNSEEN),
+    fact("restless_dated", replaced_at_utc=hour(12, 11) + timedelta(minutes=20)),
+    fact("swap_dated", replaced_at_utc=SWAPPED_FROM + timedelta(minutes=20)),
+    # What the line is valid for is not when the meter served.
+    fact("taken_out", valid=(date(2026, 11, 1), LAST_DATE), in_service_until=october_day(20)),
     fact("turned_stores", "store", register_map="swapped"),
     fact("edges", "empty_first", in_service_from=october_day(1)),
     fact("edges", "empty_last", in_service_until=october_day(31)),

@@ -336,7 +336,7 @@ def apart(register: str, read: list[ReadDay], kinds: Kinds) -> dict[date, tuple[
         kind = kinds.get((register, (before.last_at, one.first_at))) if before else None
         if before and kind in {None, "rollover"}:
             between = days(before.day, one.day)[1:-1]
-            needed = {*between, one.day} | ({before.day} if before.last_at < BEGIN[one.day] else set())
+            needed = {*between, one.day} | ({before.day} if before.last_at < END[before.day] else set())
             if not needed & NOT_WHOLE and len(between) <= 40:
                 over = OVER_FIRST / 2 + (0 if before.is_installation else OVER_LAST / 2)
                 stated = sum((TOTALS[day] for day in between), before.total_after + (one.total_before or 0) + over)
@@ -418,9 +418,10 @@ def make_links(database: duckdb.DuckDBPyConnection, meters: list[Device], step: 
         select 's' as site_id, meter_id, register, 'index' as series_kind, {step}::decimal(18, 6) as step,
             2 as usual_readings, min(local_date) as first_read_on
         from read group by meter_id, register;
+        create or replace temp view meter_facts as from facts;
         -- All of them are in service still.
-        create or replace temp view meter_facts as
-        select *, null::date as in_service_until, null::date as valid_from, null::date as valid_until from facts;
+        create or replace temp view meter_services as
+        select 's' as site_id, meter_id, null::date as in_service_until from facts;
         create or replace temp view meter_days as
         select 's' as site_id, meter_id, local_date, day_end_utc, 0 as gap_at_end_minutes, total,
             intervals_missing, 0 as intervals_null

@@ -104,6 +104,15 @@
     end
 {%- endmacro %}
 
+{#
+  Column `quantity` of the other register of electricity than the one that `register` names, null for any other. It
+  names no register on the way: where none of an account's meters counts electricity, DuckDB 2.0.0 finds the name null
+  throughout, and cannot compare it with a text that is none of its two.
+#}
+{% macro other_side(register, quantity) -%}
+    case {{ register }} when 'import' then export_{{ quantity }} when 'export' then import_{{ quantity }} end
+{%- endmacro %}
+
 {# Column `quantity` of the register that `register` names, in a row that holds all registers side by side. #}
 {% macro side(register, quantity) -%}
     case {{ register }}

@@ -12,8 +12,8 @@ meter_days as (
     select * from {{ ref('meter_days') }}
 ),
 
-facts as (
-    select * from {{ ref('meter_facts') }}
+services as (
+    select * from {{ ref('meter_services') }}
 ),
 
 -- A meter that was taken out in the middle of a day was read for the last time when its last interval ended.
@@ -23,12 +23,11 @@ ends_of_service as (
         meter_days.meter_id,
         meter_days.local_date,
         epoch_us(meter_days.day_end_utc) - meter_days.gap_at_end_minutes::bigint * 60000000 as served_until_us
-    from facts
+    from services
     inner join meter_days
-        on meter_days.site_id = facts.site_id
-        and meter_days.meter_id = facts.meter_id
-        and meter_days.local_date = facts.in_service_until
-        and meter_days.local_date between facts.valid_from and facts.valid_until
+        on meter_days.site_id = services.site_id
+        and meter_days.meter_id = services.meter_id
+        and meter_days.local_date = services.in_service_until
 ),
 
 neighbours as (

@@ -65,6 +65,8 @@ summed as (
         local_date,
         any_value(day_start_utc) as day_start_utc,
         any_value(day_end_utc) as day_end_utc,
+        any_value(has_split) as has_split,
+        any_value(usual_register) as usual_register,
         count(*) as readings_on_the_line,
         min(read_at_utc) as first_read_at_utc,
         max(read_at_utc) as last_read_at_utc,
@@ -99,14 +101,70 @@ around as (
     group by summed.site_id, summed.meter_id, summed.register, summed.local_date
 ),
 
-suspect_steps as (
-    select steps.*
+-- Falls all day long are no replacements: the series states what each interval consumed, or the readings are wrong. Only
+-- what was read first and last is compared then, so that an index never counts backwards.
+told_days as (
+    select
+        *,
+        falls > greatest(2, readings_on_the_line * 0.05) as is_restless
+    from summed
+),
+
+told_steps as (
+    select
+        steps.site_id,
+        steps.meter_id,
+        steps.register,
+        steps.local_date,
+        steps.has_split,
+        steps.usual_register,
+        steps.before_at_utc,
+        steps.read_at_utc,
+        steps.before,
+        steps.reading
     from steps
-    -- A series that falls all the time is no index: it states what each interval consumed.
-    semi join (
-        from summed where (falls > 0 or largest_rise > 10) and falls <= greatest(2, readings_on_the_line * 0.05)
-    ) using (site_id, meter_id, register, local_date)
-    where steps.reading < steps.before or steps.reading - steps.before > 10
+    semi join (from told_days where not is_restless and (falls > 0 or largest_rise > 10))
+        using (site_id, meter_id, register, local_date)
+    union all
+    select
+        site_id,
+        meter_id,
+        register,
+        local_date,
+        has_split,
+        usual_register,
+        first_read_at_utc,
+        last_read_at_utc,
+        first_index,
+        last_index
+    from told_days
+    where is_restless
+),
+
+-- On such a day, what does not lie between the first and the last reading is off the line as well.
+off_the_line as (
+    select
+        steps.site_id,
+        steps.meter_id,
+        steps.register,
+        steps.local_date,
+        count(*) as readings
+    from steps
+    inner join told_days
+        on told_days.site_id = steps.site_id
+        and told_days.meter_id = steps.meter_id
+        and told_days.register = steps.register
+        and told_days.local_date = steps.local_date
+    where
+        told_days.is_restless
+        and told_days.first_index <= told_days.last_index
+        and steps.reading not between told_days.first_index and told_days.last_index
+    group by steps.site_id, steps.meter_id, steps.register, steps.local_date
+),
+
+suspect_steps as (
+    select * from told_steps
+    where reading < before or reading - before > 10
 ),
 
 explained_steps as (
@@ -274,7 +332,7 @@ final as (
         summed.decimals::integer as decimals,
         shapes.falls::integer as falls,
         shapes.rises::integer as rises,
-        shapes.glitches::integer as glitches,
+        (shapes.glitches + coalesce(off_the_line.readings, 0))::integer as glitches,
         jumping_days.site_id is not null as is_jumping,
         around.before_first,
         around.after_last,
@@ -297,6 +355,11 @@ final as (
         and summed.meter_id = shapes.meter_id
         and summed.register = shapes.register
         and summed.local_date = shapes.local_date
+    left join off_the_line
+        on off_the_line.site_id = shapes.site_id
+        and off_the_line.meter_id = shapes.meter_id
+        and off_the_line.register = shapes.register
+        and off_the_line.local_date = shapes.local_date
     left join jumping_days
         on jumping_days.site_id = shapes.site_id
         and jumping_days.meter_id = shapes.meter_id

@@ -337,12 +337,13 @@ told as (
                 told_cuts.cuts
             )
         end as cuts,
-        judged.advance - coalesce(told_cuts.passed_over, 0) - coalesce(list_sum(list_transform(
+        -- On a day that is not told step by step, the step passed over can be more than the day's.
+        greatest(0, judged.advance - coalesce(told_cuts.passed_over, 0) - coalesce(list_sum(list_transform(
             list_filter(
                 judged.cuts, lambda c: c.cut = 'rollover' and list_contains(told_cuts.read_ats, c.read_at_utc)
             ),
             lambda c: {{ register_end('c.index_before') }}
-        )), 0) as advance,
+        )), 0)) as advance,
         case
             when judged.shown_cut in ('fall', 'jump') then judged.shown_cut
             when exists (
@@ -496,7 +497,8 @@ apart as (
             when
                 whole_total is not null
                 and are_days_between_whole
-                and (before_at_utc = day_start_utc or lag(whole_total) over series is not null)
+                -- Of the earlier reading's day only what came after it.
+                and (before_at_utc = lag(day_end_utc) over series or lag(whole_total) over series is not null)
                 then total_between + open_between / 2 - opening_advance
         end::decimal(18, 6) as apart_since,
         (

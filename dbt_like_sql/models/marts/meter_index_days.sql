@@ -37,7 +37,7 @@ replaced_days as (
     group by site_id, meter_id, local_date
 ),
 
--- Also of days on which nothing else was read.
+-- Also of days on which nothing else was read. Consumption per interval lies on no line.
 glitch_days as (
     select
         site_id,
@@ -45,7 +45,14 @@ glitch_days as (
         local_date,
         sum(glitches)::integer as glitches
     from register_days
+    anti join (from registers where series_kind = 'interval') using (site_id, meter_id, register)
     group by site_id, meter_id, local_date
+),
+
+-- The operator's load curve is what the meter counts, whatever its other register shows.
+load_curve_meters as (
+    select * from registers
+    where series_kind = 'interval' and register = usual_register
 ),
 
 advances as (
@@ -65,6 +72,9 @@ advances as (
             list_filter(bounds.cuts, lambda c: c.cut <> 'rollover'), lambda c: c.open_between
         )), 0)::decimal(18, 6) as open
     from bounds
+    anti join load_curve_meters
+        on load_curve_meters.site_id = bounds.site_id
+        and load_curve_meters.meter_id = bounds.meter_id
     window series as (partition by bounds.site_id, bounds.meter_id, bounds.register order by bounds.local_date)
 ),
 
@@ -74,8 +84,9 @@ sides as (
         site_id,
         meter_id,
         local_date,
-        any_value(bound_utc) as bound_utc,
+        max(bound_utc) as any_bound,
         {% for register in ['import', 'export', 'heat', 'volume'] %}
+        max(bound_utc) filter (where register = '{{ register }}') as {{ register }}_bound,
         max(index_at_end) filter (where register = '{{ register }}') as {{ register }}_index,
         max(index_source) filter (where register = '{{ register }}') as {{ register }}_source,
         max(distance_minutes) filter (where register = '{{ register }}') as {{ register }}_distance,
@@ -97,7 +108,7 @@ sides as (
     group by site_id, meter_id, local_date
 ),
 
-steps as (
+index_steps as (
     select
         site_id,
         meter_id,
@@ -113,8 +124,8 @@ mapped as (
         sides.*,
         meters.zone,
         meters.usual_register,
-        coalesce(facts.resolution, steps.step) as step,
-        steps.usual_readings,
+        coalesce(facts.resolution, index_steps.step) as step,
+        index_steps.usual_readings,
         case
             when facts.register_map in ('import', 'export', 'heat', 'volume') then facts.register_map
             when facts.register_map = 'swapped' then {{ other_register('meters.usual_register') }}
@@ -130,9 +141,9 @@ mapped as (
     inner join meters
         on meters.site_id = sides.site_id
         and meters.meter_id = sides.meter_id
-    left join steps
-        on steps.site_id = sides.site_id
-        and steps.meter_id = sides.meter_id
+    left join index_steps
+        on index_steps.site_id = sides.site_id
+        and index_steps.meter_id = sides.meter_id
     left join meter_days
         on meter_days.site_id = sides.site_id
         and meter_days.meter_id = sides.meter_id
@@ -155,7 +166,7 @@ compared as (
     select
         *,
         whole_total - coalesce({{ side('usual_register', 'unmeasured') }}, any_unmeasured) as usual_total,
-        whole_total - coalesce({{ side(other_register('usual_register'), 'unmeasured') }}, any_unmeasured)
+        whole_total - coalesce({{ other_side('usual_register', 'unmeasured') }}, any_unmeasured)
             as other_total,
         greatest(2 * step, abs(whole_total) * 0.001)
             + coalesce(import_uncertainty, 0) + coalesce(export_uncertainty, 0) + any_open as slack
@@ -171,7 +182,7 @@ agreements as (
         abs(usual_total) > slack
             and coalesce(abs({{ side('usual_register', 'advance') }} - usual_total) <= slack, false) as usual_agrees,
         abs(other_total) > slack
-            and coalesce(abs({{ side(other_register('usual_register'), 'advance') }} - other_total) <= slack, false)
+            and coalesce(abs({{ other_side('usual_register', 'advance') }} - other_total) <= slack, false)
             as other_agrees
     from compared
 ),
@@ -229,6 +240,7 @@ chosen as (
     select
         *,
         {{ in_column('counting_register') }} as index_register,
+        coalesce({{ side('counting_register', 'bound') }}, any_bound) as bound_utc,
         {{ side('counting_register', 'index') }} as index_at_end,
         {{ side('counting_register', 'source') }} as index_source,
         {{ side('counting_register', 'distance') }} as index_distance_minutes,
@@ -283,11 +295,10 @@ load_curves as (
             as load_curve_total,
         max(register_days.readings) as readings
     from register_days
-    inner join registers
-        on registers.site_id = register_days.site_id
-        and registers.meter_id = register_days.meter_id
-        and registers.register = register_days.register
-    where registers.series_kind = 'interval' and register_days.register = register_days.usual_register
+    inner join load_curve_meters
+        on load_curve_meters.site_id = register_days.site_id
+        and load_curve_meters.meter_id = register_days.meter_id
+        and load_curve_meters.register = register_days.register
     group by register_days.site_id, register_days.meter_id, register_days.local_date, register_days.zone
 ),
 
@@ -311,10 +322,7 @@ final as (
         open_so_far,
         replacements_so_far,
         coalesce(index_register <> usual_register and stated_register is null, false) as is_swapped,
-        coalesce(index_register <> lag(index_register) over (partition by site_id, meter_id order by local_date), false)
-            as is_register_changed,
         {{ side('feed_in_register', 'index') }} as export_index,
-        {{ side('feed_in_register', 'source') }} as export_source,
         feed_in_counted as export_counted,
         drawn_counted as import_counted,
         replacements,
@@ -338,7 +346,6 @@ final as (
         'none' as index_source,
         0::decimal(18, 6) as unmeasured,
         false as is_swapped,
-        false as is_register_changed,
         [] as replacements,
         0 as rollovers,
         0 as glitches,

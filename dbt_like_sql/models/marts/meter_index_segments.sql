@@ -50,7 +50,8 @@ swaps as (
     where len(swaps) > 0
 ),
 
--- Each cut and each swap ends one segment and begins the next.
+-- Each cut and each swap ends one segment and begins the next; where both fall on one step, the cut counts, and the
+-- register goes on in the other column.
 beginnings as (
     select
         series.site_id,
@@ -74,23 +75,29 @@ beginnings as (
     )
     union all
     select
-        site_id,
-        meter_id,
-        register,
-        null,
+        cuts.site_id,
+        cuts.meter_id,
+        cuts.register,
+        swaps.swap.column_after,
         case
-            when cut.cut = 'rollover' then 'rollover'
-            when {{ unit_change('cut.index_before', 'cut.index_after') }} is not null then 'unit_change'
+            when cuts.cut.cut = 'rollover' then 'rollover'
+            when {{ unit_change('cuts.cut.index_before', 'cuts.cut.index_after') }} is not null then 'unit_change'
             else 'replacement'
         end,
-        cut.read_at_utc,
-        cut.index_after,
-        cut.before_at_utc,
-        cut.index_before,
+        cuts.cut.read_at_utc,
+        cuts.cut.index_after,
+        cuts.cut.before_at_utc,
+        cuts.cut.index_before,
         case
-            when cut.cut = 'rollover' then {{ rollover_advance('cut.index_before', 'cut.index_after') }}
+            when cuts.cut.cut = 'rollover'
+                then {{ rollover_advance('cuts.cut.index_before', 'cuts.cut.index_after') }}
         end
     from cuts
+    left join swaps
+        on swaps.site_id = cuts.site_id
+        and swaps.meter_id = cuts.meter_id
+        and swaps.register = cuts.register
+        and swaps.swap.read_at_utc = cuts.cut.read_at_utc
     union all
     select
         site_id,
@@ -104,6 +111,14 @@ beginnings as (
         swap.index_before,
         swap.index_after - swap.index_before
     from swaps
+    where not exists (
+        select 1 from cuts
+        where
+            cuts.site_id = swaps.site_id
+            and cuts.meter_id = swaps.meter_id
+            and cuts.register = swaps.register
+            and cuts.cut.read_at_utc = swaps.swap.read_at_utc
+    )
 ),
 
 -- A register stays in its column until it is swapped; clerks look for it under the column's name.

@@ -4,8 +4,9 @@
 
 A world with faults is fetched by the real client on a clock of its own (50 days after the last month, so that time is
 no reason against any month), and followed through the SQL models by ``climkit refresh``. Then each fault is *caught*
-if one of the checks that should notice it was raised on its meter and month, else *missed*; a check raised on a
-meter and month without any fault is a *false alarm*. A month that is called ready although its quantity is not what
+if all the checks that should notice it were raised on its meter, else *missed*; what is raised on that meter and is
+neither required nor a known consequence of the fault is *beyond*; a check raised on a meter and month without any fault
+is a *false alarm*. A month that is called ready although its quantity is not what
 the meter truly counted is the worst that can happen, and is counted apart.
 
 What should notice which kind stands in one place: ``EXPECTED``.
@@ -37,37 +38,68 @@ from climkit_pipeline.ingest.ingestion import Ingestion
 from climkit_pipeline.ingest.reports import IngestRequest
 from climkit_pipeline.settings import load_settings
 from climkit_pipeline.simulator import DataFault, Label, MonthTruth, SimulatorServer, World, parse_data_faults
-from climkit_pipeline.simulator.data_faults import CIRCUMSTANCES, KINDS
+from climkit_pipeline.simulator.data_faults import KINDS
 from climkit_pipeline.simulator.profiles import dice
 
-EXPECTED: dict[str, frozenset[str]] = {
-    kind: frozenset(checks.split())
-    for kind, checks in {
-        "gap": "missing_intervals",
-        "outage": "missing_intervals",
-        "missing_sibling": "missing_intervals missing_sibling",
-        "no_data": "no_data",
-        "duplicate": "duplicate_rows",
-        "conflict": "conflicting_rows",
-        "replaced_down": "replaced",
-        "replaced_up": "replaced",
-        "swapped": "swapped_registers",
-        "rollover": "rollover",
-        "stuck": "stuck",
-        "offline": "zero_run zero_run_unread index_difference",
-        "spike": "spike spike_unread index_difference",
-        "sentinel": "sentinel",
-        "late_revision": "index_difference",
-        "night_production": "night_production_unusual",
+
+@dataclass(frozen=True)
+class Expected:
+    """What a kind of fault has to raise on its own meter, and what may follow from it there."""
+
+    required: frozenset[str]
+    """All of them; none: nothing to notice."""
+    by_consequence: Mapping[str, str]
+    """Check -> why it may be raised, too. Whatever else is raised is beyond what should be."""
+
+    @property
+    def all(self) -> frozenset[str]:
+        return self.required | self.by_consequence.keys()
+
+
+REGISTER_WENT_ON = "the register counted on, and the intervals state something else"
+UNCONFIRMED = "a load that is truly steady is confirmed by no register on a day on which the index does not agree"
+SHARED = "the provider's split of the site is no longer that of these values"
+NOT_DATED = "the days without the meter are due until it is dated"
+
+EXPECTED: dict[str, Expected] = {
+    kind: Expected(frozenset(required.split()), by_consequence)
+    for kind, (required, by_consequence) in {
+        "gap": ("missing_intervals", {"index_difference": REGISTER_WENT_ON}),
+        "outage": ("missing_intervals", {"index_difference": REGISTER_WENT_ON}),
+        "missing_sibling": ("missing_intervals", {"index_difference": REGISTER_WENT_ON}),
+        "no_data": ("no_data missing_intervals", {}),
+        "duplicate": ("duplicate_rows", {}),
+        "conflict": (
+            "conflicting_rows",
+            {
+                "duplicate_rows": "every interval that came twice is told, whatever it states",
+                "equal_autonomy": SHARED,
+                "grid_without_import": SHARED,
+                "index_difference": REGISTER_WENT_ON,
+                "spike": "one kilowatt-hour more is much for a small meter",
+            },
+        ),
+        "replaced_down": ("replaced", {}),
+        "replaced_up": ("replaced", {}),
+        "swapped": ("swapped_registers", {}),
+        "rollover": ("rollover", {}),
+        "stuck": ("stuck", {"index_difference": REGISTER_WENT_ON}),
+        "offline": (
+            "index_difference zero_run", {"zero_run_unread": "with zeros before and after it may be more than a week"}
+        ),
+        "spike": ("index_difference spike", {"stuck": UNCONFIRMED}),
+        "sentinel": ("index_difference sentinel", {}),
+        "late_revision": ("index_difference", {"stuck": UNCONFIRMED}),
+        "night_production": ("night_production night_production_unusual", {}),
         # Both series are wrong alike: only where it begins and ends is anything to be seen.
-        "wrong_unit": "wrong_unit index_difference unit_change",
-        "null_split": "without_split",
-        "vacant": "",
-        "appears": "starts_inside",
-        "vanishes": "ends_inside",
+        "wrong_unit": ("unit_change", {}),
+        "null_split": ("without_split", {}),
+        "vacant": ("", {}),
+        "appears": ("starts_inside", {"missing_intervals": NOT_DATED}),
+        "vanishes": ("ends_inside", {"missing_intervals": NOT_DATED}),
     }.items()
-}
-"""Kind of fault -> checks of which at least one must be raised on the meter that has it; none: nothing to notice."""
+}  # fmt: skip
+"""Kind of fault -> what it has to raise, all of it, on the meter that has it, and what may follow from it."""
 
 EXPECTED_OF_SIBLINGS: dict[str, frozenset[str]] = {
     kind: frozenset(checks.split())
@@ -153,6 +185,8 @@ class KindResult:
     harmless: int = 0
     """Of the caught: nothing was raised, and the quantity is what the meter counted."""
     raised: Counter[str] = field(default_factory=Counter)
+    beyond: Counter[str] = field(default_factory=Counter)
+    """Of the raised: neither required nor a consequence."""
     wrongly_ready: list[str] = field(default_factory=list)
     siblings: int = 0
     siblings_missed: list[str] = field(default_factory=list)
@@ -190,6 +224,10 @@ class Verdict:
     @property
     def wrongly_ready(self) -> int:
         return sum(len(result.wrongly_ready) + result.siblings_wrongly_ready for result in self.kinds.values())
+
+    @property
+    def beyond(self) -> int:
+        return sum(result.beyond.total() for result in self.kinds.values())
 
     @property
     def is_good(self) -> bool:
@@ -235,9 +273,10 @@ def judge(
         if label.is_cause:
             result.raised.update(raised)
             expected = EXPECTED[label.kind]
-            is_noticed = raised & expected or (
-                not expected and not (label.kind in CIRCUMSTANCES and raised - ABOUT_OTHERS)
-            )
+            beyond = raised - expected.all - ABOUT_OTHERS
+            result.beyond.update(beyond)
+            # What has nothing to notice is caught if nothing is raised.
+            is_noticed = expected.required <= raised and (bool(expected.required) or not beyond)
             is_harmless = not is_noticed and label.kind in MAY_BE_SMALL and is_right
             result.harmless += is_harmless
             if is_noticed or is_harmless:
@@ -246,10 +285,10 @@ def judge(
                 result.missed.append(f"{label.meter_id} in {label.months[0]:%Y-%m}")
             result.wrongly_ready += wrong
         else:
-            expected = EXPECTED_OF_SIBLINGS.get(label.kind, frozenset())
+            noticed_by = EXPECTED_OF_SIBLINGS.get(label.kind, frozenset())
             result.siblings += 1
             # A meter that stood still meanwhile lost nothing: its month may be ready.
-            if expected and not raised & expected and not is_right:
+            if noticed_by and not raised & noticed_by and not is_right:
                 result.siblings_missed.append(f"{label.meter_id} in {label.months[0]:%Y-%m}")
             result.siblings_wrongly_ready += bool(wrong)
     for key, here in found.items():
@@ -281,18 +320,26 @@ def as_markdown(verdict: Verdict, revised: KindResult, *, sites: int, months: in
         f"Made by `{command}`: {sites} simulated sites over {months} months up to {LAST_MONTH:%Y-%m}, each kind of "
         "fault on meters and days of the seed's choice, fetched and modelled by the real pipeline. Do not edit.",
         "",
-        "| fault | what is served | faults | caught | missed | ready, but wrong | raised on its meter |",
-        "|---|---|---|---|---|---|---|",
+        "A fault is caught if all checks that are required of its kind were raised on its meter. Beyond is what was "
+        "raised there and is neither required nor one of the known consequences, which stand below.",
+        "",
+        "| fault | what is served | faults | caught | missed | ready, but wrong | required | raised on its meter "
+        "| beyond |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for result in verdict.kinds.values():
-        raised = ", ".join(f"`{code}` {count}" for code, count in sorted(result.raised.items())) or "nothing"
+        required = ", ".join(f"`{code}`" for code in sorted(EXPECTED[result.kind].required)) or "nothing"
+        raised, beyond = (
+            ", ".join(f"`{code}` {count}" for code, count in sorted(counts.items())) or "nothing"
+            for counts in (result.raised, result.beyond)
+        )
         lines.append(
             f"| `{result.kind}` | {KINDS[result.kind].sentence} | {result.faults} | {result.caught} "
-            f"| {len(result.missed)} | {len(result.wrongly_ready)} | {raised} |"
+            f"| {len(result.missed)} | {len(result.wrongly_ready)} | {required} | {raised} | {beyond} |"
         )
     lines += [
         f"| `late_revision`, fetched again | the revised values | {revised.faults} | {revised.caught} "
-        f"| {len(revised.missed)} | {len(revised.wrongly_ready)} | nothing is wrong any more |",
+        f"| {len(revised.missed)} | {len(revised.wrongly_ready)} | nothing | nothing is wrong any more | nothing |",
         "",
         "`vacant` is caught if it raises nothing"
         + "".join(
@@ -301,6 +348,18 @@ def as_markdown(verdict: Verdict, revised: KindResult, *, sites: int, months: in
             if result.harmless
         )
         + ".",
+        "",
+        "What may follow from a fault on its own meter, beside what is required; in any month also "
+        + " and ".join(f"`{code}`" for code in sorted(ABOUT_OTHERS))
+        + ", for a fault of another meter:",
+        "",
+        "| fault | may raise | because |",
+        "|---|---|---|",
+        *(
+            f"| `{kind}` | `{code}` | {why} |"
+            for kind, expected in EXPECTED.items()
+            for code, why in expected.by_consequence.items()
+        ),
         "",
         "Meters that suffer with another one, by the provider's split or sums:",
         "",
@@ -532,7 +591,7 @@ def judge_revised(
             if not label.is_cause:
                 result.siblings += 1
                 result.siblings_wrongly_ready += is_wrong
-            elif is_wrong or here.alarms & EXPECTED["late_revision"]:
+            elif is_wrong or here.alarms & EXPECTED["late_revision"].all:
                 result.missed.append(f"{label.meter_id} in {key[2]:%Y-%m}")
                 result.wrongly_ready += [result.missed[-1]] * is_wrong
             else:
@@ -576,12 +635,14 @@ def main() -> int:
             sys.stderr.write(f"missed: {result.kind} on {missed}\n")
         for missed in result.siblings_missed:
             sys.stderr.write(f"missed beside it: {result.kind} on {missed}\n")
+        if result.beyond:
+            sys.stderr.write(f"beyond: {result.kind} raised {', '.join(sorted(result.beyond))}\n")
         for wrong in result.wrongly_ready:
             sys.stderr.write(f"ready, but wrong: {result.kind}, {wrong}\n")
     for (_, meter_id, month), alarms in verdict.false_alarms:
         sys.stderr.write(f"false alarm on {meter_id} in {month:%Y-%m}: {', '.join(sorted(alarms))}\n")
     sys.stderr.write(
-        f"{verdict.missed} missed, {verdict.wrongly_ready} wrongly ready, "
+        f"{verdict.missed} missed, {verdict.wrongly_ready} wrongly ready, {verdict.beyond} alarms beyond, "
         f"{len(verdict.false_alarms)} false alarms in {verdict.clean} clean meter-months; "
         f"{time.monotonic() - started:.0f} s\n"
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from data_fault_table import (
+    ABOUT_OTHERS,
     EXPECTED,
     EXPECTED_OF_SIBLINGS,
     LAST_MONTH,
@@ -22,6 +24,7 @@ from data_fault_table import (
 
 from climkit_pipeline.simulator import Label, World
 from climkit_pipeline.simulator.data_faults import KINDS
+from climkit_pipeline.warehouse.user_inputs import CHECKS_FILE
 
 JUNE, JULY = date(2026, 6, 1), date(2026, 7, 1)
 READY = ("ready", Decimal(100), Decimal(40))
@@ -45,15 +48,21 @@ def counted(*meters: str, months: tuple[date, ...] = (JUNE, JULY)) -> dict[tuple
 def test_every_kind_says_what_should_notice_it():
     """A kind that nobody expects anything of would never be missed."""
     assert EXPECTED.keys() == KINDS.keys()
-    assert {kind for kind, checks in EXPECTED.items() if not checks} == {"vacant"}
+    assert {kind for kind, expected in EXPECTED.items() if not expected.required} == {"vacant"}
+    with CHECKS_FILE.open(encoding="utf-8", newline="") as file:
+        known = {row["check_name"] for row in csv.DictReader(file)}
+    for expected in EXPECTED.values():
+        assert expected.all <= known - ABOUT_OTHERS
+        assert not expected.required & expected.by_consequence.keys()
+        assert all(len(why) > 15 for why in expected.by_consequence.values())
     assert EXPECTED_OF_SIBLINGS.keys() <= KINDS.keys()
 
 
-def test_a_fault_is_caught_by_any_check_that_should_notice_it_in_any_month_concerned():
+def test_a_fault_is_caught_by_all_checks_that_should_notice_it_in_any_month_concerned():
     verdict = judge(
         [label("offline", "a", months=(JUNE, JULY)), label("stuck", "b"), label("gap", "c")],
         {
-            ("s", "a", JUNE): found(*BLOCKED),
+            ("s", "a", JUNE): found(*BLOCKED, "zero_run"),
             ("s", "a", JULY): found(*BLOCKED, "index_difference"),
             ("s", "b", JUNE): found(*BLOCKED, "spike"),
         },
@@ -64,6 +73,27 @@ def test_a_fault_is_caught_by_any_check_that_should_notice_it_in_any_month_conce
     assert verdict.kinds["stuck"].raised == {"spike": 1}
     assert verdict.missed == 2
     assert not verdict.is_good
+
+
+def test_a_part_of_what_should_be_raised_is_a_miss():
+    """Any one of several was enough."""
+    for alarms, caught in ((("no_data",), 0), (("no_data", "missing_intervals"), 1)):
+        verdict = judge([label("no_data", "a")], {("s", "a", JUNE): found(*BLOCKED, *alarms)}, counted("a"))
+        assert verdict.kinds["no_data"].caught == caught
+
+
+def test_what_is_raised_beyond_a_fault_and_its_consequences_is_counted():
+    """Whatever else was raised on the faulty meter counted as nothing."""
+    verdict = judge(
+        [label("spike", "a"), label("gap", "b")],
+        {
+            ("s", "a", JUNE): found(*BLOCKED, "spike", "index_difference", "stuck", "unsound_sibling", "negative"),
+            ("s", "b", JUNE): found(*BLOCKED, "missing_intervals", "index_difference"),
+        },
+        counted("a", "b"),
+    )
+    assert (verdict.kinds["spike"].beyond, verdict.kinds["gap"].beyond) == ({"negative": 1}, {})
+    assert (verdict.beyond, verdict.missed) == (1, 0)
 
 
 def test_what_is_raised_on_a_clean_month_is_a_false_alarm():
@@ -167,9 +197,16 @@ def test_faults_share_no_meter_and_no_month_of_a_site_as_long_as_there_are_enoug
 
 
 def test_the_table_names_every_kind_and_what_was_found():
-    verdict = judge([label("gap", "a")], {("s", "a", JUNE): found(*BLOCKED, "missing_intervals")}, counted("a"))
+    alarms = ("missing_intervals", "negative")
+    verdict = judge([label("gap", "a")], {("s", "a", JUNE): found(*BLOCKED, *alarms)}, counted("a"))
     table = as_markdown(verdict, KindResult("late_revision", caught=1), sites=7, months=12, command="make it")
-    lines = {line.split("`")[1]: line for line in table.splitlines() if line.startswith("| `")}
+    first, _, rest = table.partition("What may follow")
+    lines = {line.split("`")[1]: line for line in first.splitlines() if line.startswith("| `")}
     assert lines.keys() >= KINDS.keys()
-    assert lines["gap"].endswith("| 1 | 1 | 0 | 0 | `missing_intervals` 1 |")
+    assert lines["gap"].endswith(
+        "| 1 | 1 | 0 | 0 | `missing_intervals` | `missing_intervals` 1, `negative` 1 | `negative` 1 |"
+    )
+    for kind, expected in EXPECTED.items():
+        for check, why in expected.by_consequence.items():
+            assert f"| `{kind}` | `{check}` | {why} |" in rest
     assert "per thousand (at most 1)" in table

@@ -110,7 +110,7 @@ class FaultLake:
             for row in self.lake.rows[name, day] if name == "meters" else []:
                 kind = row["meter_type"], row["meter_mode"]
                 found.setdefault((row["site_id"], row["meter_id"]), []).append(
-                    (day, kind == ("electricity", "consumption"))
+                    (day, kind in {("electricity", "consumption"), ("charge_point", "consumption")})
                 )
         return found
 
@@ -293,6 +293,7 @@ def build_fault_lake() -> FaultLake:
     _add_periods(house)
     _add_edges(house)
     _add_holes(house)
+    _add_weighed(house)
     return house
 
 
@@ -1262,3 +1263,110 @@ def _add_listed_late(house: FaultLake) -> None:
         "listed_late", "second", listed_until=0, series=ordinary("listed_late second", hour(5, 0)),
         states=dict.fromkeys(range(1, 5), "empty"),
     )  # fmt: skip
+
+
+ZERO_DAYS = (date(2026, 10, 24), date(2026, 10, 25))
+"""The second has 25 hours."""
+RULE_FROM = date(2026, 10, 15)
+SPLIT_OFF, SPLIT_ROUNDED = hour(9, 5), hour(11, 5)
+"""Hours in which solar and grid differ from the total, by more than three roundings or by less."""
+NOT_COUNTED = Decimal("0.04")
+"""What a site states of its production in each hour, beyond what the plant's register counted."""
+SUNNY_DAYS = days(date(2026, 7, 6), date(2026, 7, 8))
+
+
+def _add_weighed(house: FaultLake) -> None:
+    """What a check has to weigh: what the register did not measure, how often, since when, against what."""
+
+    def site(name: str, series: Series | None = None, **arguments) -> Series:
+        house.add_site(name)
+        return house.add_meter(name, series=series, **arguments)
+
+    # Read at midnight, and replaced on the 12th: neither device measured anything of that day.
+    whole_day = span(hour(12, 0), 24)
+    for name, hours, value in (
+        ("cut_spike", [hour(12, 5)], "40"), ("cut_stuck", whole_day, "0.777"), ("cut_disputed", [], "0"),
+    ):  # fmt: skip
+        is_heat = name == "cut_disputed"
+        register = "heat_kwh" if is_heat else IMPORT
+        series = site(name, with_values(ordinary(name), hours, value), type_="heating" if is_heat else "electricity")
+        at_midnight = {at: row for at, row in counted(series, register=register).items() if at == midnight_of(at)}
+        house.read(name, anew(at_midnight, hour(12, 0), register))
+    house.findings.append(doubled("cut_disputed", "conflicting_rows", [hour(12, 7)]))
+
+    for name, times in (("stuck_five", 5), ("stuck_six", 6), ("stuck_five_unread", 5), ("stuck_six_unread", 6)):
+        truth = ordinary(name)
+        site(name, with_values(truth, span(hour(8, 6), times), "0.777"), is_rule=name.endswith("unread"))
+        if not name.endswith("unread"):
+            house.read(name, counted(truth))
+
+    # The register counted the day within a thousandth and a half.
+    series = site("nearly_confirmed", with_values(ordinary("nearly_confirmed"), [hour(8, 6)], "40"))
+    house.read("nearly_confirmed", shifted(counted(series), hour(8, 12), Decimal("-0.065")))
+
+    zeros = [start for start in HOURS if local_day(start) in ZERO_DAYS]
+    site("zero_at_change", with_values(ordinary("zero_at_change"), zeros, "0"))
+    site("unit_of_gas", type_="gas")
+
+    site("become_rule")
+    for day, row in rows_of(house, "meters", "become_rule"):
+        row["is_rule_meter"] = day >= RULE_FROM
+    site("split_off", solar_share=Decimal("0.5"))
+    for _, row in rows_of(house, "meter_intervals", "split_off"):
+        row["grid"] += {SPLIT_OFF: 0.002, SPLIT_ROUNDED: -0.001}.get(row["interval_start_utc"], 0)
+
+    # Two consumers that add up to next to nothing in one hour, with much solar energy.
+    house.add_site("uneven")
+    for meter, total, share in (("a", "1000", "5"), ("b", "-999.999999", "0")):
+        series = {**dict.fromkeys(HOURS, ZERO), hour(6, 12): Decimal(total)}
+        house.add_meter("uneven", meter, series=series, solar_share=Decimal(share))
+
+    for name, beyond in (("production_off", NOT_COUNTED), ("production_on", ZERO)):
+        used = site(name)
+        plant = house.add_meter(name, "plant", mode="production", series=by_day(ordinary(f"{name} plant")))
+        house.read(name, counted(plant, register=EXPORT), "plant")
+        stated = {start: total + beyond for start, total in plant.items()}
+        house.add_site_series(
+            name, consumption=used, grid_import=used, self_consumption=dict.fromkeys(used, ZERO), production=stated,
+            grid_export=stated,
+        )  # fmt: skip
+
+    _add_after_rest(house)
+
+
+def _add_after_rest(house: FaultLake) -> None:
+    """Nobody reads them; they did their best in July, and then next to nothing until the 28th of October."""
+    noon = [start for start in HOURS if 9 <= start.hour < 15]
+    rest = with_values(dict.fromkeys(HOURS, ZERO), noon, "0.02")
+    for name, type_, mode, at_noon in (
+        ("sun_after_snow", "electricity", "production", Decimal(6)),
+        ("spike_in_snow", "electricity", "production", Decimal(60)),
+        ("charged_after_rest", "charge_point", "consumption", Decimal(11)),
+        ("flat_after_rest", "electricity", "consumption", Decimal(6)),
+    ):
+        house.add_site(name)
+        house.add_meter(name, type_=type_, mode=mode, series={**rest, hour(28, 12): at_noon})
+        best = [(day, start) for day in SUNNY_DAYS for start in starts(day, ZURICH, HOUR)]
+        for day, start in best:
+            total = house.stated[name, "m"][start] = Decimal(5 if 9 <= start.hour < 15 else 0)
+            house.lake.add(
+                "meter_intervals", day, site_id=name, meter_id="m", interval_start_utc=start,
+                interval_end_utc=start + HOUR, total=float(total),
+            )  # fmt: skip
+        for day in SUNNY_DAYS:
+            house.lake.cover("meter_intervals", day, name, "m", interval_minutes=60, equal_after_month=2)
+        if mode == "consumption":
+            for _, row in rows_of(house, "meter_intervals", name):
+                row.update(solar=0.0, grid=row["total"])
+
+
+def midnight_of(at: datetime) -> datetime:
+    return midnight(local_day(at), ZURICH)
+
+
+def rows_of(house: FaultLake, dataset: str, site: str) -> list[tuple[date, dict[str, Any]]]:
+    """The rows of a site by day, to be changed."""
+    return [
+        (day, row)
+        for (name, day), rows in house.lake.rows.items() if name == dataset for row in rows if row["site_id"] == site
+    ]  # fmt: skip

@@ -1,13 +1,3 @@
-{# The order in which reasons are told: what time mends, what a person has to look at. #}
-{% macro check_order() -%}
-    ['not_fetched', 'running', 'too_young', 'pending', 'failed', 'starts_inside', 'ends_inside', 'replaced',
-    'no_data', 'missing_intervals', 'too_many_intervals', 'change_day_counts', 'conflicting_rows',
-    'conflicting_site_rows', 'null_intervals', 'without_split', 'split_adds_up', 'missing_sibling', 'unsound_sibling',
-    'grid_without_import', 'site_balance', 'sentinel', 'wrong_unit', 'unit_change', 'index_difference', 'register_type',
-    'unknown_unit', 'off_grid', 'zero_run_unread', 'spike_unread', 'stuck_unread', 'night_production_unusual',
-    'site_sum', 'changed_after_closing', 'not_confirmed', 'estimated']
-{%- endmacro %}
-
 {# What flowed in which direction, as columns of a select from `measures`, and which source tells it. #}
 {% macro flows() -%}
         case
@@ -51,12 +41,13 @@ failures as (
         checked.severity,
         checked.is_accepted,
         checked.reason_code || ': ' || checked.reason as sentence,
-        list_position({{ check_order() }}, checked.check_name) as position
+        known_checks.position
     from measures
     inner join {{ checks }} as checked
         on checked.site_id = measures.site_id
         and checked.period_from = measures.period_from
         and (checked.meter_id = measures.meter_id or (checked.meter_id is null and measures.has_split))
+    inner join {{ ref('data_quality_checks') }} as known_checks on known_checks.check_name = checked.check_name
     where not checked.passed
 ),
 
@@ -74,7 +65,10 @@ verdicts as (
         ) as reasons,
         list(sentence order by position, sentence) filter (where check_name = 'not_confirmed' and not is_accepted)
             as confirmation,
-        list(sentence order by sentence) filter (where severity = 'warns') as warnings
+        -- What is among the reasons is no warning as well.
+        list(sentence order by position, sentence) filter (
+            where severity = 'warns' and check_name <> 'estimated' and not is_accepted
+        ) as warnings
     from failures
     group by site_id, meter_id, period_from
 ),

@@ -12,7 +12,7 @@
             judged.meter_id,
             judged.period_from,
             min(decisions.decided_by) as accepted_by,
-            min_by(decisions.reason, decisions.decided_by) as accepted_why
+            min_by(decisions.reason, (decisions.decided_by, decisions.reason)) as accepted_why
         from {{ rows }} as judged
         inner join {{ ref('decisions') }} as decisions
             on decisions.action = 'accept'
@@ -230,7 +230,7 @@ failures_of_days as (
         max_by(detail, (measured, -epoch_us(local_date::timestamp))) as detail,
         bool_and(accepted_by is not null) as is_accepted,
         min(accepted_by) as accepted_by,
-        min_by(accepted_why, accepted_by) as accepted_why
+        min_by(accepted_why, (accepted_by, accepted_why)) as accepted_why
     from counted_failures
     where check_name <> 'estimated'
     group by check_name, site_id, meter_id, period_from

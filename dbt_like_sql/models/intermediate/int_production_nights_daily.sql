@@ -16,15 +16,15 @@ meters as (
     select * from {{ ref('int_meters') }}
 ),
 
--- Where the sun stands at the middle of the interval: days since 2000-01-01 for the season, UTC hours and the longitude
--- for the time of day. Good to a degree or two (declination after Cooper, 1969), hence the margin below.
+-- Where the sun stands at the middle of the interval: the day of the year for the season (declination after Cooper,
+-- 1969), UTC hours and the longitude for the time of day. Good to a degree or two, and a quarter of an hour of the
+-- sun's own time, hence the margin below.
 suns as (
     select
         versions.site_id,
         versions.meter_id,
         versions.local_date,
         meters.plant_latitude,
-        meters.plant_longitude,
         versions.total,
         radians(23.45) * sin(2 * pi() * (dayofyear(versions.local_date) + 284) / 365.0) as declination,
         radians(
@@ -47,8 +47,6 @@ final as (
         site_id,
         meter_id,
         local_date,
-        plant_latitude,
-        plant_longitude,
         -- 8 degrees below the horizon: dark, whatever the refraction and the step of the formula.
         coalesce(sum(total::decimal(18, 6)) filter (
             where
@@ -56,7 +54,7 @@ final as (
                 + cos(radians(plant_latitude)) * cos(declination) * cos(hour_angle) < -0.139
         ), 0)::decimal(18, 6) as night_total
     from suns
-    group by site_id, meter_id, local_date, plant_latitude, plant_longitude
+    group by site_id, meter_id, local_date
     order by date_trunc('month', local_date), site_id, meter_id, local_date
 )
 

@@ -68,11 +68,12 @@ final as (
         meter_rows.site_id,
         meter_rows.meter_id,
         meter_rows.local_date,
-        meter_rows.has_split,
-        meter_rows.is_rule_meter,
+        -- Consumers that add up to next to nothing make a share beyond all bounds: it must not stop every model.
         sum(
-            abs(meter_rows.solar - meter_rows.total::double * site_rates.solar_share)::decimal(18, 6)
-        ) filter (where meter_rows.has_split)::decimal(18, 6) as uneven_solar,
+            least(abs(meter_rows.solar - meter_rows.total::double * site_rates.solar_share), 1e8)::decimal(18, 6)
+        ) filter (
+            where meter_rows.solar is not null and meter_rows.total is not null and site_rates.solar_share is not null
+        )::decimal(18, 6) as uneven_solar,
         sum(meter_rows.grid) filter (
             where meter_rows.has_split and meter_rows.grid > 0 and withdrawals.grid_import <= 0
         )::decimal(18, 6) as grid_without_import
@@ -87,7 +88,7 @@ final as (
         and withdrawals.local_date = meter_rows.local_date
         and withdrawals.interval_start_utc = meter_rows.interval_start_utc
         and meter_rows.has_split
-    group by meter_rows.site_id, meter_rows.meter_id, meter_rows.local_date, meter_rows.has_split, meter_rows.is_rule_meter
+    group by meter_rows.site_id, meter_rows.meter_id, meter_rows.local_date
     order by date_trunc('month', meter_rows.local_date), meter_rows.site_id, meter_rows.meter_id, meter_rows.local_date
 )
 

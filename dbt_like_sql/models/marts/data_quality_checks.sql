@@ -18,10 +18,11 @@ final as (
         shipped.spreads_to,
         shipped.accepted_for,
         coalesce(stated.reason, shipped.why) as why,
-        stated.check_name is not null as is_overridden
+        stated.check_name is not null as is_overridden,
+        shipped.position
     from shipped
     left join stated on stated.check_name = shipped.check_name
-    order by shipped.severity, shipped.check_name
+    order by shipped.position
 )
 
 select * from final

@@ -1,3 +1,18 @@
+{# What a check needs before it says anything. The tolerances themselves are in data_quality_checks. #}
+{# Steps of the register, in a quarter of an hour: less is repeated, or a multiple of the rest, by chance. #}
+{% set notable_steps = 100 %}
+{# The highest quarter-hour is in kW, four times its kWh. #}
+{% set notable_peak_steps = 4 * notable_steps %}
+{# Days before and after a day that are of its season; and how many of these 90 must be there to tell what is usual. #}
+{% set season_days = 45 %}
+{% set least_season_days = 20 %}
+{# kWh a day: an even solar share of coarse indices is rounded by some of this. #}
+{% set notable_uneven_solar = 0.05 %}
+{# Of its readings, a register that is read in every interval has at least this share on most days. #}
+{% set least_readings = 0.9 %}
+{# Days of its life on which a plant or a charge point has done as much: then it can. Fewer may be wrong themselves. #}
+{% set days_of_proof = 3 %}
+
 with
 
 checks as (
@@ -54,6 +69,10 @@ decisions as (
 
 replacements as (
     select * from {{ ref('int_register_replacements') }}
+),
+
+index_tolerance as (
+    select tolerance from checks where check_name = 'index_difference'
 ),
 
 -- The step in which a meter states its values: that of its register, else the decimals that its intervals use.
@@ -141,21 +160,32 @@ asked_days as (
         splits.uneven_solar,
         splits.grid_without_import,
         register_coverage.state as register_state,
+        -- What an index has to tell apart, and what it may differ by.
+        greatest(2 * meter_steps.step, abs(days.total) * index_tolerance.tolerance) as slack,
+        -- While it was replaced, no register measured anything, and none can confirm it.
+        coalesce(abs(index_days.unmeasured) > slack, false) as is_unmeasured,
         -- Whether the register counted the day as the intervals do: then what looks odd was real. Where the day's own
         -- bounds are interpolated, the steps between readings that touch it have to tell.
-        coalesce(
+        not is_unmeasured and coalesce(
             abs(coalesce(index_days.advance, index_days.load_curve_total) - (days.total - index_days.unmeasured))
-            <= greatest(2 * meter_steps.step, abs(days.total) * 0.001) + coalesce(index_days.index_uncertainty, 0),
+            <= slack + coalesce(index_days.index_uncertainty, 0),
             false
         ) and coalesce(
             abs(touching.apart)
-            <= greatest(2 * meter_steps.step, (abs(days.total) + touching.counted_around) * 0.001) + touching.open,
+            <= greatest(
+                2 * meter_steps.step, (abs(days.total) + touching.counted_around) * index_tolerance.tolerance
+            ) + touching.open,
             coalesce(index_days.index_uncertainty, 0) = 0
         ) as is_confirmed_by_index,
         -- What the register did on the first day that it was ever read is not known, but it was read.
-        index_days.advance is null and index_days.load_curve_total is null and coalesce(index_days.readings, 0) = 0
-            as is_unread
+        is_unmeasured
+            or (
+                index_days.advance is null
+                and index_days.load_curve_total is null
+                and coalesce(index_days.readings, 0) = 0
+            ) as is_unread
     from days
+    cross join index_tolerance
     inner join meters
         on meters.site_id = days.site_id
         and meters.meter_id = days.meter_id
@@ -195,8 +225,8 @@ asked_days as (
 zero_groups as (
     select
         *,
-        coalesce((epoch_us(first_nonzero_utc) - epoch_us(day_start_utc)) // 60000000, 1440) as zero_at_start,
-        coalesce((epoch_us(day_end_utc) - epoch_us(last_nonzero_utc)) // 60000000, 1440) as zero_at_end,
+        (epoch_us(coalesce(first_nonzero_utc, day_end_utc)) - epoch_us(day_start_utc)) // 60000000 as zero_at_start,
+        (epoch_us(day_end_utc) - epoch_us(coalesce(last_nonzero_utc, day_start_utc))) // 60000000 as zero_at_end,
         count(*) filter (where first_nonzero_utc is not null or not is_next_day)
             over (partition by site_id, meter_id order by local_date rows unbounded preceding) as zero_group
     from (
@@ -234,7 +264,18 @@ zero_runs as (
     where zero_groups.first_nonzero_utc is null
 ),
 
--- The highest peak and the longest repetition of the 45 days before and after.
+-- The highest peaks of a meter's life: one more than is proof, since the day in question is among them.
+best_days as (
+    select
+        site_id,
+        meter_id,
+        max(peak, {{ days_of_proof + 1 }}) as peaks
+    from asked_days
+    where intervals_sentinel = 0
+    group by site_id, meter_id
+),
+
+-- The highest peak and the longest repetition of the season around a day.
 neighbours as (
     select
         *,
@@ -245,12 +286,12 @@ neighbours as (
     where intervals_sentinel = 0
     window around as (
         partition by site_id, meter_id order by local_date
-        range between interval 45 days preceding and interval 45 days following
+        range between interval {{ season_days }} days preceding and interval {{ season_days }} days following
         exclude current row
     )
 ),
 
--- Whether a plant rests in most nights of the 45 days before and after, even if it is wrong for a whole month.
+-- Whether a plant rests in most nights of the season around a day, even if it is wrong for a whole month.
 plant_nights as (
     select
         nights.site_id,
@@ -259,7 +300,7 @@ plant_nights as (
         nights.night_total,
         coalesce(
             avg((nights.night_total <= checks.tolerance)::integer) over around > 0.5
-            and count(*) over around >= 20,
+            and count(*) over around >= {{ least_season_days }},
             false
         ) as is_usually_dark
     from nights
@@ -271,9 +312,29 @@ plant_nights as (
     where checks.check_name = 'night_production'
     window around as (
         partition by nights.site_id, nights.meter_id order by nights.local_date
-        range between interval 45 days preceding and interval 45 days following
+        range between interval {{ season_days }} days preceding and interval {{ season_days }} days following
         exclude current row
     )
+),
+
+-- Plants under snow and charge points rest for weeks, and what they do next towers over all days around it. It is still
+-- far above if it towers over the best days of their whole life, too.
+peaks as (
+    select
+        neighbours.*,
+        neighbours.peak / nullif(neighbours.highest_other, 0) as times_the_highest,
+        case
+            when neighbours.meter_mode = 'production' or neighbours.meter_type = 'charge_point' then least(
+                times_the_highest, neighbours.peak / nullif(best_days.peaks[{{ days_of_proof + 1 }}], 0)
+            )
+            else times_the_highest
+        end as times_the_best
+    from neighbours
+    inner join best_days using (site_id, meter_id)
+    where
+        neighbours.other_days >= {{ least_season_days }}
+        and neighbours.highest_other > 0
+        and neighbours.peak >= {{ notable_peak_steps }} * neighbours.meter_step
 ),
 
 unit_changes as (
@@ -343,8 +404,8 @@ type_changes as (
         site_id,
         meter_id,
         local_date,
-        meter_type || ' ' || meter_mode as now_listed,
-        lag(meter_type || ' ' || meter_mode) over (partition by site_id, meter_id order by local_date) as listed_before
+        meter_type || ' ' || meter_mode || case when is_rule_meter then ' (rule meter)' else '' end as now_listed,
+        lag(now_listed) over (partition by site_id, meter_id order by local_date) as listed_before
     from listed_days
 ),
 
@@ -381,7 +442,7 @@ measured as (
         'split_adds_up': ["split_error", "has_split", "null"],
         'grid_without_import': ["grid_without_import", "has_split", "null"],
         'equal_autonomy': [
-            "case when uneven_solar > 0.05 then uneven_solar / nullif(abs(total), 0) else 0 end", "has_split", "null"
+            "case when uneven_solar > " ~ notable_uneven_solar ~ " then uneven_solar / nullif(abs(total), 0) else 0 end", "has_split", "null"
         ],
         'sentinel': ["intervals_sentinel", "true", "null"],
         'negative': [
@@ -392,14 +453,14 @@ measured as (
         'stuck': [
             "longest_repeat",
             "not is_confirmed_by_index and repeated_total is not null"
-            " and (advance is not null or abs(repeated_total) >= 100 * meter_step)",
+            " and (advance is not null or abs(repeated_total) >= " ~ notable_steps ~ " * meter_step)",
             repeated
         ],
         'rollover': ["rollovers", "rollovers > 0", "null"],
         'index_glitch': ["glitches", "glitches > 0", "null"],
         'estimated': [
             "greatest(0, intervals_present - readings) / nullif(intervals_present, 0)",
-            "series_kind = 'index' and usual_readings >= 0.9 * intervals_due and interval_minutes <= 60"
+            "series_kind = 'index' and usual_readings >= " ~ least_readings ~ " * intervals_due and interval_minutes <= 60"
             " and register_state in ('complete', 'gap') and intervals_present > readings",
             "greatest(0, intervals_present - readings)::varchar"
         ],
@@ -456,27 +517,22 @@ measured as (
         and (advance > 2 * meter_step or is_unread)
     union all
     select
-        'spike', site_id, meter_id, local_date, peak / nullif(highest_other, 0),
+        'spike', site_id, meter_id, local_date, times_the_highest,
         {{ local_time_of('peak_at_utc', 'zone') }}
-    from neighbours
-    where
-        not is_confirmed_by_index
-        and (advance is not null or is_unread)
-        and other_days >= 20
-        and highest_other > 0
-        and peak >= 400 * meter_step
+    from peaks
+    where not is_confirmed_by_index and (advance is not null or is_unread)
     union all
     select
-        'spike_unread', site_id, meter_id, local_date, peak / nullif(highest_other, 0),
+        'spike_unread', site_id, meter_id, local_date, times_the_best,
         {{ local_time_of('peak_at_utc', 'zone') }}
-    from neighbours
-    where is_unread and not is_rule_meter and other_days >= 20 and highest_other > 0 and peak >= 400 * meter_step
+    from peaks
+    where is_unread and not is_rule_meter
     union all
     select 'stuck_unread', site_id, meter_id, local_date, longest_repeat, {{ repeated }}
     from neighbours
     where
         is_unread
-        and abs(repeated_total) >= 100 * meter_step
+        and abs(repeated_total) >= {{ notable_steps }} * meter_step
         and (longest_repeat > 2 * coalesce(longest_other_repeat, 1) or longest_repeat = intervals_present)
     union all
     select 'night_production', site_id, meter_id, local_date, night_total, null from plant_nights
@@ -528,8 +584,11 @@ accepted as (
         failed.meter_id,
         failed.local_date,
         min(decisions.decided_by) as accepted_by,
-        min_by(decisions.reason, decisions.decided_by) as accepted_why
+        min_by(decisions.reason, (decisions.decided_by, decisions.reason)) as accepted_why
     from failed
+    inner join checks
+        on checks.check_name = failed.check_name
+        and checks.accepted_for <> 'never'
     inner join decisions
         on decisions.action = 'accept'
         and decisions.check_name = failed.check_name

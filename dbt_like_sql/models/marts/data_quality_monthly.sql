@@ -1,4 +1,6 @@
 {{ config(materialized='view') }}
+{# kWh or m3 a month: a multiple of less says nothing. #}
+{% set least_comparable = 20 %}
 
 with
 
@@ -75,8 +77,7 @@ closing_rows as (
         and sized_changes.billing_month = measures.period_from
 ),
 
--- A quantity that the register confirms is a fact, however different from last year's; 20 kWh or 20 m3 are too little to
--- compare.
+-- A quantity that the register confirms is a fact, however different from last year's.
 last_years as (
     select
         checks.check_name,
@@ -99,8 +100,8 @@ last_years as (
     where
         measures.is_over
         and measures.intervals_missing + measures.intervals_null = 0
-        and measures.total >= 20
-        and last_year.total >= 20
+        and measures.total >= {{ least_comparable }}
+        and last_year.total >= {{ least_comparable }}
         and measures.index_advance is null
 ),
 

@@ -1256,6 +1256,15 @@ def _add_lost_days(house: FaultLake) -> None:
     readings = counted(house.add_meter("eight_hundredfold"))
     house.read("eight_hundredfold", {instant: {IMPORT: row[IMPORT] * 800} for instant, row in readings.items()})
 
+    # Installed on the 15th at ten, in use at once or from eight in the evening on; values begin at eight.
+    for name in ("used_at_once", "used_later"):
+        truth = ordinary(name, hour(15, 10))
+        stated = {start: total for start, total in truth.items() if start >= hour(15, 20)}
+        house.add_site(name)
+        house.add_meter(name, series=stated, states=dict.fromkeys(range(1, 15), "empty") | {15: "gap"})
+        used = truth if name == "used_at_once" else dict.fromkeys(truth, ZERO) | stated
+        house.read(name, counted(used))
+
     house.add_site("two_lives")
     house.read("two_lives", counted(house.add_meter("two_lives")))
 

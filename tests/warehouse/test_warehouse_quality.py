@@ -737,6 +737,8 @@ FACTS = [
     fact("cut_outage", replaced_at_utc=CUT),
     fact("two_lives", valid=(FIRST_DATE, october_day(15)), in_service_until=october_day(10)),
     fact("two_lives", valid=(october_day(16), LAST_DATE), in_service_from=october_day(20)),
+    fact("used_at_once", in_service_from=october_day(15)),
+    fact("used_later", in_service_from=october_day(15)),
     fact("unbilled_to_consumer", is_billed=False),
     fact("quarters", interval_minutes=60),
     fact("hours_from_15", interval_minutes=60),
@@ -1350,6 +1352,18 @@ def test_the_days_that_count_cannot_hold_more_than_the_register_counted_of_all(k
     assert (grade, codes(reasons)) == ("blocked", ["excluded", "index_difference"])
     assert total == house.total("one_day_off") - house.total("one_day_off", first=20, last=20)
     assert october(known, "grade", "another_day_off") == ("ready",)
+
+
+def test_what_a_register_counted_before_the_first_value_of_its_first_day_waits_for_a_person(known, house):
+    """Ten hours of a new meter were on no bill: its first day is due from its first value on."""
+    grade, reasons, apart = (
+        october(known, "grade, reasons", "used_at_once")
+        + known.rows("select counted_before_values from meter_month_measures where site_id = 'used_at_once'")[0]
+    )
+    lost = sum(total for start, total in ordinary("used_at_once", hour(15, 10)).items() if start < hour(15, 20))
+    assert (grade, codes(reasons)) == ("blocked", ["index_difference"])
+    assert apart == lost - max(house.stated["used_at_once", "m"].values())
+    assert october(known, "grade, reasons", "used_later") == ("ready", [])
 
 
 def test_what_a_register_counted_between_two_lives_is_of_neither(known, house):

@@ -99,6 +99,10 @@ reconciled as (
                     when apart_around is null or apart_around_allowed is null then null
                     when abs(apart_around) <= apart_around_allowed then 0
                     else least(abs(apart_around) / greatest(abs(total) + counted_around, 0.000001), 1000000)
+                end,
+                case
+                    when counted_before_values > difference_allowed
+                        then least(counted_before_values / greatest(abs(total), 0.000001), 1000000)
                 end
             )
         end as readings_error,
@@ -119,7 +123,7 @@ period_measured as (
         site_id, meter_id, period_from, period_until, period_start_utc, period_end_utc, is_over, days_over,
         days_not_asked, days_asked, days_open, days_too_young, close_after_days, total, index_advance, whole_advance,
         index_error,
-        bounds_error, apart_inside, apart_inside_allowed, apart_around, is_index_sharp, days_unconfirmed,
+        bounds_error, counted_before_values, difference_allowed, apart_inside, apart_inside_allowed, apart_around, is_index_sharp, days_unconfirmed,
         first_value_on, last_value_on, unit,
         unnest([
             {'check_name': 'not_fetched', 'measured': days_not_asked::double},
@@ -195,6 +199,9 @@ period_rows as (
                 when bounds_error > checks.tolerance then
                     'the intervals add up to ' || {{ quantity_of('total', 'unit') }} || ', the register counted '
                     || coalesce({{ quantity_of('coalesce(index_advance, whole_advance)', 'unit') }}, 'another amount')
+                when counted_before_values > difference_allowed then
+                    'from its first reading on, the register counted ' || {{ quantity_of('counted_before_values', 'unit') }}
+                    || ' more than the intervals state'
                 when abs(apart_inside) > apart_inside_allowed then
                     'between readings inside the period, the intervals state ' || {{ more_than_counted('apart_inside') }}
                 else

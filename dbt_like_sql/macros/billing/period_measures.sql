@@ -48,9 +48,13 @@
     {{ open }} <= greatest(2 * {{ step }}, abs({{ advance }}) * 5 * {{ tolerance }})
 {%- endmacro %}
 
-{# By how much the site's statement of a flow may differ from the register: two steps, or what a site's sum may. #}
-{% macro is_apart(stated, counted, step, tolerance) -%}
-    coalesce(abs({{ stated }} - {{ counted }}) > greatest(2 * {{ step }}, abs({{ counted }}) * {{ tolerance }}), false)
+{#
+  Whether the site states flows that differ from what the registers counted: by more than two steps, and by more of the
+  larger one than a site's sum may. What is worked out of a large flow is off by a share of that.
+#}
+{% macro are_apart(stated, counted, step, tolerance) -%}
+    greatest(abs({{ stated[0] }} - {{ counted[0] }}), abs({{ stated[1] }} - {{ counted[1] }}))
+    > greatest(2 * {{ step }}, abs({{ counted[0] }}) * {{ tolerance }}, abs({{ counted[1] }}) * {{ tolerance }})
 {%- endmacro %}
 
 {# CTE `measures`: one row per period with all that is added up, counted and read. #}
@@ -508,6 +512,14 @@ measures as (
                 and dropped_advances.site_id is not null
                 then closing.counted - opening.counted
         end::decimal(18, 6) as whole_advance,
+        -- Where the register was read for the first time on the first day: what it counted from then on more than the
+        -- intervals state, and more than a part of one interval can be.
+        case
+            when opening.site_id is null and day_one.steps.before_at_utc is null
+                and day_one.index_register is not null and closing.index_register is not null
+                then greatest(0, closing.counted - {{ off_bill('counted') }} - (sums.total - sums.unmeasured)
+                    - sums.peak * sums.interval_minutes / 60)
+        end::decimal(18, 6) as counted_before_values,
         read_steps.apart_inside,
         2 * sums.step + coalesce(closing.open_so_far - opening.open_so_far, 0)
             + read_steps.open_inside + read_steps.open_at_first + read_steps.open_at_last as apart_inside_allowed,
@@ -563,8 +575,10 @@ measures as (
                 ('introduction', 'grid_import', 'grid_export'), ('battery', 'storage_charge', 'storage_discharge')
             ] -%}
             when '{{ mode }}' then
-                {{ is_apart('site_flows.' ~ drawn, 'import_advance', 'sums.step', 'tolerances.of_site') }}
-                or {{ is_apart('site_flows.' ~ fed_in, 'export_index_advance', 'sums.step', 'tolerances.of_site') }}
+                {{ are_apart(
+                    ['site_flows.' ~ drawn, 'site_flows.' ~ fed_in], ['import_advance', 'export_index_advance'],
+                    'sums.step', 'tolerances.of_site'
+                ) }}
             {% endfor %}
         end as are_flows_apart,
         dropped_advances.excluded_difference,
@@ -623,6 +637,10 @@ measures as (
         on opening.site_id = periods.site_id
         and opening.meter_id = periods.meter_id
         and opening.local_date = bounds.first_due_on - 1
+    left join {{ ref('meter_index_days') }} as day_one
+        on day_one.site_id = periods.site_id
+        and day_one.meter_id = periods.meter_id
+        and day_one.local_date = bounds.first_due_on
     left join {{ ref('meter_index_days') }} as closing
         on closing.site_id = periods.site_id
         and closing.meter_id = periods.meter_id

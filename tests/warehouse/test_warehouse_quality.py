@@ -446,9 +446,10 @@ def test_failed_days_of_the_quality_tables_are_the_faulty_ones(faulty):
     assert "clean" not in days
 
 
+RELISTED = ("retyped", "retyped_back", "named", "rule_to_consumer", "unbilled_to_consumer", "billed_from_15")
 RARE = {
     "register_type": {("wrong_register", "m", day) for day in OCTOBER},
-    "mode_changed": {("mode", "m", date(2026, 10, 15)), ("later", "m", LATER_MODE)},
+    "mode_changed": {("later", "m", LATER_MODE), *((site, "m", date(2026, 10, 15)) for site in ("mode", *RELISTED))},
     "grid_without_import": {("no_import", "m", FROM_NOWHERE.astimezone(ZURICH).date())},
 }
 
@@ -483,7 +484,7 @@ def test_the_rare_checks_say_what_was_found(faulty):
         "raw readings are of another kind of register: volume, on 31 days from 2026-10-01 to 2026-10-31"
     )
     assert said["mode_changed"] == (
-        "listed differently from electricity consumption to electricity introduction, on 2026-10-15"
+        "listed differently from electricity production to electricity consumption, on 2026-10-15"
     )
     assert (
         said["grid_without_import"]
@@ -1304,7 +1305,7 @@ def test_days_between_two_meters_of_a_point_are_told(known, house):
         """select distinct site_id, billing_point from billing_points_monthly
         where len(list_filter(reasons, lambda reason: starts_with(reason, 'not_served'))) > 0 order by all"""
     )
-    assert told == [("points", "Flat 7"), ("two_parts", "m")]
+    assert told == [("points", "Flat 7"), ("two_lives", "m"), ("two_parts", "m")]
 
 
 def test_zero_on_both_sides_of_days_that_nobody_asked_for_is_two_runs(faulty):

@@ -10,3 +10,19 @@
         else {{ midnight }}
     end
 {%- endmacro %}
+
+{#
+  Whether an interval begins at no quarter-hour, or between the steps of its own length: an hourly value at a quarter past
+  overlaps others. Hours of a zone that is off by 45 minutes may be those of UTC or its own.
+#}
+{% macro is_off_grid(interval, day_start_utc) -%}
+    {%- set step_us = "least(greatest(epoch_us(" ~ interval ~ ".interval_end_utc) - epoch_us(" ~ interval
+        ~ ".interval_start_utc), 900000000), 3600000000)" -%}
+    (
+        epoch_us({{ interval }}.interval_start_utc) % 900000000 <> 0
+        or (
+            epoch_us({{ interval }}.interval_start_utc) % {{ step_us }} <> 0
+            and (epoch_us({{ interval }}.interval_start_utc) - epoch_us({{ day_start_utc }})) % {{ step_us }} <> 0
+        )
+    )
+{%- endmacro %}

@@ -30,7 +30,7 @@
             {{ number_of(count, 'interval', 'intervals') }} || ' more than there is room for; some overlap'
         when 'change_day_counts' then
             'where clocks change, ' || {{ number_of(count, 'interval is', 'intervals are') }} || ' missing or too many'
-        when 'off_grid' then {{ number_of(count, 'interval begins', 'intervals begin') }} || ' at no quarter-hour'
+        when 'off_grid' then {{ number_of(count, 'interval begins', 'intervals begin') }} || ' between the steps'
         when 'without_split' then
             {{ number_of(count, 'interval is', 'intervals are') }} || ' not split into solar and grid'
         when 'split_adds_up' then 'solar and grid differ from the total by up to ' || {{ amount }} || ' kWh'

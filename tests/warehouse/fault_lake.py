@@ -294,6 +294,7 @@ def build_fault_lake() -> FaultLake:
     _add_edges(house)
     _add_holes(house)
     _add_weighed(house)
+    _add_grades(house)
     return house
 
 
@@ -485,6 +486,9 @@ FLOW_SITES = [
 ]
 
 
+FLOW_NAMES = {"grid": ("grid_import", "grid_export"), "store": ("storage_charge", "storage_discharge")}
+
+
 def _add_flows(house: FaultLake) -> None:
     """Sites with grid connections (``grid``, …) and batteries (``store``, …) beside a consumer ``m``."""
     modes = {"grid": "introduction", "store": "battery"}
@@ -501,6 +505,9 @@ def _add_flows(house: FaultLake) -> None:
     }.items():
         for meter in meters:
             flows = both_ways(site, meter)
+            if site == "stated":
+                drawn, fed_in = FLOW_NAMES[meter]
+                flows = {"import": flow_of_site(site, drawn), "export": flow_of_site(site, fed_in)}
             house.add_meter(site, meter, mode=modes[meter.rstrip("2")], series=flows["import"])
             if site not in {"unstated", "unread"}:
                 house.read(site, at_midnights(flows["import"], flows["export"]), meter)
@@ -1370,3 +1377,181 @@ def rows_of(house: FaultLake, dataset: str, site: str) -> list[tuple[date, dict[
         (day, row)
         for (name, day), rows in house.lake.rows.items() if name == dataset for row in rows if row["site_id"] == site
     ]  # fmt: skip
+
+
+WRONGLY_MORE = span(hour(5, 0), 8 * 24)
+"""Hours in which some meters state four times what their registers count."""
+MIDNIGHTS = [midnight(day, ZURICH) for day in [*OCTOBER, date(2026, 11, 1)]]
+
+
+def at(readings: dict, instants: Collection[datetime]) -> dict:
+    return {instant: row for instant, row in readings.items() if instant in instants}
+
+
+def times(series: Series, hours: Iterable[datetime], factor: str) -> Series:
+    more = set(hours)
+    return {start: (total or ZERO) * Decimal(factor if start in more else "1") for start, total in series.items()}
+
+
+def around(series: Series) -> Series:
+    """October, and as much before and after it."""
+    more = ordinary("around")
+    before = {start - len(HOURS) * HOUR: total for start, total in more.items()}
+    return before | series | {start + len(HOURS) * HOUR: total for start, total in more.items()}
+
+
+def _add_grades(house: FaultLake) -> None:
+    """Months that were ready and should not be, or whose flows, rates and counts were another's."""
+    _add_unmeasured(house)
+    _add_lost_days(house)
+    _add_kinds(house)
+    _add_steps(house)
+    _add_told_flows(house)
+    _add_rates(house)
+
+
+def _add_unmeasured(house: FaultLake) -> None:
+    """Seen once, wrong for days, and of a device that was replaced in a time that no register measured."""
+    for name in ("cut_month", "cut_outage"):
+        truth = ordinary(name)
+        house.add_site(name)
+        house.add_meter(name, series=times(truth, WRONGLY_MORE, "4"), equal_after_month=0)
+        readings = anew(counted(truth), CUT)
+        read = [instant for instant in readings if not hour(5, 0) < instant < hour(13, 0)]
+        house.read(name, at(readings, [OPENING, CLOSING] if name == "cut_month" else read))
+
+
+def _add_lost_days(house: FaultLake) -> None:
+    """Days that are excluded, or lie between two lives of a meter, while its register counts on."""
+    for name in ("one_day_off", "another_day_off"):
+        truth = ordinary(name)
+        house.add_site(name)
+        house.add_meter(name, series=times(truth, truth, "1.5") if name == "one_day_off" else truth)
+        house.read(name, at(counted(truth), [OPENING, CLOSING]))
+
+    house.add_site("eight_hundredfold")
+    readings = counted(house.add_meter("eight_hundredfold"))
+    house.read("eight_hundredfold", {instant: {IMPORT: row[IMPORT] * 800} for instant, row in readings.items()})
+
+    # Installed on the 15th at ten, in use at once or from eight in the evening on; values begin at eight.
+    for name in ("used_at_once", "used_later"):
+        truth = ordinary(name, hour(15, 10))
+        stated = {start: total for start, total in truth.items() if start >= hour(15, 20)}
+        house.add_site(name)
+        house.add_meter(name, series=stated, states=dict.fromkeys(range(1, 15), "empty") | {15: "gap"})
+        used = truth if name == "used_at_once" else dict.fromkeys(truth, ZERO) | stated
+        house.read(name, counted(used))
+
+    house.add_site("two_lives")
+    house.read("two_lives", counted(house.add_meter("two_lives")))
+
+    # The site's series do not add up on the 20th: its day is excluded, or that of one meter.
+    for name in ("site_off", "meter_off"):
+        house.add_site(name)
+        series = house.add_meter(name)
+        house.add_meter(name, "other")
+        nothing = dict.fromkeys(series, ZERO)
+        wrong = {start: total + (1 if local_day(start).day == 20 else 0) for start, total in series.items()}
+        house.add_site_series(
+            name, consumption=series, grid_import=wrong, production=nothing, self_consumption=nothing,
+            grid_export=nothing,
+        )  # fmt: skip
+
+
+def _add_kinds(house: FaultLake) -> None:
+    """Listed as something else from the 15th on."""
+    for name, first, later in (
+        ("retyped", "cold_water", "heating"), ("retyped_back", "heating", "cold_water"), ("named", "steam", "heating"),
+        ("still_heat", "heating", "heating"),
+    ):  # fmt: skip
+        house.add_site(name)
+        house.add_meter(name, type_=later)
+        for (dataset, day), rows in house.lake.rows.items():
+            for row in rows if dataset == "meters" and day.day < 15 else []:
+                if row["site_id"] == name:
+                    row["meter_type"] = first
+    for name, is_rule in (("rule_to_consumer", True), ("unbilled_to_consumer", False), ("billed_from_15", False)):
+        house.add_site(name)
+        house.add_meter(name, is_rule=is_rule, mode_until=(14, "production"), solar_share=Decimal("0.25"))
+
+    house.add_site("mute_grid")
+    house.add_meter("mute_grid", solar_share=Decimal("0.25"))
+    house.add_meter("mute_grid", "grid", mode="introduction", series={}, states=dict.fromkeys(range(1, 32), "empty"))
+
+
+def _add_steps(house: FaultLake) -> None:
+    """Quarter-hours of which meters.csv says that they are hours, and the other way round; hours at a quarter past."""
+    for name in ("quarters", "hours_from_15"):
+        truth = ordinary(name)
+        house.add_site(name)
+        since, quarters = (1, 1) if name == "quarters" else (15, 4)
+        hours = {start: total for start, total in truth.items() if start < hour(since, 0)}
+        house.add_meter(name, series=hours, unasked=range(since, 32))
+        later = {start: total for start, total in truth.items() if start >= hour(since, 0)}
+        for start, total in later.items():
+            for begin in (start + QUARTER * number for number in range(quarters)):
+                house.stated[name, "m"][begin] = total / 4
+                house.lake.add(
+                    "meter_intervals", local_day(begin), site_id=name, meter_id="m", interval_start_utc=begin,
+                    interval_end_utc=begin + QUARTER, total=float(total / 4), solar=0.0, grid=float(total / 4),
+                )  # fmt: skip
+        for day in sorted({local_day(start) for start in later}):
+            state = "gap" if name == "quarters" else "complete"
+            house.lake.cover("meter_intervals", day, name, "m", state, interval_minutes=15)
+
+    series = ordinary("quarter_past")
+    overlapping = {hour(9, 2) + QUARTER * number: HALF_KWH for number in (1, 2, 3)}
+    house.add_site("quarter_past")
+    house.add_meter("quarter_past", series=without(series, span(hour(9, 12), 3)) | overlapping)
+
+
+def _add_told_flows(house: FaultLake) -> None:
+    """Grid connections whose flows the site states late or otherwise, or whose registers were read on the 15th."""
+    for name in ("asked_early", "asked_early_unread", "told_twice", "read_on_15th"):
+        house.add_site(name)
+        series = house.add_meter(name, "grid", mode="introduction")
+        fed_in = {start: total * 3 for start, total in series.items()}
+        readings = both(counted(around(series)), counted(around(fed_in), register=EXPORT))
+        if name == "read_on_15th":
+            on_15th = [midnight(date(2026, month, 15), ZURICH) for month in (9, 10, 11)]
+            house.read(name, at(readings, on_15th), "grid")
+            continue
+        if name != "asked_early_unread":
+            house.read(name, at(readings, MIDNIGHTS), "grid")
+        drawn = times(series, series, "0.8")
+        house.add_site_series(
+            name, consumption=drawn, production=fed_in, self_consumption=dict.fromkeys(series, ZERO),
+            grid_import=drawn, grid_export=fed_in,
+        )  # fmt: skip
+        for (dataset, _), rows in house.lake.coverage.items():
+            for row in rows if dataset == "site_intervals" and name.startswith("asked_early") else []:
+                if row["site_id"] == name:
+                    row.update(equal_after_month=0, last_asked_at_utc=CLOSING + HOUR)
+
+
+RATED = {
+    # site: what it consumes, produces and uses of that, of all that was consumed in an hour
+    "rates": lambda start, used: (used, used / 2 * (start.hour > 7), used * Decimal("0.4") * (start.hour > 7)),
+    "rates_in_snow": lambda start, used: (used, ZERO if start.hour else HALF_KWH, Decimal("-0.001")),
+    "rates_of_little": lambda start, used: (used, ZERO if start.hour else Decimal("0.004"), ZERO),
+    "rates_of_storage": lambda start, used: (used, used / 5, used * Decimal("0.4")),
+}
+
+
+def _add_rates(house: FaultLake) -> None:
+    """Sites with a flat, a charge point, and a rule meter that holds both again."""
+    for name, of_hour in RATED.items():
+        house.add_site(name)
+        flat, car = house.add_meter(name), house.add_meter(name, "car", type_="charge_point")
+        house.add_meter(name, "sum", is_rule=True, series={start: total + car[start] for start, total in flat.items()})
+        stated = {start: of_hour(start, total + car[start] + 1) for start, total in flat.items()}
+        storage = {"storage_discharge": dict.fromkeys(flat, HALF_KWH)} if name == "rates_of_storage" else {}
+        house.add_site_series(
+            name,
+            consumption={start: used for start, (used, _, _) in stated.items()},
+            production={start: made for start, (_, made, _) in stated.items()},
+            self_consumption={start: own for start, (_, _, own) in stated.items()},
+            grid_import={start: used - own for start, (used, _, own) in stated.items()},
+            grid_export={start: made - own for start, (_, made, own) in stated.items()},
+            **storage,
+        )

@@ -2,10 +2,9 @@
 {% macro flows() -%}
         case
             when meter_mode not in ('introduction', 'battery') or is_rule_meter then null
-            when meters_of_mode = 1 and is_site_whole then 'site_intervals'
-            -- What flowed while the device was replaced, no register counted.
-            when import_advance is not null and export_index_advance is not null and replacements_inside = 0
-                then 'register'
+            when is_site_flow and is_register_flow and are_flows_apart then null
+            when is_site_flow then 'site_intervals'
+            when is_register_flow then 'register'
         end as flow_source,
         case
             when meter_mode <> 'introduction' then null
@@ -31,6 +30,28 @@
 
 {# CTE `final`: the rows of billing, from `measures` and the rows of `checks`. #}
 {% macro billing_rows(checks='checked') -%}
+-- Checks of the site's days that failed on none but days that are excluded for a meter.
+spared as (
+    select
+        measures.site_id,
+        measures.meter_id,
+        measures.period_from,
+        of_site.check_name
+    from measures
+    inner join {{ ref('data_quality_daily') }} as of_site
+        on of_site.site_id = measures.site_id
+        and of_site.meter_id is null
+        and of_site.local_date between measures.period_from and measures.period_until
+    left join {{ ref('decisions') }} as exclusions
+        on exclusions.action = 'exclude'
+        and exclusions.site_id = measures.site_id
+        and coalesce(exclusions.meter_id, measures.meter_id) = measures.meter_id
+        and of_site.local_date between exclusions.first_day and exclusions.last_day
+    where measures.days_excluded > 0
+    group by measures.site_id, measures.meter_id, measures.period_from, of_site.check_name
+    having bool_and(exclusions.site_id is not null)
+),
+
 -- A failure of the site as a whole is one of every meter whose energy is split there.
 failures as (
     select
@@ -48,7 +69,13 @@ failures as (
         and checked.period_from = measures.period_from
         and (checked.meter_id = measures.meter_id or (checked.meter_id is null and measures.has_split))
     inner join {{ ref('data_quality_checks') }} as known_checks on known_checks.check_name = checked.check_name
-    where not checked.passed
+    left join spared
+        on spared.site_id = measures.site_id
+        and spared.meter_id = measures.meter_id
+        and spared.period_from = measures.period_from
+        and spared.check_name = checked.check_name
+        and checked.meter_id is null
+    where not checked.passed and spared.site_id is null
 ),
 
 verdicts as (
@@ -187,10 +214,13 @@ final as (
             when flow_source is not null then null
             when meter_mode not in ('introduction', 'battery') then 'the meter measures one direction'
             when is_rule_meter then 'a rule meter has no register'
+            when is_site_flow and is_register_flow then 'the series of the site and the registers state different flows'
             when replacements_inside > 0 and import_advance is not null and export_index_advance is not null
                 then 'the device was replaced inside the period'
             when meters_of_mode > 1
                 then 'the site has several meters of this mode, and the registers were not read at both bounds'
+            when is_site_whole
+                then 'the series of the site is not confirmed, and the registers were not read at both bounds'
             else 'the series of the site is not whole, and the registers were not read at both bounds'
         end as flow_reason,
         peak_kw,

@@ -57,6 +57,9 @@ compared as (
         case when index_advance is not null then total - unmeasured - index_advance end as difference,
         -- Two steps, one at each bound, and what an interpolated bound leaves open.
         2 * step + index_uncertainty as difference_allowed,
+        -- However little is known of the days that dropped out, the others can't hold more than was counted on all.
+        greatest(0, total - unmeasured - whole_advance - (2 * step + index_uncertainty - dropped_uncertainty))
+            as beyond_whole,
         case when days_of_load_curve = days_over and days_over > 0 then total - load_curve_total end
             as load_curve_difference
     from measures
@@ -69,10 +72,16 @@ reconciled as (
         *,
         case
             when not is_over or intervals_present = 0 then null
-            when difference is not null then case
-                when abs(difference) <= difference_allowed then 0
-                else least(abs(difference) / greatest(abs(index_advance), 0.000001), 1000000)
-            end
+            when difference is not null or beyond_whole > 0 then greatest(
+                case
+                    when difference is null then null
+                    when abs(difference) <= difference_allowed then 0
+                    else least(abs(difference) / greatest(abs(index_advance), 0.000001), 1000000)
+                end,
+                case
+                    when beyond_whole > 0 then least(beyond_whole / greatest(abs(whole_advance), 0.000001), 1000000)
+                end
+            )
             when load_curve_difference is not null then case
                 when abs(load_curve_difference) <= 0.001 then 0
                 else least(abs(load_curve_difference) / greatest(abs(load_curve_total), 0.000001), 1000000)
@@ -90,21 +99,31 @@ reconciled as (
                     when apart_around is null or apart_around_allowed is null then null
                     when abs(apart_around) <= apart_around_allowed then 0
                     else least(abs(apart_around) / greatest(abs(total) + counted_around, 0.000001), 1000000)
+                end,
+                case
+                    when counted_before_values > difference_allowed
+                        then least(counted_before_values / greatest(abs(total), 0.000001), 1000000)
                 end
             )
         end as readings_error,
         greatest(bounds_error, readings_error) as index_error,
-        -- An interpolated bound confirms nothing when it leaves more open than the tolerance.
-        coalesce(index_uncertainty <= greatest(2 * step, abs(index_advance) * 0.005), true) as is_index_sharp,
-        case when index_advance > 100 * step and total > 0 then total / index_advance end as unit_ratio
+        -- An interpolated bound, or a time that no register measured, confirms nothing when it leaves much open.
+        coalesce(
+            {{ is_sharp('index_uncertainty + abs(coalesce(unmeasured, 0))', 'step', 'index_advance', 'index_tolerance') }},
+            true
+        ) as is_index_sharp,
+        case when index_advance > 100 * step and total > 0 then total / index_advance end as unit_ratio,
+        -- What goes on the bill of a meter that is billed on some days is of those days alone.
+        case when is_billed then billed_kinds else kinds end as added_kinds
     from compared
 ),
 
 period_measured as (
     select
         site_id, meter_id, period_from, period_until, period_start_utc, period_end_utc, is_over, days_over,
-        days_not_asked, days_asked, days_open, days_too_young, close_after_days, total, index_advance, index_error,
-        bounds_error, apart_inside, apart_inside_allowed, apart_around, is_index_sharp, days_unconfirmed,
+        days_not_asked, days_asked, days_open, days_too_young, close_after_days, total, index_advance, whole_advance,
+        index_error,
+        bounds_error, counted_before_values, difference_allowed, apart_inside, apart_inside_allowed, apart_around, is_index_sharp, days_unconfirmed,
         first_value_on, last_value_on, unit,
         unnest([
             {'check_name': 'not_fetched', 'measured': days_not_asked::double},
@@ -133,12 +152,11 @@ period_measured as (
                 'check_name': 'unknown_unit',
                 'measured': case when intervals_present > 0 then case when unit is null then 1 else 0 end end::double
             },
+            {'check_name': 'kind_changed', 'measured': case when added_kinds > 1 then added_kinds - 1 end::double},
             {'check_name': 'index_difference', 'measured': index_error::double},
             {
                 'check_name': 'wrong_unit',
-                'measured': case
-                    when unit_ratio between 990 and 1010 or unit_ratio between 0.00099 and 0.00101 then 1 else 0
-                end::double
+                'measured': least(abs(unit_ratio / 1000 - 1), abs(unit_ratio * 1000 - 1), 1000000)::double
             }
         ]) as measurement
     from reconciled
@@ -155,7 +173,11 @@ period_rows as (
         period_measured.measurement.measured::decimal(18, 6) as measured,
         checks.tolerance,
         checks.tolerance_unit,
-        period_measured.measurement.measured <= coalesce(checks.tolerance, 0) as passed,
+        -- A unit is wrong when the ratio is near a thousand; all else passes near to what it should be.
+        case checks.check_name
+            when 'wrong_unit' then period_measured.measurement.measured > checks.tolerance
+            else period_measured.measurement.measured <= coalesce(checks.tolerance, 0)
+        end as passed,
         case checks.check_name
             when 'not_fetched' then
                 days_not_asked || ' of ' || days_over || ' days ' || case when days_not_asked = 1 then 'was' else 'were' end
@@ -170,10 +192,16 @@ period_rows as (
                 'the last value is of ' || last_value_on || '; date the meter in meters.csv (in_service_until)'
             when 'no_data' then 'no interval of the period has a value'
             when 'unknown_unit' then 'the type of the meter is not known, so its quantity has no unit'
+            when 'kind_changed' then
+                'what the meter counts changed inside the period (unit, direction or split), so its days do not add up;'
+                || ' see billing_between'
             when 'index_difference' then case
                 when bounds_error > checks.tolerance then
                     'the intervals add up to ' || {{ quantity_of('total', 'unit') }} || ', the register counted '
-                    || coalesce({{ quantity_of('index_advance', 'unit') }}, 'another amount')
+                    || coalesce({{ quantity_of('coalesce(index_advance, whole_advance)', 'unit') }}, 'another amount')
+                when counted_before_values > difference_allowed then
+                    'from its first reading on, the register counted ' || {{ quantity_of('counted_before_values', 'unit') }}
+                    || ' more than the intervals state'
                 when abs(apart_inside) > apart_inside_allowed then
                     'between readings inside the period, the intervals state ' || {{ more_than_counted('apart_inside') }}
                 else
@@ -207,6 +235,16 @@ counted_failures as (
     select *
     from period_failures
     anti join excluded_failures using (check_name, site_id, meter_id, local_date, period_from)
+    -- What is wrong with the site as a whole has no part in it on days that are excluded for all of it.
+    where period_failures.meter_id is not null or not exists (
+        select 1
+        from {{ ref('decisions') }} as exclusions
+        where
+            exclusions.action = 'exclude'
+            and exclusions.meter_id is null
+            and exclusions.site_id = period_failures.site_id
+            and period_failures.local_date between exclusions.first_day and exclusions.last_day
+    )
 ),
 
 failures_of_days as (
@@ -497,7 +535,7 @@ unsettled as (
     union all
     select 'index_difference', site_id, meter_id, period_from
     from reconciled
-    where abs(excluded_difference) > greatest(difference_allowed, abs(index_advance) * 0.001)
+    where abs(excluded_difference) > greatest(difference_allowed, abs(index_advance) * index_tolerance)
 ),
 
 -- Meters whose values can't be relied upon, unless somebody accepted them. A meter that has yet to begin, or is gone,
@@ -522,7 +560,8 @@ unsound as (
         and measures.meter_id = unsettled.meter_id
         and measures.period_from = unsettled.period_from
         and not measures.is_rule_meter
-        and measures.first_value_on <= measures.period_until
+        -- A grid connection that is listed and never delivered anything: the split was made without it.
+        and coalesce(measures.first_value_on <= measures.period_until, measures.meter_mode = 'introduction')
     left join {{ ref('meters') }} as meters
         on meters.site_id = measures.site_id
         and meters.meter_id = measures.meter_id

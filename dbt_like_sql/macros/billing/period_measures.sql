@@ -24,9 +24,37 @@
     )
 {%- endmacro %}
 
+{#
+  Whether a day's values are settled: two equal answers after the month's end, the last after the closing delay; or
+  first seen 35 days after it. `day` is a relation with what coverage tells of the day.
+#}
+{% macro is_confirmed(day, month_end_utc, closing_delay_us) -%}
+    (
+        {{ day }}.equal_after_month >= 2
+        and epoch_us({{ day }}.last_fetched_at_utc) - epoch_us({{ month_end_utc }}) >= {{ closing_delay_us }}
+    ) or epoch_us({{ day }}.first_fetched_at_utc) - epoch_us({{ month_end_utc }}) >= 35 * 86400000000
+{%- endmacro %}
+
 {# What a register counted on days that dropped out of the period. #}
 {% macro off_bill(register) -%}
-    case when excluded_advances.site_id is null then 0 else excluded_advances.{{ register }} end
+    case when dropped_advances.site_id is null then 0 else dropped_advances.{{ register }} end
+{%- endmacro %}
+
+{#
+  Whether what interpolated bounds and a replacement leave open of an advance is little: two steps, or five times what
+  intervals and index may differ by.
+#}
+{% macro is_sharp(open, step, advance, tolerance) -%}
+    {{ open }} <= greatest(2 * {{ step }}, abs({{ advance }}) * 5 * {{ tolerance }})
+{%- endmacro %}
+
+{#
+  Whether the site states flows that differ from what the registers counted: by more than two steps, and by more of the
+  larger one than a site's sum may. What is worked out of a large flow is off by a share of that.
+#}
+{% macro are_apart(stated, counted, step, tolerance) -%}
+    greatest(abs({{ stated[0] }} - {{ counted[0] }}), abs({{ stated[1] }} - {{ counted[1] }}))
+    > greatest(2 * {{ step }}, abs({{ counted[0] }}) * {{ tolerance }}, abs({{ counted[1] }}) * {{ tolerance }})
 {%- endmacro %}
 
 {# CTE `measures`: one row per period with all that is added up, counted and read. #}
@@ -37,6 +65,16 @@ counted_days as (
     select *
     from period_days
     qualify not is_excluded or bool_and(is_excluded) over (partition by site_id, meter_id, period_from)
+),
+
+-- What a day's quantities may be added up with: the same unit, direction and split.
+kinds_of_days as (
+    select
+        *,
+        concat_ws(
+            ' ', coalesce({{ unit_of('meter_type') }}, 'of unknown unit'), meter_mode, case when has_split then 'split' end
+        ) as kind
+    from counted_days
 ),
 
 -- Days that follow each other: over days that dropped out, no step between readings is compared.
@@ -180,6 +218,8 @@ sums as (
         count(*) filter (where is_over and is_asked)::integer as days_asked,
         count(*) filter (where is_over and is_asked and not is_confirmed)::integer as days_unconfirmed,
         bool_or(is_excluded) as is_excluded,
+        count(distinct kind) filter (where intervals_present > 0)::integer as kinds,
+        count(distinct kind) filter (where intervals_present > 0 and is_billed)::integer as billed_kinds,
         count(*) filter (where is_before_first_value and is_asked and is_over)::integer as days_before_first_value,
         count(*) filter (where is_after_last_value and is_over and (is_asked or not is_listed_now))::integer
             as days_after_last_value,
@@ -202,7 +242,7 @@ sums as (
         sum(grid) filter (where is_billed)::decimal(18, 6) as billed_grid,
         max(peak) filter (where is_billed) as billed_peak,
         bool_and(is_gone) as is_gone
-    from counted_days
+    from kinds_of_days
     group by site_id, meter_id, period_from
 ),
 
@@ -250,8 +290,40 @@ days_out_of_service as (
     group by periods.site_id, periods.meter_id, periods.period_from
 ),
 
--- What the registers counted on the days that dropped out; null where that is not known of each of them.
-excluded_advances as (
+-- Days that dropped out: those that are excluded, and those between two lives of the meter.
+dropped_days as (
+    select
+        period_days.site_id,
+        period_days.meter_id,
+        period_days.period_from,
+        period_days.local_date - 1 as from_end_of,
+        period_days.local_date as to_end_of,
+        true as is_excluded,
+        period_days.total,
+        period_days.unmeasured
+    from period_days
+    inner join sums
+        on sums.site_id = period_days.site_id
+        and sums.meter_id = period_days.meter_id
+        and sums.period_from = period_days.period_from
+        and not sums.is_excluded
+    where period_days.is_excluded
+    union all
+    select site_id, meter_id, period_from, day_before, local_date - 1, false, null, null
+    from (
+        select
+            site_id,
+            meter_id,
+            period_from,
+            local_date,
+            lag(local_date) over (partition by site_id, meter_id, period_from order by local_date) as day_before
+        from period_days
+    ) as due_days
+    where local_date - day_before > 1
+),
+
+-- What the registers counted on them; null where that is not known of each of them.
+dropped_advances as (
     select
         dropped.site_id,
         dropped.meter_id,
@@ -262,24 +334,26 @@ excluded_advances as (
                 then sum(after.{{ register }} - before.{{ register }})
         end as {{ register }},
         {% endfor -%}
-        sum(dropped.total) as total,
-        sum(dropped.unmeasured) as unmeasured,
-        sum(coalesce(before.index_uncertainty, 0) + coalesce(after.index_uncertainty, 0)) as uncertainty
-    from period_days as dropped
-    inner join sums
-        on sums.site_id = dropped.site_id
-        and sums.meter_id = dropped.meter_id
-        and sums.period_from = dropped.period_from
-        and not sums.is_excluded
+        case
+            when count(after.counted - before.counted) filter (where dropped.is_excluded)
+                = count(*) filter (where dropped.is_excluded)
+                then sum(dropped.total) - sum(dropped.unmeasured)
+                    - sum(after.counted - before.counted) filter (where dropped.is_excluded)
+        end as excluded_difference,
+        sum(coalesce(before.index_uncertainty, 0) + coalesce(after.index_uncertainty, 0)) as uncertainty,
+        {% for register in ['import', 'export'] -%}
+        sum(coalesce(before.{{ register }}_uncertainty, 0) + coalesce(after.{{ register }}_uncertainty, 0))
+            as {{ register }}_uncertainty{{ ',' if not loop.last }}
+        {% endfor %}
+    from dropped_days as dropped
     left join {{ ref('meter_index_days') }} as before
         on before.site_id = dropped.site_id
         and before.meter_id = dropped.meter_id
-        and before.local_date = dropped.local_date - 1
+        and before.local_date = dropped.from_end_of
     left join {{ ref('meter_index_days') }} as after
         on after.site_id = dropped.site_id
         and after.meter_id = dropped.meter_id
-        and after.local_date = dropped.local_date
-    where dropped.is_excluded
+        and after.local_date = dropped.to_end_of
     group by dropped.site_id, dropped.meter_id, dropped.period_from
 ),
 
@@ -334,8 +408,11 @@ site_flows as (
                 when 'introduction' then coalesce(of_site.intervals_with_grid, 0)
                 when 'battery' then coalesce(of_site.intervals_with_storage, 0)
             end * 15 = days.intervals_due * days.interval_minutes
-        ) as is_whole
+        ) as is_whole,
+        bool_and(coalesce({{ is_confirmed('of_site', day_start_utc('last_day(days.billing_month) + 1', 'days.zone'),
+            'settings.close_after_days::bigint * 86400000000') }}, false)) as is_confirmed
     from counted_days as days
+    cross join {{ ref('billing_settings') }} as settings
     inner join period_kinds as kinds
         on kinds.site_id = days.site_id
         and kinds.meter_id = days.meter_id
@@ -371,6 +448,13 @@ site_meters as (
         and not kinds.is_rule_meter
         and (periods.is_listed or sums.intervals_present > 0)
     group by periods.site_id, periods.period_from
+),
+
+tolerances as (
+    select
+        max(tolerance) filter (where check_name = 'index_difference') as of_index,
+        max(tolerance) filter (where check_name = 'site_sum') as of_site
+    from {{ ref('data_quality_checks') }}
 ),
 
 measures as (
@@ -420,7 +504,22 @@ measures as (
         end::decimal(18, 6) as index_advance,
         coalesce(opening.index_uncertainty, 0) + coalesce(closing.index_uncertainty, 0)
             + coalesce(closing.open_so_far - opening.open_so_far, 0)
-            + coalesce(excluded_advances.uncertainty, 0) as index_uncertainty,
+            + coalesce(dropped_advances.uncertainty, 0) as index_uncertainty,
+        coalesce(dropped_advances.uncertainty, 0) as dropped_uncertainty,
+        -- With what was counted on days that dropped out.
+        case
+            when opening.index_register is not null and closing.index_register is not null
+                and dropped_advances.site_id is not null
+                then closing.counted - opening.counted
+        end::decimal(18, 6) as whole_advance,
+        -- Where the register was read for the first time on the first day: what it counted from then on more than the
+        -- intervals state, and more than a part of one interval can be.
+        case
+            when opening.site_id is null and day_one.steps.before_at_utc is null
+                and day_one.index_register is not null and closing.index_register is not null
+                then greatest(0, closing.counted - {{ off_bill('counted') }} - (sums.total - sums.unmeasured)
+                    - sums.peak * sums.interval_minutes / 60)
+        end::decimal(18, 6) as counted_before_values,
         read_steps.apart_inside,
         2 * sums.step + coalesce(closing.open_so_far - opening.open_so_far, 0)
             + read_steps.open_inside + read_steps.open_at_first + read_steps.open_at_last as apart_inside_allowed,
@@ -457,12 +556,39 @@ measures as (
         site_flows.storage_charge as site_storage_charge,
         site_flows.storage_discharge as site_storage_discharge,
         site_flows.is_whole as is_site_whole,
-        excluded_advances.total - excluded_advances.unmeasured - excluded_advances.counted as excluded_difference,
+        coalesce(meters_of_mode = 1 and site_flows.is_whole and site_flows.is_confirmed, false) as is_site_flow,
+        -- What flowed while the device was replaced, no register counted.
+        coalesce(
+            import_advance is not null and export_index_advance is not null and replacements_inside = 0
+            and {{ is_sharp(
+                'opening.import_uncertainty + closing.import_uncertainty + coalesce(dropped_advances.import_uncertainty, 0)',
+                'sums.step', 'import_advance', 'tolerances.of_index'
+            ) }}
+            and {{ is_sharp(
+                'opening.export_uncertainty + closing.export_uncertainty + coalesce(dropped_advances.export_uncertainty, 0)',
+                'sums.step', 'export_index_advance', 'tolerances.of_index'
+            ) }},
+            false
+        ) as is_register_flow,
+        case kinds.meter_mode
+            {% for mode, drawn, fed_in in [
+                ('introduction', 'grid_import', 'grid_export'), ('battery', 'storage_charge', 'storage_discharge')
+            ] -%}
+            when '{{ mode }}' then
+                {{ are_apart(
+                    ['site_flows.' ~ drawn, 'site_flows.' ~ fed_in], ['import_advance', 'export_index_advance'],
+                    'sums.step', 'tolerances.of_site'
+                ) }}
+            {% endfor %}
+        end as are_flows_apart,
+        dropped_advances.excluded_difference,
+        tolerances.of_index as index_tolerance,
         settings.as_of_utc,
         settings.close_after_days,
         coalesce(settings.as_of_utc >= periods.period_end_utc, false) as is_over
     from periods
     cross join {{ ref('billing_settings') }} as settings
+    cross join tolerances
     left join sums
         on sums.site_id = periods.site_id
         and sums.meter_id = periods.meter_id
@@ -475,10 +601,10 @@ measures as (
         on days_out_of_service.site_id = periods.site_id
         and days_out_of_service.meter_id = periods.meter_id
         and days_out_of_service.period_from = periods.period_from
-    left join excluded_advances
-        on excluded_advances.site_id = periods.site_id
-        and excluded_advances.meter_id = periods.meter_id
-        and excluded_advances.period_from = periods.period_from
+    left join dropped_advances
+        on dropped_advances.site_id = periods.site_id
+        and dropped_advances.meter_id = periods.meter_id
+        and dropped_advances.period_from = periods.period_from
     left join read_steps
         on read_steps.site_id = periods.site_id
         and read_steps.meter_id = periods.meter_id
@@ -511,6 +637,10 @@ measures as (
         on opening.site_id = periods.site_id
         and opening.meter_id = periods.meter_id
         and opening.local_date = bounds.first_due_on - 1
+    left join {{ ref('meter_index_days') }} as day_one
+        on day_one.site_id = periods.site_id
+        and day_one.meter_id = periods.meter_id
+        and day_one.local_date = bounds.first_due_on
     left join {{ ref('meter_index_days') }} as closing
         on closing.site_id = periods.site_id
         and closing.meter_id = periods.meter_id

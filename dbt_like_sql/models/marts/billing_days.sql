@@ -84,8 +84,8 @@ known as (
         ) as is_billed,
         not due.is_listed_now and services.in_service_until is not null as is_gone,
         coalesce(
-            facts.interval_minutes,
             case when meter_days.intervals_present + meter_days.intervals_null > 0 then meter_days.interval_minutes end,
+            facts.interval_minutes,
             due.usual_interval_minutes
         ) as interval_minutes,
         meter_days.interval_minutes as asked_interval_minutes,
@@ -104,11 +104,7 @@ known as (
             else meter_days.coverage_state
         end as coverage_state,
         meter_days.coverage_state is not null as is_asked,
-        (
-            meter_days.equal_after_month >= 2
-            and epoch_us(meter_days.last_fetched_at_utc) - epoch_us(due.period_end_utc) >= due.closing_delay_us
-        ) or epoch_us(meter_days.first_fetched_at_utc) - epoch_us(due.period_end_utc) >= 35 * 86400000000
-            as is_confirmed,
+        {{ is_confirmed('meter_days', 'due.period_end_utc', 'due.closing_delay_us') }} as is_confirmed,
         index_days.unmeasured,
         index_days.load_curve_total,
         index_days.step as index_step,

@@ -48,8 +48,8 @@ current_rows as (
         versions.interval_end_utc,
         site_days.day_start_utc,
         site_days.day_end_utc,
-        epoch_us(versions.interval_start_utc) % 900000000 <> 0 as is_off_grid,
         (epoch_us(versions.interval_end_utc) - epoch_us(versions.interval_start_utc)) // 60000000 as minutes,
+        {{ is_off_grid('versions', 'site_days.day_start_utc') }} as is_off_grid,
         {% for quantity in ['total', 'solar', 'grid'] %}
         case when abs(versions.{{ quantity }}) < 1e8 then versions.{{ quantity }}::decimal(18, 6) end as {{ quantity }}
         {{- ',' if not loop.last }}

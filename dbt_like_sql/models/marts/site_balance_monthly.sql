@@ -74,10 +74,16 @@ final as (
         site_months.grid_import,
         site_months.grid_export,
         site_months.self_consumption,
-        case when site_months.production > 0 then site_months.self_consumption / site_months.production end::double
-            as self_consumption_rate,
-        case when site_months.consumption > 0 then site_months.self_consumption / site_months.consumption end::double
-            as autonomy_rate,
+        -- No share of what the rounding of intervals can make up; and none where storage or what is negative makes it no
+        -- share.
+        {% for quantity, rate in [('production', 'self_consumption_rate'), ('consumption', 'autonomy_rate')] %}
+        case
+            when
+                site_months.{{ quantity }} > checks.tolerance * site_months.intervals_present
+                and site_months.self_consumption between 0 and site_months.{{ quantity }}
+                then site_months.self_consumption / site_months.{{ quantity }}
+        end::double as {{ rate }},
+        {% endfor %}
         site_months.storage_charge,
         site_months.storage_discharge,
         (
@@ -99,6 +105,7 @@ final as (
             and coalesce(consumers.is_whole, true)
             and (site_months.meter_type <> 'electricity' or coalesce(charge_points.is_whole, true)) as is_whole
     from site_months
+    inner join {{ ref('data_quality_checks') }} as checks on checks.check_name = 'site_balance'
     left join {{ ref('sites') }} as sites on sites.site_id = site_months.site_id
     left join consumers
         on consumers.site_id = site_months.site_id

@@ -77,7 +77,10 @@ final as (
         coalesce(sums.intervals_with_storage, 0)::integer as intervals_with_storage,
         coverage.expected as intervals_expected,
         sums.balance_error,
-        coverage.state as coverage_state
+        coverage.state as coverage_state,
+        coverage.first_asked_at_utc as first_fetched_at_utc,
+        coverage.last_asked_at_utc as last_fetched_at_utc,
+        coverage.equal_after_month
     from site_dates
     left join sums
         on sums.site_id = site_dates.site_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -11,6 +12,7 @@ from rendered_models import rendered_model
 from small_lake import AS_OF, EMPTY_DAY, METERS, midnight
 
 from climkit_pipeline.domain.periods import local_midnight_utc
+from climkit_pipeline.warehouse.dbt_project import manifest_path
 
 CONTRACT = {
     "meter_intervals": "site_id meter_id interval_start_utc interval_end_utc total solar grid fetched_at_utc",
@@ -37,6 +39,25 @@ def test_every_table_and_column_explains_itself(built):
         where not internal and database_name = current_database() and coalesce(comment, '') = ''"""
     )
     assert columns == []
+
+
+def test_building_blocks_describe_their_columns_and_nothing_describes_a_column_that_is_gone(built):
+    """What is published is looked at above, with the comments that closed rows take from billing_monthly."""
+    nodes = json.loads(manifest_path(built.layout).read_text(encoding="utf-8"))["nodes"].values()
+    models = {(node["schema"], node["name"]): node["columns"] for node in nodes if node["resource_type"] == "model"}
+    assert {name.split("_")[0] for _, name in models} > {"stg", "int", "billing", "meter"}
+    with duckdb.connect(built.layout.build_file, read_only=True) as connection:
+        there = {
+            (schema, name): {row[0] for row in connection.execute(f'describe "{schema}"."{name}"').fetchall()}
+            for schema, name in models
+        }
+    described = {
+        name: {column for column, stated in columns.items() if stated["description"]}
+        for name, columns in models.items()
+    }
+    assert [(name, sorted(described[name] - there[name])) for name in models if described[name] - there[name]] == []
+    silent = {name: sorted(there[name] - described[name]) for name in models if name[1].startswith(("stg_", "int_"))}
+    assert [name for name, columns in silent.items() if columns] == []
 
 
 def test_only_tables_for_analysts_are_published(built):

@@ -95,8 +95,9 @@ def one_value_per_key(
     time = dataset.time or dataset.subject
     compared = [*dataset.values, "extra"]
     conflicting = doubled.unique([*key, *compared]).filter(pl.struct(key).is_duplicated())
+    equal = doubled.join(conflicting, on=key, how="anti")
     findings = []
-    for code, frame in (("duplicate_rows", doubled), ("conflicting_rows", conflicting)):
+    for code, frame in (("duplicate_rows", equal), ("conflicting_rows", conflicting)):
         keys = frame.select("local_date", time).unique().sort(time)
         if len(keys):
             # Each day concerned is named: the models judge days.

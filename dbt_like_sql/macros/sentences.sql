@@ -59,8 +59,8 @@
             'the same value ' || {{ count }} || ' times in a row (' || {{ detail }} || '), while no register was read'
         when 'stuck' then 'the same value ' || {{ count }} || ' times in a row (' || {{ detail }} || ')'
         when 'spike_unread' then
-            {{ amount }} || ' times the highest other day, at ' || {{ detail }} || ', while no register was read'
-        when 'spike' then {{ amount }} || ' times the highest other day, at ' || {{ detail }}
+            {{ amount }} || ' times the second highest other day, at ' || {{ detail }} || ', while no register was read'
+        when 'spike' then {{ amount }} || ' times the second highest other day, at ' || {{ detail }}
         when 'night_production' then {{ amount }} || ' kWh were produced in a night'
         when 'night_production_unusual' then
             {{ amount }} || ' kWh were produced in a night, by a plant that rests at night'

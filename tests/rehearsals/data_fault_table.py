@@ -72,7 +72,6 @@ EXPECTED: dict[str, Expected] = {
         "conflict": (
             "conflicting_rows",
             {
-                "duplicate_rows": "every interval that came twice is told, whatever it states",
                 "equal_autonomy": SHARED,
                 "grid_without_import": SHARED,
                 "index_difference": REGISTER_WENT_ON,

@@ -379,6 +379,9 @@ def _add_series(house: FaultLake) -> None:
     house.read("sentinel", counted(truth))
     site("spike", with_values(ordinary("spike"), [hour(8, 6)], "40"), is_rule=True)
     site("spike_unread", with_values(ordinary("spike_unread"), [hour(8, 6)], "40"))
+    # Two wrong days, of which each must not make the other one usual.
+    site("spiked_twice", with_values(ordinary("spiked_twice"), [hour(8, 6), hour(20, 6)], "40"))
+    site("stuck_twice", with_values(ordinary("stuck_twice"), [*span(hour(8, 6), 8), *span(hour(20, 6), 8)], "0.777"))
     site("negative", with_values(ordinary("negative"), [hour(8, 6)], "-0.5"), is_rule=True)
     site("null_value", {**ordinary("null_value"), hour(8, 6): None})
 

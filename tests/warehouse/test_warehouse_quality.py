@@ -87,7 +87,7 @@ EXPECTED = {
     "wrong_unit": ("blocked", {"wrong_unit", "index_difference"}, set()),
     "watt_hours_from": ("blocked", {"unit_change"}, set()),
     "watt_hours_until": ("blocked", {"unit_change"}, set()),
-    "watt_hours_between": ("blocked", {"unit_change"}, set()),
+    "watt_hours_between": ("blocked", {"unit_change", "spike_unread"}, {"spike"}),
     "watt_hours_unseen": ("blocked", {"unit_change", "null_intervals"}, set()),
     "weekly": ("ready", set(), set()),
     "weekly_spike": ("blocked", {"index_difference"}, {"spike"}),
@@ -103,6 +103,8 @@ EXPECTED = {
     "sentinel": ("blocked", {"sentinel", "index_difference"}, set()),
     "spike": ("ready", set(), {"spike"}),
     "spike_unread": ("blocked", {"spike_unread"}, {"spike"}),
+    "spiked_twice": ("blocked", {"spike_unread"}, {"spike"}),
+    "stuck_twice": ("blocked", {"stuck_unread"}, {"stuck"}),
     "negative": ("ready", set(), {"negative"}),
     "null_value": ("blocked", {"null_intervals"}, set()),
     "night": ("blocked", {"night_production_unusual"}, {"night_production"}),
@@ -647,8 +649,13 @@ def sentences(house: FaultLake) -> dict[tuple[str, str], str]:
         return begin + sum(value for start, value in series.items() if start < at)
 
     def times_the_rest(site: str) -> str:
-        series = house.stated[site, "m"]
-        return plain(round(max(series.values()) / sorted(series.values())[-2], 3))
+        """The highest day's peak over the third highest, the second among the others."""
+        of_days: dict[date, Decimal] = {}
+        for start, total in house.stated[site, "m"].items():
+            day = start.astimezone(ZURICH).date()
+            of_days[day] = max(total, of_days.get(day, Decimal(0)))
+        peaks = sorted(of_days.values())
+        return plain(round(peaks[-1] / peaks[-3], 3))
 
     jump, in_kwh = house.stated["jump", "m"], ordinary("watt_hours_between")
     went_to = f"{plain(index(1000, jump, CUT))} to {plain(index(1500, jump, CUT + HOUR))} kWh"
@@ -663,7 +670,7 @@ def sentences(house: FaultLake) -> dict[tuple[str, str], str]:
         ("watt_hours_between", "unit_change"): f"the register went from {in_other_units}, a thousandfold: one of both "
         "is in another unit, on 2 days from 2026-10-12 to 2026-10-13; have it corrected, or accept it",
         # The peak is at six in the morning of a summer in Zurich: 04:00 in UTC.
-        ("spike_unread", "spike_unread"): f"{times_the_rest('spike_unread')} times the highest other day, "
+        ("spike_unread", "spike_unread"): f"{times_the_rest('spike_unread')} times the second highest other day, "
         "at 2026-10-08 06:00, while no register was read",
         ("swap_of_zero", "swapped_registers"): "the other register counted what the intervals state, "
         "on 10 days from 2026-10-10 to 2026-10-19",
@@ -983,7 +990,7 @@ def test_a_decision_counts_for_its_check_and_for_all_failed_days_or_not_at_all(k
 
 @pytest.mark.parametrize(
     ("site", "check", "warnings"),
-    [("cut_spike", "spike_unread", {"spike"}), ("cut_stuck", "stuck_unread", {"stuck"}),
+    [("cut_spike", "spike_unread", {"spike", "unmeasured"}), ("cut_stuck", "stuck_unread", {"stuck"}),
      ("cut_disputed", "conflicting_rows", set())],
 )  # fmt: skip
 def test_a_register_that_measured_nothing_of_a_day_confirms_nothing_of_it(known, site, check, warnings):
@@ -1545,6 +1552,18 @@ def test_an_index_that_measured_little_of_a_month_confirms_nothing(known, house,
     grade, reasons, unmeasured = october(known, "grade, reasons, index_unmeasured", site)
     assert (grade, codes(reasons)[-1]) == ("provisional", "not_confirmed")
     assert unmeasured > house.total(site) / 4
+
+
+def test_what_no_register_measured_is_told_where_it_is_much(known, house):
+    """A date in meters.csv took out weeks of a meter that is read seldom, without a word."""
+    total = plain(house.total("cut_month"))
+    (warnings,) = october(known, "warnings", "cut_month")
+    assert warnings == [
+        f"unmeasured: of {total} kWh the intervals state {total} kWh for a time in which no register counted, around a "
+        "replacement"
+    ]
+    told = known.rows("select site_id from data_quality_monthly where check_name = 'unmeasured' and not passed")
+    assert {site for (site,) in told} == {"cut_month", "cut_outage", "cut_spike"}
 
 
 def test_the_days_that_count_cannot_hold_more_than_the_register_counted_of_all(known, house):

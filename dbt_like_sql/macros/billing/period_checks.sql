@@ -122,9 +122,8 @@ period_measured as (
     select
         site_id, meter_id, period_from, period_until, period_start_utc, period_end_utc, is_over, days_over,
         days_not_asked, days_asked, days_open, days_too_young, close_after_days, total, index_advance, whole_advance,
-        index_error,
-        bounds_error, counted_before_values, difference_allowed, apart_inside, apart_inside_allowed, apart_around, is_index_sharp, days_unconfirmed,
-        first_value_on, last_value_on, unit,
+        index_error, bounds_error, counted_before_values, difference_allowed, apart_inside, apart_inside_allowed,
+        apart_around, is_index_sharp, unmeasured, days_unconfirmed, first_value_on, last_value_on, unit,
         unnest([
             {'check_name': 'not_fetched', 'measured': days_not_asked::double},
             {'check_name': 'running', 'measured': case when not is_over then 1 else 0 end::double},
@@ -154,6 +153,13 @@ period_measured as (
             },
             {'check_name': 'kind_changed', 'measured': case when added_kinds > 1 then added_kinds - 1 end::double},
             {'check_name': 'index_difference', 'measured': index_error::double},
+            {
+                'check_name': 'unmeasured',
+                'measured': case
+                    when is_over and index_advance is not null
+                        then least(abs(coalesce(unmeasured, 0)) / greatest(abs(total), 0.000001), 1000000)
+                end::double
+            },
             {
                 'check_name': 'wrong_unit',
                 'measured': least(abs(unit_ratio / 1000 - 1), abs(unit_ratio * 1000 - 1), 1000000)::double
@@ -195,6 +201,9 @@ period_rows as (
             when 'kind_changed' then
                 'what the meter counts changed inside the period (unit, direction or split), so its days do not add up;'
                 || ' see billing_between'
+            when 'unmeasured' then
+                'of ' || {{ quantity_of('total', 'unit') }} || ' the intervals state ' || {{ quantity_of('unmeasured', 'unit') }}
+                || ' for a time in which no register counted, around a replacement'
             when 'index_difference' then case
                 when bounds_error > checks.tolerance then
                     'the intervals add up to ' || {{ quantity_of('total', 'unit') }} || ', the register counted '

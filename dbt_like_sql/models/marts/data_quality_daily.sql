@@ -275,12 +275,13 @@ best_days as (
     group by site_id, meter_id
 ),
 
--- The highest peak and the longest repetition of the season around a day.
+-- The second highest peak and the second longest repetition among the other days of the season around a day: two wrong
+-- days must not vouch for one another.
 neighbours as (
     select
         *,
-        max(peak) over around as highest_other,
-        max(longest_repeat) over around as longest_other_repeat,
+        list_extract(max(peak, 2) over around, 2) as high_other,
+        list_extract(max(longest_repeat, 2) over around, 2) as long_other_repeat,
         count(peak) over around as other_days
     from asked_days
     where intervals_sentinel = 0
@@ -322,18 +323,18 @@ plant_nights as (
 peaks as (
     select
         neighbours.*,
-        neighbours.peak / nullif(neighbours.highest_other, 0) as times_the_highest,
+        neighbours.peak / nullif(neighbours.high_other, 0) as times_the_others,
         case
             when neighbours.meter_mode = 'production' or neighbours.meter_type = 'charge_point' then least(
-                times_the_highest, neighbours.peak / nullif(best_days.peaks[{{ days_of_proof + 1 }}], 0)
+                times_the_others, neighbours.peak / nullif(best_days.peaks[{{ days_of_proof + 1 }}], 0)
             )
-            else times_the_highest
+            else times_the_others
         end as times_the_best
     from neighbours
     inner join best_days using (site_id, meter_id)
     where
         neighbours.other_days >= {{ least_season_days }}
-        and neighbours.highest_other > 0
+        and neighbours.high_other > 0
         and neighbours.peak >= {{ notable_peak_steps }} * neighbours.meter_step
 ),
 
@@ -517,7 +518,7 @@ measured as (
         and (advance > 2 * meter_step or is_unread)
     union all
     select
-        'spike', site_id, meter_id, local_date, times_the_highest,
+        'spike', site_id, meter_id, local_date, times_the_others,
         {{ local_time_of('peak_at_utc', 'zone') }}
     from peaks
     where not is_confirmed_by_index and (advance is not null or is_unread)
@@ -533,7 +534,7 @@ measured as (
     where
         is_unread
         and abs(repeated_total) >= {{ notable_steps }} * meter_step
-        and (longest_repeat > 2 * coalesce(longest_other_repeat, 1) or longest_repeat = intervals_present)
+        and (longest_repeat > 2 * coalesce(long_other_repeat, 1) or longest_repeat = intervals_present)
     union all
     select 'night_production', site_id, meter_id, local_date, night_total, null from plant_nights
     union all

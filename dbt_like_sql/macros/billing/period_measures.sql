@@ -1,7 +1,8 @@
 {#
   The SQL of billing, written once, in three steps that stand on each other: `period_measures`, `period_checks` and
-  `billing_rows`, each a list of common table expressions. `billing_monthly` puts them together for calendar months, the
-  table macro `billing_between` for any local dates. Before them the caller defines
+  `billing_rows`, each a list of common table expressions, of which longer ones stand in files of their own.
+  `billing_monthly` puts them together for calendar months, the table macro `billing_between` for any local dates. Before
+  them the caller defines
 
   - `periods`, what is billed: site_id, meter_id, period_from, period_until, period_start_utc, period_end_utc, is_listed,
     is_there, is_listed_now, first_value_on, last_value_on;
@@ -35,26 +36,12 @@
     ) or epoch_us({{ day }}.first_fetched_at_utc) - epoch_us({{ month_end_utc }}) >= 35 * 86400000000
 {%- endmacro %}
 
-{# What a register counted on days that dropped out of the period. #}
-{% macro off_bill(register) -%}
-    case when dropped_advances.site_id is null then 0 else dropped_advances.{{ register }} end
-{%- endmacro %}
-
 {#
   Whether what interpolated bounds and a replacement leave open of an advance is little: two steps, or five times what
   intervals and index may differ by.
 #}
 {% macro is_sharp(open, step, advance, tolerance) -%}
     {{ open }} <= greatest(2 * {{ step }}, abs({{ advance }}) * 5 * {{ tolerance }})
-{%- endmacro %}
-
-{#
-  Whether the site states flows that differ from what the registers counted: by more than two steps, and by more of the
-  larger one than a site's sum may. What is worked out of a large flow is off by a share of that.
-#}
-{% macro are_apart(stated, counted, step, tolerance) -%}
-    greatest(abs({{ stated[0] }} - {{ counted[0] }}), abs({{ stated[1] }} - {{ counted[1] }}))
-    > greatest(2 * {{ step }}, abs({{ counted[0] }}) * {{ tolerance }}, abs({{ counted[1] }}) * {{ tolerance }})
 {%- endmacro %}
 
 {# CTE `measures`: one row per period with all that is added up, counted and read. #}
@@ -77,124 +64,9 @@ kinds_of_days as (
     from counted_days
 ),
 
--- Days that follow each other: over days that dropped out, no step between readings is compared.
-stretches as (
-    select
-        * exclude (is_first),
-        sum(is_first) over (
-            partition by site_id, meter_id, period_from order by local_date rows unbounded preceding
-        ) as stretch
-    from (
-        select
-            *,
-            case
-                when lag(local_date) over (partition by site_id, meter_id, period_from order by local_date)
-                    = local_date - 1
-                    then 0
-                else 1
-            end as is_first
-        from counted_days
-    ) as days
-),
+{{ steps_of_readings() }},
 
-steps_of_days as (
-    select
-        *,
-        min(day_start_utc) over (partition by site_id, meter_id, period_from, stretch) as stretch_start_utc,
-        max(day_end_utc) over (partition by site_id, meter_id, period_from, stretch) as stretch_end_utc
-    from stretches
-),
-
--- What the readings say, wherever in the period they are: from its first to its last, and from the last before it to the
--- first after it.
-outermost as (
-    select
-        site_id,
-        meter_id,
-        period_from,
-        sum(coalesce(steps.apart_within, 0)) + coalesce(
-            sum(steps.apart_since) filter (where steps.before_at_utc >= stretch_start_utc), 0
-        ) as apart_inside,
-        coalesce(sum(steps.open_at_first + steps.open_at_last) filter (
-            where steps.apart_within is null or (steps.apart_since is null and steps.before_at_utc is not null)
-        ), 0) as open_inside,
-        min_by({'steps': steps, 'stretch_start_utc': stretch_start_utc}, local_date)
-            filter (where steps.first_at_utc is not null) as first_read,
-        max_by({'steps': steps, 'stretch_end_utc': stretch_end_utc}, local_date)
-            filter (where steps.last_at_utc is not null) as last_read
-    from steps_of_days
-    where steps.last_at_utc is not null
-    group by site_id, meter_id, period_from
-),
-
-read_steps as (
-    select
-        site_id,
-        meter_id,
-        period_from,
-        case when first_read is not null then apart_inside end as apart_inside,
-        open_inside,
-        coalesce(first_read.steps.open_at_first, 0) as open_at_first,
-        coalesce(last_read.steps.open_at_last, 0) as open_at_last,
-        coalesce(last_read.steps.open_at_next, 0) as open_at_next,
-        first_read.steps.before_at_utc < first_read.stretch_start_utc as is_read_before,
-        last_read.steps.last_at_utc < last_read.stretch_end_utc as is_read_after,
-        first_read.steps.apart_since as apart_before,
-        first_read.steps.counted_since as counted_before,
-        last_read.steps.apart_next as apart_after,
-        last_read.steps.counted_next as counted_after
-    from outermost
-),
-
--- Stretches without a value go over midnights: pieces that touch are one.
-gap_pieces as (
-    select
-        site_id, meter_id, period_from, local_date, 1 as position,
-        gap_at_start_minutes as minutes,
-        true as touches_before,
-        intervals_present = 0 as touches_after
-    from counted_days
-    where longest_gap_minutes > 0 and gap_at_start_minutes > 0
-    union all
-    select site_id, meter_id, period_from, local_date, 2, gap_at_end_minutes, false, true
-    from counted_days
-    where longest_gap_minutes > 0 and gap_at_end_minutes > 0 and intervals_present > 0
-),
-
-gap_breaks as (
-    select
-        *,
-        case
-            when touches_before
-                and lag(touches_after) over pieces
-                and lag(local_date) over pieces = local_date - 1
-                then 0
-            else 1
-        end as is_break
-    from gap_pieces
-    window pieces as (partition by site_id, meter_id, period_from order by local_date, position)
-),
-
-gap_groups as (
-    select
-        *,
-        sum(is_break) over (
-            partition by site_id, meter_id, period_from order by local_date, position rows unbounded preceding
-        ) as gap_number
-    from gap_breaks
-),
-
-gap_lengths as (
-    select site_id, meter_id, period_from, gap_number, sum(minutes) as minutes
-    from gap_groups
-    group by site_id, meter_id, period_from, gap_number
-),
-
-longest_gaps as (
-    select site_id, meter_id, period_from, max(minutes) as minutes
-    from gap_lengths
-    group by site_id, meter_id, period_from
-),
+{{ gaps_of_periods() }},
 
 sums as (
     select
@@ -290,72 +162,7 @@ days_out_of_service as (
     group by periods.site_id, periods.meter_id, periods.period_from
 ),
 
--- Days that dropped out: those that are excluded, and those between two lives of the meter.
-dropped_days as (
-    select
-        period_days.site_id,
-        period_days.meter_id,
-        period_days.period_from,
-        period_days.local_date - 1 as from_end_of,
-        period_days.local_date as to_end_of,
-        true as is_excluded,
-        period_days.total,
-        period_days.unmeasured
-    from period_days
-    inner join sums
-        on sums.site_id = period_days.site_id
-        and sums.meter_id = period_days.meter_id
-        and sums.period_from = period_days.period_from
-        and not sums.is_excluded
-    where period_days.is_excluded
-    union all
-    select site_id, meter_id, period_from, day_before, local_date - 1, false, null, null
-    from (
-        select
-            site_id,
-            meter_id,
-            period_from,
-            local_date,
-            lag(local_date) over (partition by site_id, meter_id, period_from order by local_date) as day_before
-        from period_days
-    ) as due_days
-    where local_date - day_before > 1
-),
-
--- What the registers counted on them; null where that is not known of each of them.
-dropped_advances as (
-    select
-        dropped.site_id,
-        dropped.meter_id,
-        dropped.period_from,
-        {% for register in ['counted', 'import_counted', 'export_counted'] -%}
-        case
-            when count(after.{{ register }} - before.{{ register }}) = count(*)
-                then sum(after.{{ register }} - before.{{ register }})
-        end as {{ register }},
-        {% endfor -%}
-        case
-            when count(after.counted - before.counted) filter (where dropped.is_excluded)
-                = count(*) filter (where dropped.is_excluded)
-                then sum(dropped.total) - sum(dropped.unmeasured)
-                    - sum(after.counted - before.counted) filter (where dropped.is_excluded)
-        end as excluded_difference,
-        sum(coalesce(before.index_uncertainty, 0) + coalesce(after.index_uncertainty, 0)) as uncertainty,
-        {% for register in ['import', 'export'] -%}
-        sum(coalesce(before.{{ register }}_uncertainty, 0) + coalesce(after.{{ register }}_uncertainty, 0))
-            as {{ register }}_uncertainty{{ ',' if not loop.last }}
-        {% endfor %}
-    from dropped_days as dropped
-    left join {{ ref('meter_index_days') }} as before
-        on before.site_id = dropped.site_id
-        and before.meter_id = dropped.meter_id
-        and before.local_date = dropped.from_end_of
-    left join {{ ref('meter_index_days') }} as after
-        on after.site_id = dropped.site_id
-        and after.meter_id = dropped.meter_id
-        and after.local_date = dropped.to_end_of
-    group by dropped.site_id, dropped.meter_id, dropped.period_from
-),
+{{ days_that_dropped_out() }},
 
 -- What a meter is, is what it was listed as when it was last billed in the period, or at its end.
 period_kinds as (
@@ -392,63 +199,7 @@ first_peaks as (
     group by counted_days.site_id, counted_days.meter_id, counted_days.period_from
 ),
 
--- What the site states on the days that count for its grid connection or battery. Each of them has to be whole: a day
--- too many and a day too few have the right number of intervals together.
-site_flows as (
-    select
-        days.site_id,
-        days.meter_id,
-        days.period_from,
-        sum(of_site.grid_import)::decimal(18, 6) as grid_import,
-        sum(of_site.grid_export)::decimal(18, 6) as grid_export,
-        sum(of_site.storage_charge)::decimal(18, 6) as storage_charge,
-        sum(of_site.storage_discharge)::decimal(18, 6) as storage_discharge,
-        bool_and(
-            case kinds.meter_mode
-                when 'introduction' then coalesce(of_site.intervals_with_grid, 0)
-                when 'battery' then coalesce(of_site.intervals_with_storage, 0)
-            end * 15 = days.intervals_due * days.interval_minutes
-        ) as is_whole,
-        bool_and(coalesce({{ is_confirmed('of_site', day_start_utc('last_day(days.billing_month) + 1', 'days.zone'),
-            'settings.close_after_days::bigint * 86400000000') }}, false)) as is_confirmed
-    from counted_days as days
-    cross join {{ ref('billing_settings') }} as settings
-    inner join period_kinds as kinds
-        on kinds.site_id = days.site_id
-        and kinds.meter_id = days.meter_id
-        and kinds.period_from = days.period_from
-        and kinds.meter_type = 'electricity'
-        and kinds.meter_mode in ('introduction', 'battery')
-    left join site_period_days as of_site
-        on of_site.site_id = days.site_id
-        and of_site.local_date = days.local_date
-        and of_site.period_from = days.period_from
-        and of_site.meter_type = 'electricity'
-    group by days.site_id, days.meter_id, days.period_from
-),
-
--- Those of the period: where one meter took the place of another, the series of the site is of both.
-site_meters as (
-    select
-        periods.site_id,
-        periods.period_from,
-        count(*) filter (where kinds.meter_mode = 'introduction') as introductions,
-        count(*) filter (where kinds.meter_mode = 'battery') as batteries
-    from periods
-    inner join sums
-        on sums.site_id = periods.site_id
-        and sums.meter_id = periods.meter_id
-        and sums.period_from = periods.period_from
-    inner join period_kinds as kinds
-        on kinds.site_id = periods.site_id
-        and kinds.meter_id = periods.meter_id
-        and kinds.period_from = periods.period_from
-    where
-        kinds.meter_type = 'electricity'
-        and not kinds.is_rule_meter
-        and (periods.is_listed or sums.intervals_present > 0)
-    group by periods.site_id, periods.period_from
-),
+{{ flows_of_sites() }},
 
 tolerances as (
     select

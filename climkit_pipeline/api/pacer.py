@@ -15,7 +15,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from climkit_pipeline.errors import ConfigurationError
@@ -55,6 +55,7 @@ class Pacer:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._path = path
+        self._queue = path.with_name(f"{path.name}-queue")
         self._spacing = spacing_seconds(requests_per_second)
         self._monotonic = monotonic
         self._sleep = sleep
@@ -83,7 +84,11 @@ class Pacer:
                 os.close(descriptor)
 
     def _take_slot(self) -> None:
-        with file_lock(self._path) as descriptor:
+        with ExitStack() as turn:
+            # Whoever comes back from a slot stands behind the one who waits already: on a busy machine it would have
+            # the lock again before anybody else was let run.
+            with file_lock(self._queue):
+                descriptor = turn.enter_context(file_lock(self._path))
             now = self._monotonic()
             # A stamp from the future is one from before a restart of the machine: at most one interval is waited.
             until = now + min(self._spacing, self._stamped(descriptor, _STARTED) + self._spacing - now)

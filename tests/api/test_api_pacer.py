@@ -172,7 +172,8 @@ def test_threads_and_processes_stay_inside_the_servers_own_limit(world, tmp_path
 
 def test_nobody_starves(tmp_path):
     """A queue kept in a database let one process make 56 calls and another none in the same minute."""
-    arguments = [str(tmp_path), "200", "240", "16"]
+    # Slots that are long against the time slices of a busy machine: who is not let run for a while misses few of them.
+    arguments = [str(tmp_path), "60", "240", "16"]
     takers = [
         subprocess.Popen(
             [sys.executable, "-c", TAKER, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -129,20 +129,14 @@ class Ingestion:
         if self._account is None or self._account[0] == self._news_at:
             return []
         self._news_at, listed = self._account
-        news = news_of_sites(self.layout, listed, self._now())
-        for finding in news:
-            logger.warning("%s", finding)
-        return news
+        return _warned(news_of_sites(self.layout, listed, self._now()))
 
     def _news_of_zones(self, listings: Listings) -> list[Finding]:
         """Sites that state another zone than their days are filed in, told once per listing."""
         if listings is self._zones_told:
             return []
         self._zones_told = listings
-        news = news_of_zones(self.layout, listings.sites, self._now())
-        for finding in news:
-            logger.warning("%s", finding)
-        return news
+        return _warned(news_of_zones(self.layout, listings.sites, self._now()))
 
     # --- planning -----------------------------------------------------------------------------------------------
 
@@ -310,3 +304,9 @@ class Ingestion:
                 )
                 for day in request.days
             }
+
+
+def _warned(news: list[Finding]) -> list[Finding]:
+    for finding in news:
+        logger.warning("%s", finding)
+    return news

@@ -54,52 +54,55 @@ site_periods as (
     group by site_id, period_from, period_until
 ),
 
+whole_series as (
+    select
+        site_series.*,
+        site_periods.period_until
+    from site_series
+    inner join site_periods
+        on site_periods.site_id = site_series.site_id
+        and site_periods.period_from = site_series.period_from
+        and site_periods.is_over
+        and site_periods.days_over = site_series.days
+    where site_series.is_whole
+),
+
 site_measured as (
     select
-        site_series.site_id,
-        site_series.period_from,
-        site_periods.period_until,
+        whole_series.site_id,
+        whole_series.period_from,
+        whole_series.period_until,
         'site_sum' as check_name,
         least(
-            abs(site_series.consumption - consumer_sums.electricity),
-            abs(site_series.consumption - consumer_sums.all_consumption)
+            abs(whole_series.consumption - consumer_sums.electricity),
+            abs(whole_series.consumption - consumer_sums.all_consumption)
         ) as difference,
-        site_series.consumption as stated,
+        whole_series.consumption as stated,
         consumer_sums.all_consumption as found,
         2 * coalesce(consumer_sums.step, 0.001) * consumer_sums.meters as allowed
-    from site_series
-    inner join site_periods
-        on site_periods.site_id = site_series.site_id
-        and site_periods.period_from = site_series.period_from
-        and site_periods.is_over
-        and site_periods.days_over = site_series.days
+    from whole_series
     inner join consumer_sums
-        on consumer_sums.site_id = site_series.site_id
-        and consumer_sums.period_from = site_series.period_from
-    where site_series.is_whole and consumer_sums.is_whole
+        on consumer_sums.site_id = whole_series.site_id
+        and consumer_sums.period_from = whole_series.period_from
+    where consumer_sums.is_whole
     union all
     select
-        site_series.site_id,
-        site_series.period_from,
-        site_periods.period_until,
+        whole_series.site_id,
+        whole_series.period_from,
+        whole_series.period_until,
         'production_index',
-        abs(site_series.production - production_sums.production),
-        site_series.production,
+        abs(whole_series.production - production_sums.production),
+        whole_series.production,
         production_sums.production,
         2 * coalesce(greatest(production_sums.step, consumer_sums.step), 0.001) * (coalesce(consumer_sums.meters, 0) + 2)
-    from site_series
-    inner join site_periods
-        on site_periods.site_id = site_series.site_id
-        and site_periods.period_from = site_series.period_from
-        and site_periods.is_over
-        and site_periods.days_over = site_series.days
+    from whole_series
     inner join production_sums
-        on production_sums.site_id = site_series.site_id
-        and production_sums.period_from = site_series.period_from
+        on production_sums.site_id = whole_series.site_id
+        and production_sums.period_from = whole_series.period_from
     left join consumer_sums
-        on consumer_sums.site_id = site_series.site_id
-        and consumer_sums.period_from = site_series.period_from
-    where site_series.is_whole and production_sums.is_whole
+        on consumer_sums.site_id = whole_series.site_id
+        and consumer_sums.period_from = whole_series.period_from
+    where production_sums.is_whole
 ),
 
 site_rows as (

@@ -15,14 +15,33 @@
   Whether an interval begins at no quarter-hour, or between the steps of its own length: an hourly value at a quarter past
   overlaps others. Hours of a zone that is off by 45 minutes may be those of UTC or its own.
 #}
-{% macro is_off_grid(interval, day_start_utc) -%}
-    {%- set step_us = "least(greatest(epoch_us(" ~ interval ~ ".interval_end_utc) - epoch_us(" ~ interval
-        ~ ".interval_start_utc), 900000000), 3600000000)" -%}
+{% macro is_off_grid(interval_start_utc, interval_end_utc, day_start_utc) -%}
+    {%- set length_us = "least(greatest(epoch_us(" ~ interval_end_utc ~ ") - epoch_us(" ~ interval_start_utc
+        ~ "), 900000000), 3600000000)" -%}
     (
-        epoch_us({{ interval }}.interval_start_utc) % 900000000 <> 0
+        epoch_us({{ interval_start_utc }}) % 900000000 <> 0
         or (
-            epoch_us({{ interval }}.interval_start_utc) % {{ step_us }} <> 0
-            and (epoch_us({{ interval }}.interval_start_utc) - epoch_us({{ day_start_utc }})) % {{ step_us }} <> 0
+            epoch_us({{ interval_start_utc }}) % {{ length_us }} <> 0
+            and (epoch_us({{ interval_start_utc }}) - epoch_us({{ day_start_utc }})) % {{ length_us }} <> 0
         )
     )
+{%- endmacro %}
+
+{# Whole minutes from one instant to another. #}
+{% macro minutes_between(since, until) -%}
+    ((epoch_us({{ until }}) - epoch_us({{ since }})) // 60000000)::integer
+{%- endmacro %}
+
+{#
+  The first and the last day of what is being built: of a month, or of the changed days of one. DuckDB finds out by
+  itself which rows a model needs for them, but not through a semi join, nor through a window that goes over days.
+#}
+{% macro built_from() -%}
+    getvariable('built_from')::date
+{%- endmacro %}
+{% macro built_until() -%}
+    getvariable('built_until')::date
+{%- endmacro %}
+{% macro is_being_built() -%}
+    local_date between {{ built_from() }} and {{ built_until() }}
 {%- endmacro %}

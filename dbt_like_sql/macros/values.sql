@@ -1,5 +1,10 @@
 {# What a number looks like when it is none. #}
 
+{# A quantity that can be added up exactly; null where no meter measures so much in one interval. #}
+{% macro quantity(number) -%}
+    case when abs({{ number }}) < 1e8 then {{ number }}::decimal(18, 6) end
+{%- endmacro %}
+
 {#
   Numbers that registers and gateways show instead of a value: all bits set in 16, 24 or 32 bits, signed or not, in
   steps of 1 down to 0.001. No building takes 3 MWh in a quarter of an hour.

@@ -4,7 +4,7 @@ with
 
 days as (
     select * from {{ ref('meter_days') }}
-    where {{ changed_days_condition(['meter_intervals'], 'any') }}
+    where {{ is_of_changed_day(['meter_intervals']) }}
 ),
 
 intervals as (
@@ -16,7 +16,7 @@ intervals as (
         count(total) as intervals_present,
         count(*) as intervals
     from {{ ref('meter_intervals') }}
-    where {{ changed_days_condition(['meter_intervals'], 'any') }} and (total is null or abs(total) < 1e8)
+    where {{ is_of_changed_day(['meter_intervals']) }} and (total is null or abs(total) < 1e8)
     group by site_id, meter_id, local_date
 )
 

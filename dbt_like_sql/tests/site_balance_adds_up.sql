@@ -9,7 +9,7 @@ select
     count(*) as intervals_found
 from {{ ref('site_intervals') }}
 where
-    {{ changed_days_condition(['site_intervals']) }}
+    {{ is_of_changed_day(['site_intervals']) }}
     and coalesce(storage_charge, 0) = 0
     and coalesce(storage_discharge, 0) = 0
     and (

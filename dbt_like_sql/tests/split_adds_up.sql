@@ -12,7 +12,7 @@ inner join {{ ref('int_meters') }} as meters
     on meters.site_id = intervals.site_id
     and meters.meter_id = intervals.meter_id
 where
-    {{ changed_days_condition(['meter_intervals'], column='intervals.local_date') }}
+    {{ is_of_changed_day(['meter_intervals'], column='intervals.local_date') }}
     and meters.has_split
     and abs(intervals.total - intervals.solar - intervals.grid) > 0.0015
 group by intervals.site_id, intervals.meter_id, intervals.local_date

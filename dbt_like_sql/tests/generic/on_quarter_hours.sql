@@ -5,6 +5,6 @@
         local_date,
         count(*) as rows_found
     from {{ model }}
-    where {{ changed_days_condition([dataset]) }} and epoch_us({{ column_name }}) % 900000000 <> 0
+    where {{ is_of_changed_day([dataset]) }} and epoch_us({{ column_name }}) % 900000000 <> 0
     group by site_id, local_date
 {% endtest %}

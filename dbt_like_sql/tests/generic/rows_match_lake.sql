@@ -4,15 +4,15 @@
 
     in_lake as (
         select local_date, count(*) as lake_rows
-        from {{ ref('stg_climkit__' ~ dataset) }}
-        where superseded_at_utc is null and {{ changed_days_condition([dataset]) }}
+        from {{ source('climkit', dataset) }}
+        where superseded_at_utc is null and {{ is_of_changed_day([dataset]) }}
         group by local_date
     ),
 
     in_table as (
         select local_date, count(*) as table_rows
         from {{ model }}
-        where {{ changed_days_condition([dataset]) }}
+        where {{ is_of_changed_day([dataset]) }}
         group by local_date
     )
 

@@ -1,0 +1,5 @@
+{{ config(materialized='by_day') }}
+
+select * exclude (extra, superseded_at_utc)
+from {{ source('climkit', 'sensors') }}
+where superseded_at_utc is null

@@ -1,0 +1,2 @@
+select *
+from {{ source('pipeline', 'meter_facts') }}

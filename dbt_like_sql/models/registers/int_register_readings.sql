@@ -1,0 +1,57 @@
+{{ config(materialized='view') }}
+
+-- A reading belongs to the local day (start, end]. Over the day each register keeps the name of the column in which the
+-- day began.
+with
+
+columns_read as (
+    select
+        series.meter_number,
+        readings.site_id,
+        readings.meter_id,
+        readings.local_date,
+        readings.read_at_utc,
+        series.has_split,
+        coalesce(exchanges.number % 2 = 1, false) as is_crossed,
+        {{ reading_of('readings.index_import_kwh') }} as index_import,
+        {{ reading_of('readings.index_export_kwh') }} as index_export,
+        {{ reading_of('readings.heat_kwh') }} as heat,
+        {{ reading_of('readings.volume_m3') }} as volume
+    from {{ ref('meter_indices') }} as readings
+    inner join {{ ref('int_register_series') }} as series
+        on series.site_id = readings.site_id
+        and series.meter_id = readings.meter_id
+        and series.register = 'import'
+    inner join {{ ref('calendar_days') }} as calendar
+        on calendar.zone = series.zone
+        and calendar.local_date = readings.local_date
+        and calendar.day_start_utc < readings.read_at_utc
+        and calendar.day_end_utc >= readings.read_at_utc
+    left join {{ ref('int_register_exchanges_daily') }} as exchanges
+        on exchanges.site_id = readings.site_id
+        and exchanges.meter_id = readings.meter_id
+        and exchanges.local_date = readings.local_date
+        and exchanges.read_at_utc <= readings.read_at_utc
+        and coalesce(exchanges.next_exchange_at_utc > readings.read_at_utc, true)
+),
+
+followed as (
+    select
+        * exclude (is_crossed, index_import, index_export),
+        case when is_crossed then index_export else index_import end as import,
+        case when is_crossed then index_import else index_export end as export
+    from columns_read
+)
+
+-- The export register of a meter that only consumes stands at 0 and says nothing.
+select
+    meter_number,
+    site_id,
+    meter_id,
+    local_date,
+    read_at_utc,
+    import,
+    case when not (has_split and export = 0) then export end as export,
+    heat,
+    volume
+from followed

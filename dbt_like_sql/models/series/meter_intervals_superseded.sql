@@ -1,0 +1,3 @@
+select * exclude (extra)
+from {{ source('climkit', 'meter_intervals') }}
+where superseded_at_utc is not null

@@ -26,7 +26,7 @@ from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.settings import Settings, load_settings
 from climkit_pipeline.simulator import FaultPlan, Label, SimulatorServer, World, parse_data_faults
 from climkit_pipeline.warehouse import queries
-from climkit_pipeline.warehouse.dbt_project import PROJECT_DIR
+from climkit_pipeline.warehouse.project import PROJECT_DIR
 
 DEMO_SEED = 7
 DEMO_DATA_DIR = "demo-data"

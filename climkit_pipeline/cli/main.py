@@ -190,8 +190,8 @@ def backfill(
 @click.option("--full", is_flag=True, help="Build everything anew from the lake.")
 def refresh(*, full: bool) -> None:
     """Follow the lake through the SQL models and publish; calls no API."""
-    from climkit_pipeline.defs.launch import Launcher, open_instance
     from climkit_pipeline.lake.account import check_format, check_writable
+    from climkit_pipeline.warehouse.refresh import is_up_to_date, model_settings
     from climkit_pipeline.warehouse.user_inputs import read_user_inputs
 
     settings = load_settings()
@@ -199,6 +199,13 @@ def refresh(*, full: bool) -> None:
     check_writable(layout)
     check_format(layout)
     read_user_inputs(layout)  # a mistake stops before anything starts
+    if not full and is_up_to_date(layout, model_settings(settings), settings.publish_months):
+        warn_of_doubtful_lines(layout)
+        click.echo(f"nothing changed: {layout.warehouse} is up to date", err=True)
+        return
+    # Importing Dagster takes seconds.
+    from climkit_pipeline.defs.launch import Launcher, open_instance
+
     with open_instance(layout) as instance:
         Launcher(settings, instance, None).refresh_models(full=full)
     warn_of_doubtful_lines(layout)

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import dagster as dg
 
 from climkit_pipeline.defs.lake_assets import KEY_PREFIX, LAKE_GROUP
-from climkit_pipeline.defs.warehouse_assets import WAREHOUSE_GROUP
+from climkit_pipeline.defs.warehouse_assets import model_keys
 from climkit_pipeline.domain.periods import ONE_DAY, month_start
 from climkit_pipeline.settings import Settings
 
@@ -23,7 +23,7 @@ INGEST_JOB = dg.define_asset_job(
 
 MODELS_JOB = dg.define_asset_job(
     "refresh_models",
-    selection=dg.AssetSelection.groups(WAREHOUSE_GROUP),
+    selection=dg.AssetSelection.assets(*model_keys()),
     description="Follow the lake's changes through the SQL models, test, publish.",
 )
 

@@ -11,7 +11,7 @@ from climkit_pipeline.settings import Settings, load_settings
 
 
 def build_definitions(settings: Settings | None = None) -> dg.Definitions:
-    """Everything that Dagster knows. Needs neither credentials nor network; makes dbt's manifest if there is none."""
+    """Everything that Dagster knows. Needs neither credentials nor network."""
     settings = settings or load_settings()
     return dg.Definitions.merge(
         build_lake_definitions(settings, ClimkitResource()),
@@ -25,7 +25,7 @@ def build_definitions(settings: Settings | None = None) -> dg.Definitions:
 
 
 def build_lake_definitions(settings: Settings, climkit: Ingests) -> dg.Definitions:
-    """The lake alone, for whoever ingests first and builds models later: it loads without dbt."""
+    """The lake alone, for whoever ingests first and builds models later: it loads without them."""
     return dg.Definitions(
         assets=[build_lake_assets(daily_partitions(settings))],
         jobs=[INGEST_JOB],

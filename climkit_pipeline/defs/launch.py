@@ -25,7 +25,7 @@ from climkit_pipeline.files import file_lock
 from climkit_pipeline.lake.account import create_data_dir
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.settings import Settings
-from climkit_pipeline.warehouse.dbt_project import PROJECT_DIR
+from climkit_pipeline.warehouse.project import PROJECT_DIR
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -71,7 +71,6 @@ class Launcher:
 
     @cached_property
     def _models_job(self) -> dg.JobDefinition:
-        # Only now: parsing the models takes seconds, which the first call of a backfill need not wait for.
         return build_warehouse_definitions(self._settings).resolve_job_def(MODELS_JOB.name)
 
     def ingest(

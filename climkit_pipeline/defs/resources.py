@@ -72,7 +72,7 @@ class Ingests(Protocol):
 
 
 class ClimkitResource(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """The authenticated Climkit client and the data directory, from the environment (see README, settings)."""
+    """The authenticated Climkit client and the data directory, from the environment (see docs/settings.md)."""
 
     def run(self, request: IngestRequest, run_id: str | None = None) -> IngestReport:
         """Bring ``request`` up to date with a client that lives as long as the run."""

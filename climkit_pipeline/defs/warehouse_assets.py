@@ -1,25 +1,29 @@
-"""The SQL models as assets ``warehouse/<model>``, their data tests as asset checks, and the published warehouse.
+"""The published tables as assets ``warehouse/<table>``, with what their data tests found, and the published warehouse.
 
-One step follows the lake's changes, runs dbt and publishes, under one lock: two refreshes never meet.
+The assets are made from the models' own files: their folders are the groups, which show the way of the data. Inner
+models are steps on the way to a table, and belong to it. One step follows the lake's changes, builds what is stale and
+publishes, under one lock: two refreshes never meet.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, dbt_assets
 
 from climkit_pipeline.defs.lake_assets import asset_key as lake_asset_key
 from climkit_pipeline.lake.account import create_data_dir
 from climkit_pipeline.lake.day_files import write_empty_files
 from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.lake.schemas import DATASETS
 from climkit_pipeline.settings import Settings
+from climkit_pipeline.warehouse.build import BuildReport, TestResult
 from climkit_pipeline.warehouse.closing import closable_months, close_what_is_ready
-from climkit_pipeline.warehouse.dbt_project import DbtReport, ensure_manifest
+from climkit_pipeline.warehouse.project import Project, load_project
 from climkit_pipeline.warehouse.refresh import Refresh, model_settings, open_refresh
 
-WAREHOUSE_GROUP = "warehouse"
 KEY_PREFIX = "warehouse"
+CHECK = "data_tests"
+"""The check of a table: how many rows each of its data tests found that should not be there."""
 
 
 class RefreshConfig(dg.Config):
@@ -28,47 +32,46 @@ class RefreshConfig(dg.Config):
     full: bool = False
 
 
-class _Translator(DagsterDbtTranslator):
-    """Models are ``warehouse/<model>``; the lake's sources are the lake's assets."""
+def model_key(name: str) -> dg.AssetKey:
+    """The asset of a model."""
+    return dg.AssetKey([KEY_PREFIX, name])
 
-    def __init__(self) -> None:
-        # Data and coverage of a dataset are two sources and one asset.
-        super().__init__(DagsterDbtTranslatorSettings(enable_duplicate_source_asset_keys=True))
 
-    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
-        name = dbt_resource_props["name"]
-        if dbt_resource_props["resource_type"] == "source":
-            if dbt_resource_props["source_name"] == "climkit":
-                return lake_asset_key(name.removesuffix("_coverage"))
-            return dg.AssetKey([dbt_resource_props["source_name"], name])
-        return dg.AssetKey([KEY_PREFIX, name])
-
-    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
-        del dbt_resource_props
-        return WAREHOUSE_GROUP
+def model_keys() -> list[dg.AssetKey]:
+    """The assets of all published tables."""
+    return [model_key(name) for name in load_project().steps]
 
 
 def build_warehouse_assets(settings: Settings) -> dg.AssetsDefinition:
-    """The assets of the dbt project; its manifest is made first if it is missing or stale."""
+    """The assets of the published tables."""
     create_data_dir(Layout(settings.data_dir))
-    manifest = ensure_manifest(Layout(settings.data_dir))
+    project = load_project()
+    tested = {_table_of(project, test.model) for test in project.tests}
 
-    @dbt_assets(
-        manifest=manifest, dagster_dbt_translator=_Translator(), name="models", exclude="resource_type:unit_test"
+    @dg.multi_asset(
+        name="models",
+        specs=[_spec(project, name) for name in project.steps],
+        check_specs=[dg.AssetCheckSpec(CHECK, asset=model_key(name)) for name in project.steps if name in tested],
+        can_subset=True,
     )
     def models(context: dg.AssetExecutionContext, config: RefreshConfig) -> Iterator[Any]:
         layout = Layout(settings.data_dir)
         write_empty_files(layout)
         select: list[str] = []
         if context.is_subset:
-            select = sorted(key.path[-1] for key in context.selected_asset_keys)
+            wanted = sorted(key.path[-1] for key in context.selected_asset_keys)
+            select = [name for table in wanted for name in (*project.steps[table], table)]
             context.log.info("a part of the models: the lake's changes stay noted for the others, nothing is published")
         with open_refresh(layout, model_settings(settings), full=config.full and not select) as refresh:
             context.log.info(f"changes in the lake: {refresh.changes}")
-            # Also when nothing changed: Dagster would show checks that did not run as skipped, over their last result.
-            report = refresh.run_dbt(select=select)
-            yield from _events(context, report)
-            report.check()
+            if refresh.changes.is_empty:
+                context.log.info("no model was run: the results of the last checks stay valid")
+            else:
+                report = refresh.run_models(select=select)
+                for event in _materializations(project, report):
+                    context.log_event(event)
+                yield from _check_results(project, report)
+                report.check()
             if select:
                 return
             if not refresh.changes.is_empty:
@@ -77,6 +80,31 @@ def build_warehouse_assets(settings: Settings) -> dg.AssetsDefinition:
             context.log.info(f"published: {refresh.publish(settings.publish_months) or 'it is up to date'}")
 
     return models
+
+
+def _spec(project: Project, name: str) -> dg.AssetSpec:
+    """An asset with what a reader of the UI wants to know of the table."""
+    model = project.models[name]
+    columns = [dg.TableColumn(column, description=text) for column, text in model.columns.items()]
+    way = [model, *(project.models[step] for step in project.steps[name])]
+    sources = {source.removesuffix("_coverage") for each in way for source in each.sources}
+    return dg.AssetSpec(
+        model_key(name),
+        deps=[
+            *(model_key(ref) for each in way for ref in each.refs if project.models[ref].is_published),
+            *(lake_asset_key(source) for source in sources if source in DATASETS),
+        ],
+        description=model.description,
+        group_name=model.folder,
+        kinds={"duckdb", model.kind},
+        metadata={"dagster/column_schema": dg.TableSchema(columns), "steps": ", ".join(project.steps[name]) or "none"},
+        skippable=True,  # what is not stale is left alone
+    )
+
+
+def _table_of(project: Project, name: str) -> str:
+    """The published table that a model is, or that it is the first step to."""
+    return name if name in project.steps else next(table for table, steps in project.steps.items() if name in steps)
 
 
 def _tell_closable(context: dg.AssetExecutionContext, refresh: Refresh, *, close_them: bool) -> None:
@@ -89,22 +117,31 @@ def _tell_closable(context: dg.AssetExecutionContext, refresh: Refresh, *, close
         context.log.info(f"can be closed: climkit close {month:%Y-%m} --site {site_id}")
 
 
-def _events(
-    context: dg.AssetExecutionContext, report: DbtReport
-) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-    """What dbt did, as Dagster says it: models are materializations, data tests are check results."""
-    checks = {key.name: key.asset_key for key in context.selected_asset_check_keys}
-    for node in report.nodes:
-        if node.kind in {"model", "seed"} and node.status == "success":
-            asset_key = dg.AssetKey([KEY_PREFIX, node.name])
-            yield dg.MaterializeResult(asset_key=asset_key, metadata={"seconds": node.seconds})
-        elif node.kind == "test" and node.name in checks and node.status != "skipped":
-            yield dg.AssetCheckResult(
-                asset_key=checks[node.name],
-                check_name=node.name,
-                passed=node.status == "pass",
-                severity=dg.AssetCheckSeverity.WARN if node.status == "warn" else dg.AssetCheckSeverity.ERROR,
-                metadata={"message": node.message, "seconds": node.seconds},
+def _materializations(project: Project, report: BuildReport) -> Iterator[dg.AssetMaterialization]:
+    """What was built; as events, of which there is one for a table, where a result would be three."""
+    built = {model.name: model for model in report.models}
+    for table, steps in project.steps.items():
+        if table in built:
+            seconds = sum(built[name].seconds for name in (*steps, table) if name in built)
+            yield dg.AssetMaterialization(
+                model_key(table),
+                metadata={"rows written": built[table].rows, "parts": built[table].parts, "seconds": seconds},
             )
-        elif node.status != "pass":
-            context.log.warning(f"{node.kind} {node.name}: {node.status}, {node.message}")
+
+
+def _check_results(project: Project, report: BuildReport) -> Iterator[dg.AssetCheckResult]:
+    """What the data tests found, by table."""
+    results: dict[str, list[TestResult]] = {}
+    for result in report.tests:
+        results.setdefault(_table_of(project, result.test.model), []).append(result)
+    for table, of_table in results.items():
+        failed = [result for result in of_table if not result.has_passed]
+        yield dg.AssetCheckResult(
+            asset_key=model_key(table),
+            check_name=CHECK,
+            passed=not failed,
+            severity=dg.AssetCheckSeverity.WARN
+            if all(result.test.is_warning for result in failed)
+            else dg.AssetCheckSeverity.ERROR,
+            metadata={f"{result.test.model}: {result.test.name}": result.rows for result in of_table},
+        )

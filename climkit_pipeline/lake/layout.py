@@ -1,6 +1,6 @@
 """Where things lie under the data directory: names only, no reading or writing.
 
-The names are a contract with users (README, "What lies where"); nothing else in the project spells a path.
+The names are a contract with users (docs/warehouse.md); nothing else in the project spells a path.
 """
 
 from __future__ import annotations
@@ -58,18 +58,13 @@ class Layout:
 
     @property
     def build(self) -> Path:
-        """Private: build file, locks, dbt's target."""
+        """Private: build file, locks."""
         return self.root / "build"
 
     @property
     def build_file(self) -> Path:
         """The database that the models write; named as the published one, so that its catalog has the same name."""
         return self.build / "warehouse.duckdb"
-
-    @property
-    def dbt_target(self) -> Path:
-        """The manifest and what dbt compiles."""
-        return self.build / "dbt"
 
     @property
     def locks(self) -> Path:

@@ -31,6 +31,7 @@ import polars as pl
 from climkit_pipeline.errors import LakeError, WarehouseError
 from climkit_pipeline.files import atomic_file, sync_directory
 from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.warehouse.project import PROJECT_DIR
 from climkit_pipeline.warehouse.queries import run_query
 
 Kind = Literal["close", "settle", "reopen"]
@@ -66,7 +67,9 @@ ROWS_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "inputs_hash": pl.String,
     "was_excluded": pl.Boolean,
 }
-"""The least that ``pipeline.closed_rows`` holds; whatever was frozen comes on top."""
+"""The least that ``pipeline.closed_rows`` holds; every quantity of an invoice, and whatever else was frozen, come on
+top."""
+QUANTITIES_FILE = PROJECT_DIR / "seeds" / "invoiced_quantities.csv"
 SEEN_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "site_id": pl.String,
     "billing_month": pl.Date,
@@ -250,8 +253,14 @@ def closed_tables(layout: Layout, *, without: tuple[str, date] | None = None) ->
     ]
     return {
         "closed_versions": pl.DataFrame([asdict(version) for version in versions], schema=VERSIONS_SCHEMA),
-        "closed_rows": pl.concat([pl.DataFrame(schema=ROWS_SCHEMA), *frozen], how="diagonal_relaxed"),
+        "closed_rows": pl.concat([pl.DataFrame(schema=_rows_schema()), *frozen], how="diagonal_relaxed"),
     }
+
+
+def _rows_schema() -> dict[str, pl.DataType | type[pl.DataType]]:
+    """What the models compare, null where a version was frozen without it."""
+    quantities = pl.read_csv(QUANTITIES_FILE, columns=["quantity"])["quantity"]
+    return ROWS_SCHEMA | {"unit": pl.String, "is_billed": pl.Boolean} | {name: pl.Decimal(18, 6) for name in quantities}
 
 
 def check_closed(layout: Layout) -> str:

@@ -186,7 +186,7 @@ def open_closings(
         if not is_scanned:
             refresh.look_again()
         if not refresh.changes.is_empty:
-            refresh.run_dbt().check()
+            refresh.run_models().check()
             refresh.follow()
         try:
             yield Closings(refresh, now or (lambda: datetime.now(UTC)))

@@ -11,7 +11,6 @@ fails half-way is simply repeated.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -64,6 +63,8 @@ create table if not exists pipeline.settings (
     close_after_days integer not null, default_timezone varchar not null, pipeline_version varchar not null,
     inputs_digest varchar not null
 );
+create table if not exists pipeline.changed_inputs (table_name varchar not null);
+create table if not exists pipeline.followed (as_of_utc date);
 create table if not exists pipeline.built_with (
     build_id varchar not null, models varchar not null,
     close_after_days integer not null, default_timezone varchar not null, pipeline_version varchar not null,
@@ -90,6 +91,7 @@ group by dataset, local_date
 
 _FILES = """
 create or replace view pipeline.{name} as
+select * rename (day as {day})
 from read_parquet({paths}, hive_partitioning = true, hive_types = {{'day': date}})
 """
 
@@ -142,21 +144,34 @@ class LakeChanges:
 
     days: dict[str, list[date]]
     """Changed local days by dataset, ascending; datasets without changes are left out."""
+    files: dict[str, frozenset[date]]
+    """The same by table of schema ``pipeline``: ``<dataset>`` for its rows, ``<dataset>_coverage``."""
     full_refresh: bool
     """Whether the models must build everything anew: nothing was built yet, or the models themselves changed."""
-    settings_changed: bool
-    """Whether a setting, an input of the user's or a closed month is another than the models last saw."""
+    inputs: frozenset[str] = frozenset()
+    """The tables of schema ``pipeline`` that say something else than when the models last succeeded: the settings, the
+    user's files, closed months."""
+    as_of_before: date | None = None
+    """The day (UTC) on which data were last asked for when the models last succeeded."""
+    close_after_days: int = 0
+    bytes_per_day: float = 0.0
+    """How much the lake holds of a local day, all datasets together, on average."""
 
     @property
     def is_empty(self) -> bool:
         """Whether the models would give what they already gave."""
-        return not (self.days or self.full_refresh or self.settings_changed)
+        return not (self.days or self.full_refresh or self.inputs)
+
+    @property
+    def series_days(self) -> set[date]:
+        """Changed local days of any dataset; the journals have days of their own."""
+        return {day for dataset, days in self.days.items() if dataset in DATASETS for day in days}
 
     def __str__(self) -> str:
         if self.full_refresh:
             return "everything is built anew"
         if not self.days:
-            return "the settings or inputs changed" if self.settings_changed else "nothing changed"
+            return "the settings or inputs changed" if self.inputs else "nothing changed"
         return ", ".join(f"{dataset}: {len(days)} days" for dataset, days in self.days.items())
 
 
@@ -171,6 +186,8 @@ def open_build_file(build_file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         raise WarehouseError(f"the build file cannot be opened ({reason})") from error
     try:
         connection.execute("set timezone = 'UTC'")
+        # DuckDB would draw one into whatever a command prints.
+        connection.execute("set enable_progress_bar = false")
         yield connection
     finally:
         connection.close()
@@ -257,18 +274,59 @@ def prepare(
         _offer_files(connection, scan.lake, is_all=full_refresh)
         connection.execute("delete from pipeline.settings")
         connection.execute("insert into pipeline.settings values (?, ?, ?, ?)", new_settings)
+        if [row[1:4] for row in built_with] != [new_settings[:3]]:
+            _note_changed(connection, "settings")
         for name, frame in tables.items():
-            connection.register("given", frame)
-            connection.execute(f"create or replace table pipeline.{name} as from given")
+            _state_input(connection, name, frame)
         connection.execute("commit")
-        changed = connection.execute(
-            "select dataset, list(local_date order by local_date) from pipeline.changed_days group by dataset"
-        ).fetchall()
-    by_dataset = dict(changed)
+        changed = connection.execute("from pipeline.changed_days").fetchall()
+        changed_inputs = frozenset(row[0] for row in connection.execute("from pipeline.changed_inputs").fetchall())
+        [(as_of,)] = connection.execute("select max(as_of_utc) from pipeline.followed").fetchall()
+    files: dict[str, set[date]] = {}
+    for dataset, day, is_data_changed, is_coverage_changed in changed:
+        for name, is_changed in ((dataset, is_data_changed), (f"{dataset}_coverage", is_coverage_changed)):
+            if is_changed:
+                files.setdefault(name, set()).add(day)
     return LakeChanges(
-        days={dataset: by_dataset[dataset] for dataset in LAKE_FOLDERS if dataset in by_dataset},
+        days={
+            dataset: sorted({row[1] for row in changed if row[0] == dataset})
+            for dataset in LAKE_FOLDERS
+            if any(row[0] == dataset for row in changed)
+        },
+        files={name: frozenset(days) for name, days in files.items()},
         full_refresh=full_refresh,
-        settings_changed=[row[1:] for row in built_with] != [new_settings],
+        inputs=changed_inputs,
+        as_of_before=as_of,
+        close_after_days=settings.close_after_days,
+        bytes_per_day=int(scan.files["size_bytes"].sum()) / max(1, scan.files["local_date"].n_unique()),
+    )
+
+
+def _state_input(connection: duckdb.DuckDBPyConnection, name: str, frame: pl.DataFrame) -> None:
+    """Write a table that the models read, and note whether it says something else than before."""
+    connection.register("given", frame)
+    known = connection.execute(
+        "select count(*) from duckdb_tables() where schema_name = 'pipeline' and table_name = ?", [name]
+    ).fetchall()
+    if known == [(1,)]:
+        is_same = (
+            connection.execute(f"describe pipeline.{name}").fetchall()
+            == connection.execute("describe given").fetchall()
+            and not connection.execute(
+                f"""(from pipeline.{name} except all from given)
+            union all (from given except all from pipeline.{name}) limit 1"""
+            ).fetchall()
+        )
+        if is_same:
+            return
+    connection.execute(f"create or replace table pipeline.{name} as from given")
+    _note_changed(connection, name)
+
+
+def _note_changed(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Until the models have succeeded, also if a refresh that did not is repeated."""
+    connection.execute(
+        "insert into pipeline.changed_inputs select ? where ? not in (from pipeline.changed_inputs)", [name, name]
     )
 
 
@@ -288,7 +346,8 @@ def _offer_files(connection: duckdb.DuckDBPyConnection, lake: Path, *, is_all: b
             # The file without rows comes first: it states the columns, and there is always one.
             paths = [_as_literal(lake, f"{folder}/{day}/{file_name}") for day in (EMPTY_PARTITION, *days)]
             name = folder if file_name == LAKE_FILES[0] else f"{folder}_coverage"
-            connection.execute(_FILES.format(name=name, paths=f"[{', '.join(paths)}]"))
+            day = "local_date" if folder in DATASETS else "utc_date"
+            connection.execute(_FILES.format(name=name, day=day, paths=f"[{', '.join(paths)}]"))
 
 
 def _as_literal(lake: Path, pattern: str) -> str:
@@ -305,18 +364,13 @@ def advance(build_file: Path, scan: LakeScan, *, models_version: str) -> None:
         connection.execute("delete from pipeline.lake_state")
         connection.execute("insert into pipeline.lake_state select * from scanned")
         connection.execute("delete from pipeline.changed_days")
+        connection.execute("delete from pipeline.changed_inputs")
+        connection.execute(
+            """create or replace table pipeline.followed as
+            select as_of_utc::date as as_of_utc from main.billing_settings"""
+        )
         connection.execute("delete from pipeline.built_with")
         connection.execute(
             "insert into pipeline.built_with select ?, ?, * from pipeline.settings", [uuid.uuid4().hex, models_version]
         )
         connection.execute("commit")
-
-
-def fingerprint(paths: list[Path], root: Path) -> str:
-    """A short hash of the files' relative names and bytes."""
-    digest = hashlib.sha256()
-    for path in sorted(paths):
-        digest.update(f"{path.relative_to(root)}\0".encode())
-        digest.update(path.read_bytes())
-        digest.update(b"\0")
-    return digest.hexdigest()[:16]

@@ -2,7 +2,7 @@
 
 ``refresh`` here and Dagster's assets in ``defs`` take the same steps:
 
-    lock -> scan the lake, read the inputs -> write what changed -> dbt -> remember the scan -> publish
+    lock -> scan the lake, read the inputs -> write what changed -> models -> remember the scan -> publish
 """
 
 from __future__ import annotations
@@ -17,18 +17,13 @@ from pathlib import Path
 from climkit_pipeline.files import file_lock
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.settings import Settings
+from climkit_pipeline.warehouse.build import BuildReport, build
 from climkit_pipeline.warehouse.closed_files import (
     check_none_is_gone,
     closed_tables,
     read_corrections_seen,
     remember_corrections,
     versions_digest,
-)
-from climkit_pipeline.warehouse.dbt_project import (
-    DbtReport,
-    build_arguments,
-    models_version,
-    run_dbt,
 )
 from climkit_pipeline.warehouse.lake_state import (
     LAKE_FOLDERS,
@@ -44,15 +39,13 @@ from climkit_pipeline.warehouse.lake_state import (
     prepare,
     scan_lake,
 )
+from climkit_pipeline.warehouse.project import load_project, models_version
 from climkit_pipeline.warehouse.publish import PublishReport, is_published, publish
 from climkit_pipeline.warehouse.queries import frame_of
 from climkit_pipeline.warehouse.user_inputs import input_tables, read_user_inputs
 
 WAREHOUSE_LOCK = "warehouse"
 """Held by whoever builds, publishes or closes."""
-
-CLOSINGS = ("source:pipeline.closed_versions+", "source:pipeline.closed_rows+")
-"""The models that depend on which months are closed, as dbt selects them."""
 
 
 def model_settings(settings: Settings) -> ModelSettings:
@@ -92,30 +85,28 @@ class Refresh:
     layout: Layout
     settings: ModelSettings
     build_file: Path
-    """What dbt has to write: the build file, or a new one when everything is built anew."""
+    """What the models write: the build file, or a new one when everything is built anew."""
     models_version: str
-    lock: int
-    """The open lock file: dbt inherits it, so that a dbt which outlives a killed run still keeps others out."""
     scan: LakeScan
     inputs: PipelineInputs
     changes: LakeChanges
 
-    def run_dbt(self, *, select: Sequence[str] = ()) -> DbtReport:
-        """Build and test the models (all of them unless ``select`` names some); failures are in the report.
+    def run_models(self, *, select: Sequence[str] = ()) -> BuildReport:
+        """Build and test what is stale (of the models in ``select``, if it names any); failures are in the report.
 
         What fails while others commit to the lake is built once more while nobody does: models that read the lake
         at different moments rightly fail the tests that compare them. When a known meter is another than before (what
         it is listed as, or its site's place), the days of all years that repeat this are wrong: all is built anew.
         """
-        report = self._run_dbt(select)
-        if not (select or self.changes.full_refresh) and self._are_meters_others():
+        report = self._build(select)
+        if report.is_outdated and not select:
             self.build_file = fresh_build_file(self.layout)
             self._prepare()
-            report = self._run_dbt(select)
+            report = self._build(select)
         if report.problem is not None and not scan_lake(self.layout).is_same(self.scan):
             with self.lake_at_rest():
                 self.look_again()
-                report = self._run_dbt(select)
+                report = self._build(select)
         return report
 
     @contextmanager
@@ -136,14 +127,9 @@ class Refresh:
             self.build_file, self.scan, self.settings, self.inputs, models_version=self.models_version
         )
 
-    def _run_dbt(self, select: Sequence[str]) -> DbtReport:
-        arguments = build_arguments(full_refresh=self.changes.full_refresh, select=select)
-        return run_dbt(self.layout, arguments, build_file=self.build_file, check=False, keep_open=(self.lock,))
-
-    def _are_meters_others(self) -> bool:
-        """Whether daily tables repeat of a meter what the models now know better."""
+    def _build(self, select: Sequence[str]) -> BuildReport:
         with open_build_file(self.build_file) as connection:
-            return bool(connection.execute("from pipeline.known_meters except from intermediate.int_meters").fetchall())
+            return build(connection, load_project(), self.changes, select=select)
 
     def follow(self) -> None:
         """Remember that the models have followed the lake; call it only after all of them succeeded."""
@@ -163,7 +149,7 @@ class Refresh:
         self.build_file = self.layout.build_file
         # The same scan and the same decisions: what changed in them meanwhile is for the next refresh.
         self._prepare()
-        self._run_dbt(CLOSINGS).check()
+        self._build(()).check()
         self.follow()
 
     def publish(self, publish_months: int | None) -> PublishReport | None:
@@ -179,14 +165,22 @@ def open_refresh(layout: Layout, settings: ModelSettings, *, full: bool = False)
 
     Everything is built in a new file with ``full``, or when the models themselves changed.
     """
-    with file_lock(layout.lock(WAREHOUSE_LOCK)) as lock:
+    with file_lock(layout.lock(WAREHOUSE_LOCK)):
         models = models_version()
         anew = full or not is_built_with(layout.build_file, models)
         build_file = fresh_build_file(layout) if anew else layout.build_file
         scan = scan_lake(layout)
         inputs = read_inputs(layout, settings)
         changes = prepare(build_file, scan, settings, inputs, models_version=models)
-        yield Refresh(layout, settings, build_file, models, lock, scan, inputs, changes)
+        yield Refresh(layout, settings, build_file, models, scan, inputs, changes)
+
+
+def is_up_to_date(layout: Layout, settings: ModelSettings, publish_months: int | None = None) -> bool:
+    """Whether a refresh would change nothing: what is published is what the lake and the user's files say."""
+    if not layout.build_file.exists():
+        return False
+    with open_refresh(layout, settings) as current:
+        return current.changes.is_empty and is_published(layout, publish_months=publish_months)
 
 
 @dataclass(frozen=True)
@@ -194,7 +188,7 @@ class RefreshReport:
     """What a refresh did; a step that was not needed is None."""
 
     changes: LakeChanges
-    models: DbtReport | None
+    models: BuildReport | None
     published: PublishReport | None
 
 
@@ -209,7 +203,7 @@ def refresh(
     with open_refresh(layout, settings, full=full) as current:
         models = None
         if not current.changes.is_empty:
-            models = current.run_dbt()
+            models = current.run_models()
             models.check()
             current.follow()
         return RefreshReport(current.changes, models, current.publish(publish_months))

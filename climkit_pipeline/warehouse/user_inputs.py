@@ -34,7 +34,7 @@ from climkit_pipeline.errors import ConfigurationError
 from climkit_pipeline.files import atomic_file, file_lock
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.site_zones import filed_zones
-from climkit_pipeline.warehouse.dbt_project import PROJECT_DIR
+from climkit_pipeline.warehouse.project import PROJECT_DIR
 
 CHECKS_FILE = PROJECT_DIR / "seeds" / "quality_checks.csv"
 """The checks that there are, one per line; its first column holds their names."""

@@ -9,7 +9,7 @@ TWO_AT_A_TIME := --numprocesses 2 --dist loadscope --no-loadscope-reorder
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .DEFAULT_GOAL := install
-.PHONY: install demo dev test test-stories rehearse rehearse-short system-packages test-system rehearse-data-faults bench-refresh lint format check-definitions clean
+.PHONY: install demo dev test test-stories rehearse rehearse-short system-packages test-system rehearse-data-faults bench-scale lint format check-definitions clean
 
 install: $(INSTALLED) ## the environment in .venv, from pinned versions
 
@@ -56,8 +56,14 @@ test-system: $(SYSTEM) ## the tests that need a browser, after system-packages
 rehearse-data-faults: $(INSTALLED) ## a simulated year with every fault in the data: docs/data_faults.md
 	$(BIN)/python tests/rehearsals/data_fault_table.py --output docs/data_faults.md
 
-bench-refresh: $(INSTALLED) ## a daily refresh after ten years against one (about ten minutes): docs/benchmarks.md
-	$(BIN)/python tests/rehearsals/refresh_years.py --output docs/benchmarks.md
+SITES ?= 60
+METERS ?= 30
+DAYS ?= 1096
+COMPARE_DAYS ?= 365
+
+bench-scale: $(INSTALLED) ## what a large account costs (hours at this size), SITES= METERS= DAYS=: docs/benchmarks.md
+	$(BIN)/python tests/rehearsals/bench_scale.py --sites $(SITES) --meters $(METERS) --days $(DAYS) \
+		--compare-days $(COMPARE_DAYS) $(if $(FOLDER),--folder $(FOLDER)) --output docs/benchmarks.md
 
 lint: $(INSTALLED) ## style and types
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""Every setting: what it takes, the one line when it is wrong, and the table in README."""
+"""Every setting: what it takes, the one line when it is wrong, and the table in docs/settings.md."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import pytest
 from climkit_pipeline.errors import ConfigurationError
 from climkit_pipeline.settings import PREFIX, PUBLIC_BASE_URL, Settings, is_loopback, load_settings
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "settings.md"
 SECRET = "hunter2-nobody-may-see"
 
 
@@ -209,25 +210,29 @@ def test_the_password_shows_nowhere():
     assert SECRET not in f"{settings} {settings!r} {settings.model_dump()} {settings.model_dump_json()}"
 
 
-# --- README -----------------------------------------------------------------------------------------------------
+# --- docs/settings.md ---------------------------------------------------------------------------------------------
 
 WORDS_FOR_NOTHING = {"", "-", "–", "—", "all", "none", "nothing"}
 DEPENDS_ON_THE_MACHINE = {"CLIMKIT_STATE_DIR"}
 
 
-def readme_table() -> dict[str, str]:
-    """Variable and default of each row of README's settings table."""
-    rows = (line.strip().strip("|").split("|") for line in README.read_text().splitlines() if line.startswith("|"))
+def documented() -> dict[str, str]:
+    """Variable and default of each row of the settings table."""
+    rows = (line.strip().strip("|").split("|") for line in PAGE.read_text().splitlines() if line.startswith("|"))
     cells = ([cell.strip() for cell in row] for row in rows)
     return {row[0].strip("`"): row[1] for row in cells if len(row) > 1 and re.fullmatch(r"`CLIMKIT_\w+`", row[0])}
 
 
-def test_readme_lists_every_setting():
-    assert set(readme_table()) == {PREFIX + name.upper() for name in Settings.model_fields}
+def test_readme_links_the_table():
+    assert "](docs/settings.md)" in (ROOT / "README.md").read_text()
 
 
-def test_readme_states_the_defaults():
-    stated = {name: default.strip("`") for name, default in readme_table().items()}
+def test_the_page_lists_every_setting():
+    assert set(documented()) == {PREFIX + name.upper() for name in Settings.model_fields}
+
+
+def test_the_page_states_the_defaults():
+    stated = {name: default.strip("`") for name, default in documented().items()}
     for name, field in Settings.model_fields.items():
         variable, default = PREFIX + name.upper(), field.default
         if name in {"username", "password", "sites", "sites_exclude", "publish_months"}:

@@ -15,11 +15,13 @@ from climkit_pipeline.defs.factory import build_definitions
 from climkit_pipeline.defs.lake_assets import asset_key
 from climkit_pipeline.defs.launch import Launcher, open_instance
 from climkit_pipeline.defs.resources import SharedIngestion, open_ingestion
+from climkit_pipeline.defs.warehouse_assets import model_key
 from climkit_pipeline.ingest.reports import IngestReport
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import DATASETS
 from climkit_pipeline.settings import Settings, load_settings
 from climkit_pipeline.simulator import Fault, Request, SimulatorServer, World
+from climkit_pipeline.warehouse.project import load_project
 
 pytestmark = pytest.mark.slow
 
@@ -62,22 +64,35 @@ def launcher(
         yield Launcher(own, instance, SharedIngestion(ingestion, reports.append)), instance, reports
 
 
-def test_every_dataset_and_every_model_is_an_asset(definitions: dg.Definitions) -> None:
+def test_every_dataset_and_every_published_table_is_an_asset(definitions: dg.Definitions) -> None:
     keys = {key.to_user_string() for key in definitions.resolve_asset_graph().materializable_asset_keys}
     assert {f"climkit/{name}" for name in ALL} <= keys
-    contract = {
-        "sites", "meters", "sensors", "site_intervals", "meter_intervals", "meter_indices", "sensor_readings",
-        "meter_days", "billing_monthly", "about",
-    }  # fmt: skip
-    assert {f"warehouse/{name}" for name in contract} <= keys
+    published = {name for name, model in load_project().models.items() if model.schema == "main"}
+    assert {key for key in keys if key.startswith("warehouse/")} == {f"warehouse/{name}" for name in published}
 
 
-def test_models_stand_below_the_lake_and_data_tests_are_asset_checks(definitions: dg.Definitions) -> None:
+def read_by(name: str) -> set[str]:
+    """The published tables and datasets that a model reads, itself or through inner steps; straight from the refs."""
+    model = load_project().models[name]
+    found = {source.removesuffix("_coverage") for source in model.sources} & set(ALL)
+    for ref in model.refs:
+        is_step = load_project().models[ref].schema != "main"
+        found |= read_by(ref) if is_step else {ref}
+    return found
+
+
+def test_tables_stand_below_what_they_read_and_have_their_data_tests_as_a_check(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
-    staging = dg.AssetKey(["warehouse", "stg_climkit__meter_intervals"])
-    assert dg.AssetKey(["climkit", "meter_intervals"]) in graph.get(staging).parent_keys
-    checks = {key.asset_key.to_user_string() for key in graph.asset_check_keys}
-    assert {"warehouse/meter_intervals", "warehouse/meter_days", "warehouse/meters"} <= checks
+    assert graph.get(model_key("meter_intervals")).parent_keys == {asset_key("meter_intervals")}
+    assert graph.get(model_key("coverage_days")).parent_keys == {asset_key(name) for name in ALL}
+    for name, model in load_project().models.items():
+        if model.schema == "main":
+            asset = graph.get(model_key(name))
+            assert ({key.path[-1] for key in asset.parent_keys}, asset.group_name) == (read_by(name), model.folder)
+    checked = {key.asset_key for key in graph.asset_check_keys}
+    tested = {test.model for test in load_project().tests}
+    assert {model_key(name) for name in tested if load_project().models[name].schema == "main"} <= checked
+    assert {key.name for key in graph.asset_check_keys} == {"data_tests"}
 
 
 def test_partitions_are_local_days_of_the_configured_zone(definitions: dg.Definitions) -> None:
@@ -150,7 +165,7 @@ def test_a_run_marks_exactly_the_good_days_green_and_names_what_failed(tmp_path:
         assert materialization.metadata["complete"].value == 2
 
 
-def test_a_refresh_runs_dbt_publishes_and_then_has_nothing_to_do(tmp_path: Path) -> None:
+def test_a_refresh_runs_the_models_publishes_and_then_has_nothing_to_do(tmp_path: Path) -> None:
     world = World(seed=3, sites=1, meters=2)
     with (
         SimulatorServer(world, requests_per_second=None) as server,

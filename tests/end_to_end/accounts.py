@@ -14,6 +14,8 @@ from climkit_pipeline.simulator import SimulatorServer
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 USERNAME, PASSWORD = "demo", "demo-simulator"
+HANGS_AFTER_SECONDS = 1800
+"""Guards against what never ends; no machine is so slow."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +30,9 @@ def climkit_command() -> str:
     return str(Path(sys.executable).with_name("climkit"))
 
 
-def run_command(command: list[str], environment: dict[str, str], folder: Path, timeout: float = 240) -> Finished:
+def run_command(command: list[str], environment: dict[str, str], folder: Path) -> Finished:
     done = subprocess.run(
-        command, env=environment, cwd=folder, capture_output=True, text=True, timeout=timeout, check=False
+        command, env=environment, cwd=folder, capture_output=True, text=True, timeout=HANGS_AFTER_SECONDS, check=False
     )
     return Finished(done.returncode, done.stdout, done.stderr)
 

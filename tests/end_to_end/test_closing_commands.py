@@ -174,7 +174,7 @@ def test_the_frozen_file_tells_what_it_was_computed_from(story: Story) -> None:
     assert content_hash(rows) == version.content_hash
     assert rows["grade"].to_list() == ["ready"] * 3
     assert version.frozen_columns == tuple(row[0] for row in story.rows("describe billing_monthly"))
-    assert timedelta(0) < version.closed_at_utc - version.lake_as_of_utc < timedelta(minutes=10)
+    assert timedelta(0) < version.closed_at_utc - version.lake_as_of_utc < timedelta(hours=1)
 
 
 def corrections(story: Story, step: str) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from accounts import (
+    HANGS_AFTER_SECONDS,
     RANGE,
     USERNAME,
     Account,
@@ -117,12 +118,12 @@ def test_an_interrupted_backfill_ends_with_130_and_the_next_one_goes_on(
     with subprocess.Popen(
         command, env=environment, cwd=account.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        for _ in range(600):
+        for _ in range(10 * HANGS_AFTER_SECONDS):
             if sum(call.endpoint == "meter_data" for call in server.calls) >= 2:
                 break
             time.sleep(0.1)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=HANGS_AFTER_SECONDS)
     assert process.returncode == 130, err
     assert "Traceback" not in err
     assert "interrupted" in err.splitlines()[-1]
@@ -136,5 +137,5 @@ def test_an_interrupted_backfill_ends_with_130_and_the_next_one_goes_on(
 
 
 def test_an_address_that_does_not_answer_is_given_up_after_a_minute(nobody_there: subprocess.Popen[str]) -> None:
-    out, err = nobody_there.communicate(timeout=120)
+    out, err = nobody_there.communicate(timeout=HANGS_AFTER_SECONDS)
     assert_refused(Finished(nobody_there.returncode, out, err), 1, "127.0.0.1:9", "does not answer")

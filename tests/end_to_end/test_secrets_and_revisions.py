@@ -142,7 +142,7 @@ def test_no_file_and_no_line_that_a_backfill_leaves_holds_a_password_or_a_token(
     assert len(set(lived.server.issued)) >= 3, "a log-in per process, and one after the token that ended early"
     files = [path for path in lived.account.folder.rglob("*") if path.is_file()]
     kinds = {path.suffix for path in files}
-    assert {".gz", ".parquet", ".duckdb", ".db", ".log", ".json", ".lock"} <= kinds
+    assert {".gz", ".parquet", ".duckdb", ".db", ".json", ".lock"} <= kinds
     assert list(lived.landing.rglob("*.answer.gz")), "landing was not caught while it held answers"
     assert any("state" in path.parts for path in files)
     assert "try 1: " in lived.finished[0].err, "retries are told at debug level"

@@ -198,7 +198,7 @@ class Bench:
 def _end(process: subprocess.Popen) -> None:
     if process.poll() is None:
         process.kill()
-    process.wait(timeout=30)
+    process.wait(timeout=600)
 
 
 def read_lake(data_dir: Path, dataset: str, name: str) -> pl.DataFrame:

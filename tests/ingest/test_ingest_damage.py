@@ -13,7 +13,7 @@ from climkit_pipeline.errors import LakeError
 
 DAYS = date(2026, 2, 20), date(2026, 2, 22)
 SMALL = {"sites": 1, "meters": 3}
-DEADLINE = 60
+DEADLINE = 600
 
 
 @pytest.fixture(scope="module")

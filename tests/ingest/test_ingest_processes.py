@@ -19,7 +19,7 @@ DAY = date(2026, 2, 20)
 DAYS = DAY, DAY + timedelta(days=2)
 SMALL = {"sites": 1, "meters": 3}
 TWO = {"meters": 3}
-DEADLINE = 60
+DEADLINE = 600
 
 
 def killing(process_id, at):

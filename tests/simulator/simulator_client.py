@@ -43,7 +43,7 @@ class Api:
 
     def __init__(self, server: SimulatorServer, *, log_in: bool = True) -> None:
         self.server = server
-        self.http = httpx.Client(base_url=server.base_url, trust_env=False, timeout=30, verify=NO_CERTIFICATES)
+        self.http = httpx.Client(base_url=server.base_url, trust_env=False, timeout=120, verify=NO_CERTIFICATES)
         if log_in:
             self.log_in()
 

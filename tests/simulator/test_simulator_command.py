@@ -30,7 +30,7 @@ def test_the_command_says_where_it_put_which_fault(tmp_path: Path) -> None:
             if line.startswith("Ctrl-C"):
                 break
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=600)
     assert process.returncode == 0, err
     plain = World(seed=7)
     faults = parse_data_faults(FAULTS, plain.sites, seed=7, month=date(2026, 1, 1))
@@ -56,7 +56,7 @@ def test_a_fault_that_cannot_be_is_refused_before_anything_is_served(tmp_path: P
         ("--labels", str(tmp_path / "no" / "labels.csv"), "--labels: "),
     ):
         done = subprocess.run(
-            [*COMMAND, option, value], capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path
+            [*COMMAND, option, value], capture_output=True, text=True, check=False, timeout=600, cwd=tmp_path
         )
         assert (done.returncode, done.stdout) == (2, ""), json.dumps([done.stdout, done.stderr])
         assert complaint in done.stderr

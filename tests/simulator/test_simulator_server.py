@@ -337,7 +337,7 @@ def test_one_connection_carries_many_calls(world, api):
 def test_an_answer_comes_in_one_piece_without_waiting_for_an_acknowledgement(world, serve):
     """Headers and body in two writes cost 40 ms per call (Nagle's algorithm against delayed acknowledgements)."""
     api = serve(log_in=False)
-    with socket.create_connection(("127.0.0.1", api.server.port), timeout=10) as plain:
+    with socket.create_connection(("127.0.0.1", api.server.port), timeout=60) as plain:
         for _ in range(10):
             plain.sendall(b"GET /api/v1/all_installations HTTP/1.1\r\nHost: x\r\n\r\n")
             answer = plain.recv(65536)
@@ -348,7 +348,7 @@ def test_an_answer_comes_in_one_piece_without_waiting_for_an_acknowledgement(wor
 
 def test_request_lines_that_are_no_http_are_refused_in_json(serve):
     api = serve(log_in=False)
-    with socket.create_connection(("127.0.0.1", api.server.port), timeout=10) as plain:
+    with socket.create_connection(("127.0.0.1", api.server.port), timeout=60) as plain:
         plain.sendall(b"nonsense\r\n\r\n")
         head, _, body = plain.recv(65536).partition(b"\r\n\r\n")
     assert b" 400 " in head.splitlines()[0]
@@ -367,7 +367,7 @@ def test_stopping_ends_connections_and_threads(world):
             api.get("/all_installations")
     server.stop()
     for thread in set(threading.enumerate()) - before:
-        thread.join(timeout=5)
+        thread.join(timeout=60)
     assert set(threading.enumerate()) <= before
 
 
@@ -388,7 +388,7 @@ def test_serving_from_the_calling_thread_ends_with_stop():
     with Api(server) as api:
         assert len(api.get("/all_installations").json()) == 1
     server.stop()
-    thread.join(timeout=10)
+    thread.join(timeout=60)
     assert not thread.is_alive()
 
 

@@ -17,7 +17,7 @@ from playwright.sync_api import Page, sync_playwright
 pytestmark = pytest.mark.filterwarnings("default")
 
 DAYS = 3
-STARTS_WITHIN_SECONDS = 180
+STARTS_WITHIN_SECONDS = 600
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
@@ -49,7 +49,7 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield address
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(timeout=60)
+            process.wait(timeout=600)
 
 
 def _wait_until_up(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -68,7 +68,7 @@ def page(ui: str) -> Iterator[Page]:
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page(base_url=ui, viewport={"width": 1500, "height": 1000})
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(300_000)
         yield page
         browser.close()
 
@@ -91,7 +91,7 @@ def test_a_model_shows_its_grain_and_its_checks(page: Page) -> None:
     page.goto("/assets/warehouse/billing_monthly?view=overview")
     page.get_by_text("Grain site, meter and local calendar month").first.wait_for()
     page.goto("/assets/warehouse/meter_intervals?view=checks")
-    page.get_by_text("unique_key", exact=False).first.wait_for()
+    page.get_by_text("data_tests", exact=False).first.wait_for()
 
 
 def test_a_click_on_materialize_fills_a_day_and_the_models_follow(page: Page) -> None:
@@ -106,4 +106,4 @@ def test_a_click_on_materialize_fills_a_day_and_the_models_follow(page: Page) ->
     dialog.wait_for(state="hidden")
     page.goto("/runs")
     # The page cuts long names: the sensor is called models_after_ingestion.
-    page.get_by_text("models_after_inge").first.wait_for(timeout=180_000)
+    page.get_by_text("models_after_inge").first.wait_for(timeout=600_000)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import duckdb
+import polars as pl
 from small_lake import SmallLake
 
 from climkit_pipeline.lake.layout import Layout
@@ -42,15 +43,27 @@ COLUMNS = {
 """How tests state rows of the tables in schema ``pipeline``."""
 
 
-def build_with(layout: Layout, *, full: bool = False, **inputs: list[tuple]) -> RefreshReport:
+def build_with(layout: Layout, *, full: bool = False, **stated: list[tuple]) -> RefreshReport:
     """Build and publish, with rows in tables of schema ``pipeline`` (meter_facts, decisions, …)."""
     with open_refresh(layout, SETTINGS, full=full) as refresh_:
-        with duckdb.connect(refresh_.build_file) as connection:
-            for table, rows in inputs.items():
-                connection.execute(f"delete from pipeline.{table}")
-                marks = ", ".join("?" * len(rows[0]))
-                connection.executemany(f"insert into pipeline.{table} ({COLUMNS[table]}) values ({marks})", rows)
-        models = refresh_.run_dbt()
+        given = refresh_.inputs
+        known = given.tables | given.read_closed()
+        frames = {name: _frame(known[name], COLUMNS[name], rows) for name, rows in stated.items()}
+        refresh_.inputs = replace(
+            given,
+            tables=given.tables | frames,
+            read_closed=lambda: known | frames,
+            user_digest=f"stated {sorted(stated)}",
+        )
+        refresh_.look_again()
+        models = refresh_.run_models()
         models.check()
         refresh_.follow()
         return RefreshReport(refresh_.changes, models, refresh_.publish(None))
+
+
+def _frame(known: pl.DataFrame, columns: str, rows: list[tuple]) -> pl.DataFrame:
+    """Rows with the columns of a table of the pipeline; what they do not state is null."""
+    names = columns.replace(",", " ").split()
+    stated = [dict(zip(names, row, strict=True)) for row in rows]
+    return pl.DataFrame([{name: row.get(name) for name in known.columns} for row in stated], schema=known.schema)

@@ -1,4 +1,4 @@
-"""One small lake per session, built once with real dbt and published; tests that change something work on a copy."""
+"""One small lake per session, built once and published; tests that change something work on a copy."""
 
 from __future__ import annotations
 

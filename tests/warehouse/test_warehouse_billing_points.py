@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import duckdb
 import pytest
-from rendered_models import rendered_model
+from rendered_models import make_tables
 from small_lake import days
 
 FIRST, LAST = date(2026, 1, 1), date(2026, 6, 30)
@@ -39,10 +39,11 @@ def points_of(*stretches: Stretch) -> dict[tuple[str, int], tuple]:
                 false as is_excluded
             from billing_days group by all
         """)
-        sql = rendered_model("marts/billing_points_monthly", macros="sentences.sql")
-        rows = connection.execute(
-            f"select billing_point, month(billing_month), total, billable_total, grade, meters, reasons from ({sql})"
-        ).fetchall()
+        make_tables(connection, "billing_points_monthly", given={"billing_days", "billing_monthly"})
+        rows = connection.execute("""
+            select billing_point, month(billing_month), total, billable_total, grade, meters, reasons
+            from billing_points_monthly
+        """).fetchall()
     found = {(point, month): tuple(row) for point, month, *row in rows}
     assert len(found) == len(rows)
     return found

@@ -17,7 +17,7 @@ from built_warehouse import SETTINGS, Built
 from fault_lake import MONTH, FaultLake, counted, hour, ordinary, span, without
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rendered_models import rendered_model
+from rendered_models import make_tables, rendered_model
 from small_lake import AS_OF, SECOND_FETCH, ZONES, ZURICH, local_month, midnight
 
 from climkit_pipeline.errors import ConfigurationError, LakeError, WarehouseError
@@ -270,7 +270,7 @@ def at(hour: int) -> datetime:
 )
 def test_each_instant_has_one_version_in_force(told, in_force):
     """The model's own SQL: closed at 10 from data of 8, settled at 12, opened again at 14, closed again at 16."""
-    sql = rendered_model("marts/billing_closings", source=lambda *_: "versions")
+    sql = rendered_model("billing_closings")
     nothing = pl.DataFrame(schema={"meter_id": pl.String})
     acts = [("close", 8, 10), ("settle", 11, 12), ("reopen", 11, 14), ("close", 11, 16)]
     versions = [
@@ -279,7 +279,7 @@ def test_each_instant_has_one_version_in_force(told, in_force):
     ]
     with duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'")
-        connection.register("versions", pl.DataFrame([dataclasses.asdict(version) for version in versions]))
+        connection.register("closed_versions", pl.DataFrame([dataclasses.asdict(version) for version in versions]))
         found = connection.execute(f"select version, valid_from_utc, valid_until_utc, is_closed from ({sql})")
         assert found.fetchall() == in_force
 
@@ -442,10 +442,8 @@ def test_corrections_and_what_was_known_are_those_of_the_version_in_force(copy):
     """A bill, its corrections and the present values: two of them tell the third, for every meter and quantity."""
     with duckdb.connect(copy.layout.warehouse) as connection:
         connection.execute("set timezone = 'UTC'")
-        connection.execute("create schema pipeline")
         billing = frame_of(connection, "from billing_monthly where billing_month = '2026-10-01' order by all")
-        schema = [(name, kind) for name, kind, *_ in connection.execute("describe billing_monthly").fetchall()]
-        connection.execute("create table pipeline.corrections_seen as select * from billing_corrections where false")
+        connection.execute("create table corrections_seen as select * from billing_corrections where false")
         current = {
             site: list(rows)
             for site, rows in itertools.groupby(billing.iter_rows(named=True), lambda row: row["site_id"])
@@ -457,14 +455,14 @@ def test_corrections_and_what_was_known_are_those_of_the_version_in_force(copy):
             acts = [act for history in histories.values() for act in history]
             instants = [SECOND_FETCH, *(at for act in acts for at in (act.as_of, act.closed_at - HOURS, act.closed_at))]
             instant = instants[number % len(instants)]
-            _close(connection, billing, schema, histories, current)
+            _close(connection, billing, histories, current)
             _check_corrections(connection, histories, current)
             _check_as_of(connection, copy, histories, current, instant)
 
         law()
 
 
-def _close(connection, billing, schema, histories, current) -> None:
+def _close(connection, billing, histories, current) -> None:
     """Put drawn versions where the pipeline puts them, and make the models of them."""
     versions, frozen = [], [billing.clear().with_columns(version=pl.lit(0), was_excluded=False, inputs_hash=pl.lit(""))]
     for site, acts in histories.items():
@@ -486,19 +484,14 @@ def _close(connection, billing, schema, histories, current) -> None:
     connection.register("drawn_rows", pl.concat(frozen))
     hashes = {name: pl.lit("") for name in ("inputs_hash", "inputs_hash_of_totals")}
     connection.register("drawn_inputs", billing.select("site_id", "meter_id", "billing_month", **hashes))
-    names = [name for name, _ in schema]
-    macros = {"columns_of": lambda _: schema, "names_in": lambda _: names}
-    changes = rendered_model("marts/closed_changes", macros="billing/invoiced.sql billing/billing_rows.sql", **macros)
-    corrections = rendered_model("marts/billing_corrections", macros="billing/invoiced.sql")
-    connection.execute(f"""
-        create or replace table pipeline.closed_versions as from drawn_versions where site_id is not null;
-        create or replace table pipeline.closed_rows as from drawn_rows;
+    connection.execute("""
+        create or replace table closed_versions as from drawn_versions where site_id is not null;
+        create or replace table closed_rows as from drawn_rows;
         create or replace temp view int_inputs_monthly as from drawn_inputs;
-        create or replace table billing_closings as {rendered_model("marts/billing_closings")};
-        create or replace table billing_closed_versions as {rendered_model("marts/billing_closed_versions", **macros)};
-        create or replace table closed_changes as {changes};
-        create or replace table billing_corrections as {corrections};
     """)
+    stated = {"billing_monthly", "billing_closed", "meter_month_measures", "meter_intervals", "meter_indices",
+              "meter_intervals_superseded", "site_intervals", "revisions", "int_inputs_monthly"}  # fmt: skip
+    make_tables(connection, "billing_closed_versions", "billing_corrections", given=stated)
 
 
 def _check_corrections(connection, histories, current) -> None:
@@ -609,7 +602,7 @@ def corrections_of(changed: Changed) -> dict[str, tuple[int | None, str]]:
         return instant.astimezone(ZURICH).date()
 
     with duckdb.connect() as connection:
-        connection.execute("set timezone = 'UTC'; create schema pipeline")
+        connection.execute("set timezone = 'UTC'")
         columns = """site_id text, site_name text, meter_id text, meter_name text, billing_month date,
             period_start_utc timestamptz, period_end_utc timestamptz, grade text, flow_source text, content_hash text"""
         names = (*QUANTITIES, *BILLED.values())
@@ -625,7 +618,7 @@ def corrections_of(changed: Changed) -> dict[str, tuple[int | None, str]]:
             [("s", "m", "kWh", changed.is_billed, OCTOBER, changed.is_excluded, *now)],
         )  # fmt: skip
         table(
-            "pipeline.closed_rows",
+            "closed_rows",
             f"{of_month}, billing_month date, version integer, was_excluded boolean, {quantities}",
             [("s", "m", "kWh", changed.was_billed, OCTOBER, 1, changed.was_excluded, *[1] * len(now))],
         )
@@ -641,7 +634,7 @@ def corrections_of(changed: Changed) -> dict[str, tuple[int | None, str]]:
             [("s", "m", OCTOBER, changed.inputs, changed.inputs_of_totals)],
         )
         table(
-            "pipeline.corrections_seen",
+            "corrections_seen",
             "site_id text, billing_month date, version integer, meter_id text, quantity text,"
             " first_seen_at_utc timestamptz", [],
         )  # fmt: skip
@@ -665,13 +658,13 @@ def corrections_of(changed: Changed) -> dict[str, tuple[int | None, str]]:
             " revised_at_utc timestamptz",
             [(dataset, "s", of, at, day(at - timedelta(seconds=1)), LATER) for dataset, of, at in changed.revised],
         )
-        changes = rendered_model(
-            "marts/closed_changes", macros="billing/invoiced.sql", flows=lambda: "true as is_told",
-            names_in=lambda _: [*names, "unit", "is_billed"],
-        )  # fmt: skip
-        connection.execute(f"create view closed_changes as {changes}")
-        sql = rendered_model("marts/billing_corrections", macros="billing/invoiced.sql")
-        rows = connection.execute(f"select quantity, current_value, cause, first_seen_at_utc from ({sql})").fetchall()
+        stated = {"billing_monthly", "billing_closed", "billing_closings", "meter_month_measures", "meter_intervals",
+                  "meter_intervals_superseded", "site_intervals", "meter_indices", "revisions",
+                  "int_inputs_monthly"}  # fmt: skip
+        make_tables(connection, "billing_corrections", given=stated)
+        rows = connection.execute(
+            "select quantity, current_value, cause, first_seen_at_utc from billing_corrections"
+        ).fetchall()
     assert {first_seen for _, _, cause, first_seen in rows if cause == "values"} <= {LATER}
     return {quantity: (value, cause) for quantity, value, cause, _ in rows}
 
@@ -803,32 +796,34 @@ FACT_COLUMNS = (
 def inputs_of(facts: list[dict] = [], decisions: list[tuple] = [], tolerances: list[tuple] = []) -> str:  # noqa: B006 - read only
     """The hash of a meter's October, by the model's own SQL."""
     with duckdb.connect() as connection:
-        connection.execute("set timezone = 'UTC'; create schema pipeline")
+        connection.execute("set timezone = 'UTC'")
         connection.execute("""
+            create table int_meters as select 's' as site_id, 'm' as meter_id;
             create table meter_month_measures as
                 select 's' as site_id, 'm' as meter_id, date '2026-10-01' as period_from,
                     date '2026-10-31' as period_until, date '2026-10-01' as first_due_on,
                     date '2026-10-31' as last_due_on, 31 as days_due;
-            create table pipeline.meter_facts (site_id text, meter_id text, valid_from date, valid_until date,
+            create table meter_facts (site_id text, meter_id text, valid_from date, valid_until date,
                 register_map text, resolution decimal(18, 6), installed_on date, replaced_at_utc timestamptz,
                 in_service_from date, in_service_until date, billing_point text, is_billed boolean,
                 interval_minutes integer, note text);
-            create table pipeline.decisions (site_id text, meter_id text, check_name text, first_day date,
-                last_day date, action text);
-            create table pipeline.tolerances (check_name text, tolerance decimal(18, 6));
+            create table decisions (site_id text, meter_id text, check_name text, first_day date,
+                last_day date, action text, decided_by text, reason text);
+            create table tolerances (check_name text, tolerance decimal(18, 6));
         """)
         for fact in facts:
             row = {"valid_from": date(1900, 1, 1), "valid_until": date(9999, 12, 31), **fact}
             marks = ", ".join("?" * len(FACT_COLUMNS))
             values = [row.get(name) for name in FACT_COLUMNS]
-            connection.execute(f"insert into pipeline.meter_facts values ('s', 'm', {marks})", values)
+            connection.execute(f"insert into meter_facts values ('s', 'm', {marks})", values)
         for decision in decisions:
-            connection.execute("insert into pipeline.decisions values (?, ?, ?, ?, ?, ?)", decision)
+            connection.execute("insert into decisions values (?, ?, ?, ?, ?, ?, 'Ada', 'why')", decision)
         for tolerance in tolerances:
-            connection.execute("insert into pipeline.tolerances values (?, ?)", tolerance)
-        sql = rendered_model("intermediate/int_inputs_monthly")
+            connection.execute("insert into tolerances values (?, ?)", tolerance)
+        stated = {"int_meters", "meter_month_measures", "meter_facts", "decisions"}
+        make_tables(connection, "int_inputs_monthly", given=stated)
         names = "inputs_hash, inputs_hash_of_totals"
-        ((inputs_hash, of_totals),) = connection.execute(f"select {names} from ({sql})").fetchall()
+        ((inputs_hash, of_totals),) = connection.execute(f"select {names} from int_inputs_monthly").fetchall()
     is_any_billed = any(fact.get("is_billed") is not None for fact in facts)
     assert is_any_billed or of_totals == inputs_hash
     return inputs_hash

@@ -15,7 +15,7 @@ from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.warehouse import publish as publishing
 from climkit_pipeline.warehouse.publish import is_published, publish
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "warehouse.md"
 COUNT = "select count(*) from billing_monthly"
 
 
@@ -48,9 +48,9 @@ def test_views_work_under_another_alias(built):
         assert connection.execute("select count(*) > 0 from billing_monthly").fetchall() == [(True,)]
 
 
-def test_the_functions_of_an_attached_file_read_its_tables_as_readme_says(built):
+def test_the_functions_of_an_attached_file_read_its_tables_as_the_page_says(built):
     """They looked for their tables in the session's own database, or took a table of the reader's for theirs."""
-    block = re.search(r"```sql\n(attach .*?)```", README.read_text(), flags=re.DOTALL)
+    block = re.search(r"```sql\n(attach .*?)```", PAGE.read_text(), flags=re.DOTALL)
     assert block is not None
     attach, *statements, query = [line for line in block[1].split("\n") if line]
     calls = {

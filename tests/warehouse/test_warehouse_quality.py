@@ -1706,14 +1706,11 @@ def test_a_month_asked_for_as_a_period_is_the_month(faulty, month):
 
 @pytest.fixture(scope="module")
 def judged(faulty, tmp_path_factory) -> duckdb.DuckDBPyConnection:
-    """The same warehouse with the rows of data_quality_monthly in a table, to be filled at will."""
+    """The same warehouse, whose data_quality_monthly is filled at will."""
     path = tmp_path_factory.mktemp("judged") / "warehouse.duckdb"
     shutil.copy(faulty.layout.warehouse, path)
     with duckdb.connect(path) as connection:
         connection.execute("set timezone = 'UTC'")
-        connection.execute("create table judged as from data_quality_monthly where false")
-        connection.execute("drop view data_quality_monthly")
-        connection.execute("create view data_quality_monthly as from judged")
         yield connection
 
 
@@ -1745,9 +1742,9 @@ IN_MARCH = "in 2024-03, the month says otherwise"
 def test_a_period_is_not_ready_while_a_month_in_it_is_blocked(judged, period, row, reason):
     """A quarter was billed that held a closed month with another quantity, or one that its register contradicts."""
     check, meter, severity, but = row
-    judged.execute("delete from judged")
+    judged.execute("delete from data_quality_monthly")
     judged.execute(
-        """insert into judged by name select ? as check_name, 'leap_zurich' as site_id, ? as meter_id,
+        """insert into data_quality_monthly by name select ? as check_name, 'leap_zurich' as site_id, ? as meter_id,
             date '2024-03-01' as billing_month, ? as severity, 1 as measured, 0 as tolerance, ? as passed,
             ? as is_accepted, ? as reason_code, 'the month says otherwise' as reason""",
         [check, meter, severity, but == "passed", but == "is_accepted", check],
@@ -2015,7 +2012,7 @@ def test_a_period_before_the_site_was_created_has_no_row(faulty):
 def test_a_period_begins_with_the_first_of_two_midnights():
     """Where clocks go back over midnight, the period began an hour after its first day."""
     zones = {"America/Havana": date(2026, 11, 1), "Atlantic/Azores": date(2026, 10, 25), "Europe/Zurich": OCTOBER[24]}
-    sql = rendered("select {{ day_start_utc('day', 'zone') }} from pairs", macros="local_days.sql")
+    sql = rendered("select {{ day_start_utc('day', 'zone') }} from pairs")
     with duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'")
         connection.execute("create table pairs (day date, zone text)")

@@ -129,7 +129,7 @@ def test_an_export_of_any_local_days_is_billing_between_to_the_last_column(built
         [Path(sys.executable).with_name("climkit"), "export", "billing", "--from", str(first), "--to", str(last),
          "--format", "parquet", "--output", output],
         env=os.environ | {"CLIMKIT_DATA_DIR": str(built.layout.root)}, cwd=tmp_path, capture_output=True, text=True,
-        timeout=120, check=False,
+        timeout=600, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     frame = pl.read_parquet(output)

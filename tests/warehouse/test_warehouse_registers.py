@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 
@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from rendered_models import rendered, rendered_model
+from rendered_models import make_tables, rendered
 from small_lake import QUARTER, ZURICH, days, midnight
 
 STEP = Decimal("0.000001")
@@ -122,7 +122,7 @@ def test_a_step_of_a_register_is_judged_by_its_digits_and_by_what_the_intervals_
     """A reading of twelve digits made every build fail: what it would roll over at is no DECIMAL(18,6)."""
     found = rows_of(
         database,
-        rendered(STEPS_SQL, macros="registers/cuts.sql"),
+        rendered(STEPS_SQL),
         steps=pl.DataFrame(
             [(number, *step) for number, step in enumerate(steps)],
             schema={"number": pl.Int32, "before": QUANTITY, "after": QUANTITY, "total": QUANTITY},
@@ -354,14 +354,6 @@ def apart(register: str, read: list[ReadDay], kinds: Kinds) -> dict[date, tuple[
     return found
 
 
-CUT = """struct(cut varchar, before_at_utc timestamptz, read_at_utc timestamptz, index_before decimal(18, 6),
-    index_after decimal(18, 6), total_between decimal(18, 6), open_between decimal(18, 6))"""
-
-STEPS = CUT.replace("cut varchar", "cut_registers varchar[]") + "[]"
-
-EXCHANGES = """struct(before_at_utc timestamptz, read_at_utc timestamptz, import_before decimal(18, 6),
-    export_before decimal(18, 6), import_after decimal(18, 6), export_after decimal(18, 6))[]"""
-
 TOTALS = {day: Decimal(day.toordinal() % 7) for day in DAYS}
 """What the intervals of each day state, where a whole day lies between two readings."""
 NOT_WHOLE = set(DAYS[5::11])
@@ -370,7 +362,7 @@ OVER_FIRST, OVER_LAST = Decimal("0.25"), Decimal("0.5")
 """What the interval states that reaches over the first reading of a day, and over its last."""
 
 
-def make_links(database: duckdb.DuckDBPyConnection, meters: list[Device], step: Decimal) -> None:
+def make_counts(database: duckdb.DuckDBPyConnection, meters: list[Device], step: Decimal) -> None:
     """Run the models over the meters, numbered in their order."""
     read = pl.DataFrame(
         [
@@ -381,7 +373,7 @@ def make_links(database: duckdb.DuckDBPyConnection, meters: list[Device], step: 
         schema={
             "meter_id": pl.String, "register": pl.String, "local_date": pl.Date, "day_start_utc": INSTANT,
             "day_end_utc": INSTANT, "first_read_at_utc": INSTANT, "last_read_at_utc": INSTANT, "first_index": QUANTITY,
-            "last_index": QUANTITY, "advance": QUANTITY, "total_before": QUANTITY, "total_after": QUANTITY,
+            "last_index": QUANTITY, "advance": QUANTITY, "total_before": QUANTITY, "after_last_stated": QUANTITY,
         },
         orient="row",
     )  # fmt: skip
@@ -396,40 +388,55 @@ def make_links(database: duckdb.DuckDBPyConnection, meters: list[Device], step: 
         schema={"zone": pl.String, "local_date": pl.Date, "day_start_utc": INSTANT, "day_end_utc": INSTANT,
                 "total": QUANTITY, "intervals_missing": pl.Int32}, orient="row",
     )  # fmt: skip
-    for name, frame in {"read": read, "facts": facts, "calendar_days": calendar}.items():
+    for name, frame in {"read": read, "meter_facts": facts, "calendar_days": calendar}.items():
         database.register(name, frame)
+    cut = """site_id text, meter_id text, register text, local_date date, cut text, is_spared boolean,
+        cut_register text, before_at_utc timestamptz, read_at_utc timestamptz, index_before decimal(18, 6),
+        index_after decimal(18, 6), total_between decimal(18, 6), open_between decimal(18, 6)"""
+    indices = ", ".join(f"{name} decimal(18, 6)" for name in (
+        "import_before", "export_before", "import_after", "export_after"
+    ))  # fmt: skip
     database.execute(f"""
-        create or replace temp view int_register_days as
+        create or replace table int_register_days as
         select *, 's' as site_id, '{ZONE}' as zone, false as has_split, 'heat' as usual_register,
-            {{'stated': coalesce(total_before, 0), 'open': {OVER_FIRST}, 'is_whole': total_before is not null}}
-                as before_first,
-            {{'stated': total_after, 'open': {OVER_LAST}, 'is_whole': true}} as after_last,
-            null::{CUT}[] as cuts, null::{STEPS} as sibling_steps, null::{EXCHANGES} as exchanges,
+            coalesce(total_before, 0) as before_first_stated, {OVER_FIRST} as before_first_open,
+            total_before is not null as is_before_first_whole, {OVER_LAST} as after_last_open,
             0 as glitches, 2 as readings, false as is_jumping
         from read;
-        create or replace temp view int_register_dated_steps as
+        create or replace table int_registers as
+        select 's' as site_id, meter_id, register, 'heat' as usual_register, false as has_split,
+            'index' as series_kind, {step}::decimal(18, 6) as step, min(local_date) as first_read_on
+        from read group by meter_id, register;
+        create or replace table int_meters as
+        select distinct 's' as site_id, meter_id, '{ZONE}' as zone from read;
+        -- All of them are in service still.
+        create or replace table meter_services as
+        select 's' as site_id, meter_id, null::date as in_service_until from int_meters;
+        create or replace table meter_days as
+        select 's' as site_id, meter_id, local_date, day_end_utc, 0 as gap_at_end_minutes, total,
+            intervals_missing, 0 as intervals_null
+        from calendar_days cross join int_meters;
+        create or replace table int_register_cuts_daily ({cut});
+        create or replace table int_register_sibling_cuts_daily ({cut});
+        create or replace table int_register_exchanges_daily (site_id text, meter_id text, local_date date,
+            before_at_utc timestamptz, read_at_utc timestamptz, {indices}, number integer,
+            next_exchange_at_utc timestamptz);
+    """)
+    given = {"meter_facts", "calendar_days", "int_meters", "meter_services", "meter_days", "int_registers",
+             "int_register_days", "int_register_cuts_daily", "int_register_sibling_cuts_daily",
+             "int_register_exchanges_daily"}  # fmt: skip
+    make_tables(database, "int_hidden_replacements", given=given)
+    database.execute("""
+        create or replace table int_register_dated_pairs as
         select 's' as site_id, read.meter_id, register, local_date, replaced_at_utc,
             first_read_at_utc as before_at_utc, last_read_at_utc as read_at_utc, first_index as index_before,
             last_index as index_after, 0::decimal(18, 6) as total_between, 0::decimal(18, 6) as open_between
         from read
-        inner join facts on facts.meter_id = read.meter_id
-            and first_read_at_utc <= replaced_at_utc and last_read_at_utc > replaced_at_utc;
-        create or replace temp view int_registers as
-        select 's' as site_id, meter_id, register, 'index' as series_kind, {step}::decimal(18, 6) as step,
-            2 as usual_readings, min(local_date) as first_read_on
-        from read group by meter_id, register;
-        create or replace temp view meter_facts as from facts;
-        -- All of them are in service still.
-        create or replace temp view meter_services as
-        select 's' as site_id, meter_id, null::date as in_service_until from facts;
-        create or replace temp view meter_days as
-        select 's' as site_id, meter_id, local_date, day_end_utc, 0 as gap_at_end_minutes, total,
-            intervals_missing, 0 as intervals_null
-        from calendar_days cross join (select distinct meter_id from read);
+        inner join int_hidden_replacements as hidden on hidden.meter_id = read.meter_id
+            and first_read_at_utc <= replaced_at_utc and last_read_at_utc > replaced_at_utc
     """)
-    for name in ("int_register_links", "int_register_bounds"):
-        model = rendered_model(f"intermediate/{name}", macros="registers/cuts.sql", ref="temp.main.{}".format)
-        database.execute(f"create or replace temp table {name} as {model}")
+    given |= {"int_hidden_replacements", "int_register_links", "int_register_shown_cuts", "int_register_dated_pairs"}
+    make_tables(database, "int_register_bounds", given=given)
 
 
 FEW_DEVICES = st.lists(devices(), min_size=1, max_size=8), st.sampled_from([Decimal("0.001"), Decimal(1)])
@@ -439,21 +446,19 @@ FEW_DEVICES = st.lists(devices(), min_size=1, max_size=8), st.sampled_from([Deci
 @given(*FEW_DEVICES)
 def test_the_index_at_midnight_is_read_or_on_the_line_and_no_difference_crosses_a_cut(database, meters, step):
     """An index on the line over a replaced register bills what no register counted."""
-    make_links(database, meters, step)
+    make_counts(database, meters, step)
     rows = database.execute(
         """select meter_id::integer, register, local_date, index_source, index_at_end, distance_minutes, counted,
             uncertainty
         from int_register_bounds order by 1, 2, 3"""
     ).fetchall()
     cuts = database.execute(
-        """select meter_id::integer, register, cut.cut, cut.before_at_utc, cut.read_at_utc, cut.total_between,
-            cut.open_between
-        from (select *, unnest(cuts) as cut from int_register_links)
-        where cut.before_at_utc < first_read_at_utc order by all"""
+        """select meter_id::integer, register, cut, before_at_utc, read_at_utc, total_between, open_between
+        from int_register_cuts where is_opening order by all"""
     ).fetchall()
     steps = database.execute(
-        """select meter_id::integer, register, local_date, steps.apart_since, steps.apart_within
-        from int_register_links where not is_installation order by 1, 2, 3"""
+        """select meter_id::integer, register, local_date, apart_since, apart_within
+        from int_register_counts where not is_installation order by 1, 2, 3"""
     ).fetchall()
     expected, expected_cuts, expected_steps = {}, [], []
     for number, device in enumerate(meters):
@@ -490,7 +495,78 @@ def test_what_was_counted_is_unknown_rather_than_an_error_where_it_overflows(dat
     """Two wrong readings of 6e11 stopped every refresh of every site."""
     wrong = 6 * Decimal(10) ** 11
     read = [ReadDay(day, BEGIN[day] + QUARTER, END[day], Decimal(0), wrong, None) for day in DAYS[10:13]]
-    make_links(database, [Device({"heat": read}, None)], Decimal("0.001"))
-    assert database.execute("select counted_at_last from int_register_links order by local_date").fetchall() == [
+    make_counts(database, [Device({"heat": read}, None)], Decimal("0.001"))
+    assert database.execute("select counted_at_last from int_register_counts order by local_date").fetchall() == [
         (wrong,), (None,), (None,),
     ]  # fmt: skip
+
+
+# --- The readings of a day -----------------------------------------------------------------------------------------
+
+NEW_YEAR = date(2026, 1, 1)
+SIX, NOON, EVENING, NIGHT = (datetime(2026, 1, 1, hour, tzinfo=UTC) for hour in (6, 12, 18, 23))
+Read = tuple[datetime, float | None, float | None]
+"""When, and what import and export showed."""
+
+
+def days_of(meters: dict[str, tuple[bool, list[Read]]]) -> dict[tuple[str, str], tuple[int, ...]]:
+    """By meter and register what is kept of the day: first and last index, advance, falls, glitches."""
+    columns = "site_id text, meter_id text, local_date date"
+    with duckdb.connect() as connection:
+        connection.execute(f"""
+            create table meter_indices ({columns}, read_at_utc timestamptz, index_import_kwh double,
+                index_export_kwh double, heat_kwh double, volume_m3 double);
+            create table meter_intervals ({columns}, interval_start_utc timestamptz, interval_end_utc timestamptz,
+                total double);
+            create table int_meters (site_id text, meter_id text, zone text, has_split boolean, usual_register text);
+            create table calendar_days as
+            select 'UTC' as zone, date '{NEW_YEAR}' as local_date, timestamptz '2026-01-01 00:00+00' as day_start_utc,
+                timestamptz '2026-01-02 00:00+00' as day_end_utc;
+        """)
+        for meter, (has_split, readings) in meters.items():
+            connection.execute("insert into int_meters values ('s', ?, 'UTC', ?, 'import')", [meter, has_split])
+            for read_at, *indices in readings:
+                connection.execute(
+                    "insert into meter_indices values ('s', ?, ?, ?, ?, ?, null, null)",
+                    [meter, NEW_YEAR, read_at, *indices],
+                )
+        given = {"meter_indices", "meter_intervals", "int_meters", "calendar_days"}
+        make_tables(connection, "int_register_days", given=given)
+        rows = connection.execute(
+            "select meter_id, register, first_index, last_index, advance, falls, glitches from int_register_days"
+        ).fetchall()
+    return {(meter, register): tuple(map(int, rest)) for meter, register, *rest in rows}
+
+
+def test_an_index_counts_on_over_a_rollover_and_not_over_a_replacement():
+    """A fall near the last digit counts on, another counts nothing; one reading off the line is no reading."""
+    first = (SIX, 99990, None)
+    found = days_of({
+        "rolls": (True, [first, (NOON, 99998, None), (EVENING, 3, None), (NIGHT, 5, None)]),
+        "falls": (True, [first, (NOON, 40000, None), (EVENING, 40007, None)]),
+        "glitches": (True, [first, (NOON, 0, None), (EVENING, 99991, None)]),
+    })  # fmt: skip
+    assert found == {
+        ("rolls", "import"): (99990, 5, 15, 1, 0),
+        ("falls", "import"): (99990, 40007, 7, 1, 0),
+        ("glitches", "import"): (99990, 99991, 1, 1, 1),
+    }
+
+
+def test_columns_that_change_places_are_no_cut():
+    """One register counts over the exchange, under the name of the column in which the day began."""
+    found = days_of({
+        "both": (False, [(SIX, 500, 80), (NOON, 82, 503), (EVENING, 83, 507)]),
+        "idle": (True, [(SIX, 500, 0), (NOON, 0, 503), (EVENING, 507, 0)]),
+        "unstated": (True, [(SIX, 500, None), (NOON, None, 503)]),
+        # The other column goes on from nowhere.
+        "replaced": (True, [(SIX, 500, 0), (NOON, 0, 2)]),
+    })  # fmt: skip
+    assert found == {
+        ("both", "import"): (500, 507, 7, 0, 0),
+        ("both", "export"): (80, 83, 3, 0, 0),
+        ("idle", "import"): (500, 507, 7, 0, 0),
+        ("unstated", "import"): (500, 503, 3, 0, 0),
+        ("replaced", "import"): (500, 0, 0, 1, 0),
+        ("replaced", "export"): (2, 2, 0, 0, 0),
+    }

@@ -196,7 +196,9 @@ class _Run:
         comments += [
             f'comment on column {model.relation}."{name}" is {_quoted(text)}' for name, text in model.columns.items()
         ]
-        self._connection.execute(";".join(comments))
+        # Each by itself would be a transaction that waits for the disk.
+        with _transaction(self._connection):
+            self._connection.execute(";".join(comments))
 
     def _replace_table(self, model: Model) -> tuple[int, int]:
         is_touched = self._touched.intersection(model.refs) or self._changes.inputs.intersection(model.sources)

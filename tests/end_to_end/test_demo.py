@@ -85,6 +85,18 @@ def test_every_day_of_the_demo_is_green_in_dagster(demo: tuple[Finished, Account
         assert instance.get_latest_materialization_event(dg.AssetKey(["warehouse", "billing_monthly"])) is not None
 
 
+def test_a_refresh_that_has_nothing_to_do_says_so_and_starts_no_run(demo: tuple[Finished, Account]) -> None:
+    _, account = demo
+    published = (account.data_dir / "warehouse.duckdb").stat().st_mtime_ns
+    with dg.DagsterInstance.from_config(str(account.data_dir / "dagster")) as instance:
+        runs = len(instance.get_runs())
+        again = account.climkit("refresh", DATA_DIR=str(account.data_dir))
+        assert (again.status, again.out) == (0, ""), again.err
+        assert again.err.splitlines()[-1] == f"nothing changed: {account.data_dir}/warehouse.duckdb is up to date"
+        assert len(instance.get_runs()) == runs
+    assert (account.data_dir / "warehouse.duckdb").stat().st_mtime_ns == published
+
+
 def test_the_demo_leaves_no_password_and_no_landed_answer(demo: tuple[Finished, Account]) -> None:
     _, account = demo
     assert list((account.data_dir / "landing").iterdir()) == []

@@ -21,7 +21,7 @@ from accounts import Account, account_for
 
 from climkit_pipeline.simulator import LoadCurve, SimulatorServer, World
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.story
 
 PROFILES = "pycity_base/inputs/measured_el_loads/non_res_annual_el_profiles.txt"
 QUARTERS_A_YEAR = 35040

@@ -16,21 +16,23 @@ import climkit_pipeline
 ROOT = Path(climkit_pipeline.__file__).parent
 OURS = ROOT.name
 
-BOTTOM = {"domain", "errors", "files", "settings"}
+BOTTOM = {"domain", "errors", "files", "installation", "settings"}
 MAY_IMPORT = {
     "": set(),
     "errors": set(),
     "domain": {"domain"},
     "files": {"errors"},
+    "installation": set(),
     "settings": {"errors"},
     "api": {"api"} | BOTTOM,
     "lake": {"lake"} | BOTTOM,
     "ingest": {"ingest", "api", "lake"} | BOTTOM,
-    "warehouse": {"warehouse", "lake"} | BOTTOM,
+    "user_files": {"user_files", "lake"} | BOTTOM,
+    "warehouse": {"warehouse", "user_files", "lake"} | BOTTOM,
     "simulator": {"simulator", "domain"},
     "defs": {"defs", "ingest", "api", "lake", "warehouse"} | BOTTOM,
     "definitions": {"defs"} | BOTTOM,
-    "cli": {"cli", "defs", "ingest", "api", "lake", "warehouse", "simulator"} | BOTTOM,
+    "cli": {"cli", "defs", "ingest", "api", "lake", "user_files", "warehouse", "simulator"} | BOTTOM,
 }
 """Of the parts of the package, by part."""
 ONLY = {"dagster": {"defs", "definitions"}, "httpx": {"api"}, "duckdb": {"warehouse"}, "jinja2": {"warehouse"},
@@ -38,7 +40,13 @@ ONLY = {"dagster": {"defs", "definitions"}, "httpx": {"api"}, "duckdb": {"wareho
 """Libraries, by the beginning of their name, that belong to some parts alone; dbt is for development."""
 ONLY_IN = {"jinja2": "warehouse.project", "yaml": "warehouse.project"}
 """Libraries that one module needs."""
-STANDARD_LIBRARY_ONLY = {"domain", "simulator", "errors", "files"}
+ONLY_FOR = {
+    "ingest.intervals": {"ingest.parsing", "ingest.fetching", "ingest.tasks"},
+    "ingest.readings": {"ingest.parsing", "ingest.tasks"},
+    "ingest.snapshots": {"ingest.parsing"},
+}
+"""Modules of ours that some modules alone import: what an answer means is known where calls are made and parsed."""
+STANDARD_LIBRARY_ONLY = {"domain", "simulator", "errors", "files", "installation"}
 LOADS_DAGSTER = {"defs", "definitions"}
 
 
@@ -77,7 +85,8 @@ def imports_of(tree: ast.AST, module: str, *, is_package: bool = False) -> Itera
             if node.level:
                 parents = module.split(".")[: len(module.split(".")) - node.level + is_package]
                 base = ".".join([*parents, *filter(None, [node.module])])
-            names = [f"{base}.{alias.name}" for alias in node.names] if base == OURS else [base]
+            is_ours = base.partition(".")[0] == OURS
+            names = [f"{base}.{alias.name}" for alias in node.names] if is_ours else [base]
             for name in names:
                 yield Import(name, node.lineno, when_loaded)
         inside = when_loaded and not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
@@ -102,6 +111,9 @@ def breaches_of(source: str, module: str, *, is_package: bool = False) -> list[s
                 problem = f"{part or OURS} does not see {target or OURS}"
             elif part == "cli" and target == "defs" and each.when_loaded:
                 problem = "defs is imported when called, Dagster takes seconds to load"
+            imported = ".".join(each.name.split(".")[1:3])
+            if imported in ONLY_FOR and module.removeprefix(f"{OURS}.") not in ONLY_FOR[imported]:
+                problem = problem or f"{imported} belongs to {' and '.join(sorted(ONLY_FOR[imported]))}"
         elif part in STANDARD_LIBRARY_ONLY and top not in sys.stdlib_module_names:
             problem = f"{part} needs the standard library only"
         else:
@@ -138,6 +150,12 @@ def test_no_module_imports_sideways_or_upwards(module):
         ("ingest.commit", "from climkit_pipeline.warehouse import publish"),
         ("ingest.commit", "from httpx import Client"),
         ("ingest.commit", "from dagster import asset"),
+        ("ingest.commit", "from climkit_pipeline.ingest import snapshots"),
+        ("ingest.commit", "from climkit_pipeline.ingest.readings import parse_answer"),
+        ("ingest.planner", "from . import intervals"),
+        ("user_files.checks", "from climkit_pipeline.warehouse.queries import run_query"),
+        ("user_files.checks", "import duckdb"),
+        ("ingest.planner", "from climkit_pipeline.user_files.lines import Decision"),
         ("warehouse.publish", "from climkit_pipeline.api import client"),
         ("warehouse.publish", "import dagster"),
         ("warehouse.publish", "import jinja2"),
@@ -176,6 +194,8 @@ def test_a_breach_is_seen(module, source):
         ("definitions", "import dagster as dg\nfrom climkit_pipeline.defs.factory import build_definitions"),
         ("simulator.world", "import json\nfrom climkit_pipeline.domain.periods import Period"),
         ("warehouse.project", "import jinja2\nimport yaml"),
+        ("ingest.parsing", "from climkit_pipeline.ingest import intervals, readings, snapshots"),
+        ("warehouse.refresh", "from climkit_pipeline.user_files.config_folder import read_user_inputs"),
     ],
 )
 def test_what_the_diagram_allows_is_no_breach(module, source):

@@ -15,7 +15,7 @@ from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from climkit_pipeline.warehouse.user_inputs import Decision
+    from climkit_pipeline.user_files.lines import Decision
 
 
 @click.command()
@@ -32,8 +32,8 @@ def accept(
 ) -> None:
     """Accept a failed CHECK: it no longer blocks, and the bill says who accepted it and why."""
     from climkit_pipeline.lake.account import check_writable, create_data_dir
+    from climkit_pipeline.user_files.config_folder import append_decision, decision
     from climkit_pipeline.warehouse.decision_effects import check_ids, nothing_failed
-    from climkit_pipeline.warehouse.user_inputs import append_decision, decision
 
     layout = Layout(load_settings().data_dir)
     action = "exclude" if exclude else "accept"
@@ -123,8 +123,8 @@ def _act(kind: str, month: date, site_id: str, who: str | None, why: str | None)
 
 def warn_of_doubtful_lines(layout: Layout) -> None:
     """Say on stderr which lines of the user's files name what was never listed, or decide without effect."""
+    from climkit_pipeline.user_files.config_folder import read_user_inputs
     from climkit_pipeline.warehouse.decision_effects import unknown_ids, without_effect
-    from climkit_pipeline.warehouse.user_inputs import read_user_inputs
 
     inputs = read_user_inputs(layout)
     for line in unknown_ids(inputs, layout.warehouse):

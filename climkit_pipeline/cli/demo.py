@@ -22,11 +22,11 @@ from climkit_pipeline.cli.ranges import yesterday
 from climkit_pipeline.cli.tables import print_frame
 from climkit_pipeline.domain.periods import month_start, next_month
 from climkit_pipeline.errors import ConfigurationError
+from climkit_pipeline.installation import ROOT_DIR
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.settings import Settings, load_settings
 from climkit_pipeline.simulator import FaultPlan, Label, SimulatorServer, World, parse_data_faults
 from climkit_pipeline.warehouse import queries
-from climkit_pipeline.warehouse.project import PROJECT_DIR
 
 DEMO_SEED = 7
 DEMO_DATA_DIR = "demo-data"
@@ -207,7 +207,7 @@ def run_dev(port: int, simulator_port: int) -> int:
             str(port),
         ]
         # The workspace names its folder relative to where Dagster runs; everything else is absolute by now.
-        process = subprocess.Popen(command, env=environment, cwd=PROJECT_DIR.parent)  # noqa: S603 - our own command, no shell
+        process = subprocess.Popen(command, env=environment, cwd=ROOT_DIR)  # noqa: S603 - our own command, no shell
         # A stopped terminal or service manager ends the whole group; this process only has to outlive its child.
         signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         while True:

@@ -191,8 +191,8 @@ def backfill(
 def refresh(*, full: bool) -> None:
     """Follow the lake through the SQL models and publish; calls no API."""
     from climkit_pipeline.lake.account import check_format, check_writable
+    from climkit_pipeline.user_files.config_folder import read_user_inputs
     from climkit_pipeline.warehouse.refresh import is_up_to_date, model_settings
-    from climkit_pipeline.warehouse.user_inputs import read_user_inputs
 
     settings = load_settings()
     layout = Layout(settings.data_dir)

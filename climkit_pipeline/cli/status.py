@@ -20,10 +20,10 @@ from climkit_pipeline.lake.account import check_format, check_writable
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.status import lake_status
 from climkit_pipeline.settings import Settings, load_settings
+from climkit_pipeline.user_files.config_folder import read_user_inputs
 from climkit_pipeline.warehouse import queries
 from climkit_pipeline.warehouse.closed_files import check_closed
 from climkit_pipeline.warehouse.decision_effects import unknown_ids, without_effect
-from climkit_pipeline.warehouse.user_inputs import read_user_inputs
 
 ENOUGH_FREE_BYTES = 2 * 2**30
 """Room for the swap of a warehouse of a year with a hundred meters."""

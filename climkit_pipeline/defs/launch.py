@@ -22,10 +22,10 @@ from climkit_pipeline.defs.lake_assets import asset_key
 from climkit_pipeline.defs.resources import SharedIngestion
 from climkit_pipeline.errors import RunError, WarehouseError
 from climkit_pipeline.files import file_lock
+from climkit_pipeline.installation import ROOT_DIR
 from climkit_pipeline.lake.account import create_data_dir
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.settings import Settings
-from climkit_pipeline.warehouse.project import PROJECT_DIR
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -35,7 +35,7 @@ def dagster_home(layout: Layout) -> Path:
     given = os.environ.get("DAGSTER_HOME")
     home = Path(given) if given else layout.dagster_home
     home.mkdir(parents=True, exist_ok=True)
-    template = PROJECT_DIR.parent / "dagster.yaml"
+    template = ROOT_DIR / "dagster.yaml"
     if not (home / "dagster.yaml").exists() and template.exists():
         shutil.copyfile(template, home / "dagster.yaml")
     return home

@@ -1,12 +1,13 @@
 """Committing: landed answers become versions in day files, and coverage.
 
+Here: merging rows and judging days. Not here: what an answer holds (``parsing``).
+
 Order per dataset and day: data (if a row changed), then coverage; what landed is deleted when all is written.
 Repeating a commit changes nothing, so a process may die anywhere in between.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,28 +18,18 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from climkit_pipeline.domain.periods import (
-    ONE_DAY,
-    QUARTER_HOUR,
-    Period,
-    dates_between,
-    local_day,
-    local_days,
-    local_month,
-)
-from climkit_pipeline.errors import UnexpectedPayloadError
+from climkit_pipeline.domain.periods import Period, dates_between, local_day, local_month
 from climkit_pipeline.files import file_lock
-from climkit_pipeline.ingest import intervals, readings, snapshots
-from climkit_pipeline.ingest.frames import Finding, ParsedAnswer
 from climkit_pipeline.ingest.landing import Landed, LandingFolder
+from climkit_pipeline.ingest.parsing import FoundIn, parse_listing, parse_series
 from climkit_pipeline.lake import coverage as law
 from climkit_pipeline.lake import journals
 from climkit_pipeline.lake.coverage import DayCoverage
 from climkit_pipeline.lake.day_files import (
     current_rows,
+    first_days_with_rows,
     merge_versions,
     overtaken_rows,
-    read_coverage,
     read_coverage_day,
     read_day,
     write_coverage_day,
@@ -48,19 +39,6 @@ from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import API_CALLS, DATASETS, FINDINGS, Dataset
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class FoundIn:
-    """Something odd, and the answer that it was found in."""
-
-    landed: Landed
-    finding: Finding
-
-    def as_row(self) -> dict[str, Any]:
-        """The row of the journal."""
-        days = {"first_day": self.landed.first_day, "last_day": self.landed.last_day}
-        return self.finding.as_row(self.landed.received_at_utc) | days
 
 
 @dataclass
@@ -150,28 +128,20 @@ def _commit_series(layout: Layout, dataset: Dataset, landed: Sequence[Landed], r
     earlier = first_days_with_rows(layout, dataset)
     frames: list[pl.DataFrame] = []
     asked_by_day: dict[date, list[_Asked]] = defaultdict(list)
-    steps = known_minutes(layout, dataset, landed) if dataset.kind == "interval" else {}
-    held: dict[tuple[str, str], Landed] = {}
-    for answer in landed:
-        subject = answer.site_id, answer.subject_id
-        withdraws = None
-        zone = ZoneInfo(answer.timezone)
-        parsed: ParsedAnswer | None = None
-        if answer.kind != "failure":
-            parsed = parse_landed(dataset, answer, steps.get(subject))
+    for answer in parse_series(layout, dataset, landed):
+        entry, parsed = answer.landed, answer.parsed
+        subject = entry.site_id, entry.subject_id
+        zone = ZoneInfo(entry.timezone)
+        report.findings += answer.findings
+        if parsed is not None:
             frames.append(parsed.rows)
             report.rows += parsed.rows.height
-            report.findings += [FoundIn(answer, finding) for finding in parsed.findings]
             for day in parsed.rows["local_date"].unique():
                 earlier[subject] = min(earlier.get(subject, day), day)
-            if answer.kind == "plan" and not parsed.rows.is_empty():
-                held[subject] = answer
-            elif answer.kind == "repeat" and subject in held and dataset.kind == "interval":
-                withdraws = _lacking(held[subject], answer, parsed.rows)
-        for day in dates_between(answer.first_day, answer.last_day):
+        for day in dates_between(entry.first_day, entry.last_day):
             bounds = local_day(day, zone)
             minutes = parsed.interval_minutes if parsed else None
-            asked_by_day[day].append(_Asked(answer, bounds, minutes, _covers(answer, bounds), withdraws))
+            asked_by_day[day].append(_Asked(entry, bounds, minutes, _covers(entry, bounds), answer.withdraws))
     rows = pl.concat(frames) if frames else None
     for day, asked in sorted(asked_by_day.items()):
         answered = None if rows is None else rows.filter(pl.col("local_date") == day).drop("local_date")
@@ -182,71 +152,6 @@ def _covers(answer: Landed, day: Period) -> bool:
     if answer.asked_from_utc is None or answer.asked_until_utc is None:
         return False
     return answer.asked_from_utc <= day.start_utc and day.end_utc <= answer.asked_until_utc
-
-
-def _lacking(plan: Landed, repeat: Landed, repeated: pl.DataFrame) -> Period | None:
-    """The stretch that two answers in a row are silent about; what follows the rows of the second may be cut off."""
-    last = repeated["interval_start_utc"].max()
-    if repeat.asked_from_utc is None or repeat.asked_until_utc is None or not isinstance(last, datetime):
-        return None  # an answer without rows withdraws nothing
-    until = min(repeat.asked_until_utc - QUARTER_HOUR, last)
-    is_inside = plan.first_day <= repeat.first_day and repeat.last_day <= plan.last_day
-    return Period(repeat.asked_from_utc, until) if is_inside and until > repeat.asked_from_utc else None
-
-
-def known_minutes(layout: Layout, dataset: Dataset, landed: Sequence[Landed]) -> dict[tuple[str, str], int]:
-    """The step per subject as its answers show it; a lone row of a short answer cannot tell."""
-    steps: dict[tuple[str, str], int] = {}
-    days = {
-        day
-        for answer in landed
-        if answer.interval_minutes is None
-        for day in dates_between(answer.first_day - ONE_DAY, answer.last_day + ONE_DAY)
-    }
-    for row in read_coverage(layout, dataset, sorted(days)).iter_rows(named=True):
-        if row["interval_minutes"] and row["received"]:
-            steps[row["site_id"], row["subject_id"]] = row["interval_minutes"]
-    return steps
-
-
-def parse_landed(dataset: Dataset, answer: Landed, known_minutes: int | None = None) -> ParsedAnswer:
-    """The rows of one landed answer of a series."""
-    if answer.asked_from_utc is None or answer.asked_until_utc is None:
-        raise UnexpectedPayloadError(f"{answer.dataset}: a landed answer that does not say what was asked")
-    zone = ZoneInfo(answer.timezone)
-    wanted = local_days(answer.first_day, answer.last_day, zone)
-    asked = Period(answer.asked_from_utc, answer.asked_until_utc)
-    payload = json.loads(answer.body)
-    if dataset.kind == "interval":
-        return intervals.parse_answer(
-            dataset,
-            payload,
-            site_id=answer.site_id,
-            subject_id=answer.subject_id,
-            asked=asked,
-            wanted=wanted,
-            zone=zone,
-            fetched_at=answer.received_at_utc,
-            minutes=answer.interval_minutes,
-            known_minutes=known_minutes,
-        )
-    return readings.parse_answer(
-        dataset,
-        payload,
-        site_id=answer.site_id,
-        subject_id=answer.subject_id,
-        asked=asked,
-        wanted=wanted,
-        zone=zone,
-        fetched_at=answer.received_at_utc,
-    )
-
-
-def first_days_with_rows(layout: Layout, dataset: Dataset) -> dict[tuple[str, str], date]:
-    """The first local day with rows, by site and subject, as far as the lake knows."""
-    known = read_coverage(layout, dataset).filter(pl.col("received") > 0)
-    firsts = known.group_by("site_id", "subject_id").agg(pl.col("local_date").min())
-    return {(row[0], row[1]): row[2] for row in firsts.iter_rows()}
 
 
 def _commit_day(
@@ -367,7 +272,7 @@ def _after(
     # An answer about a day that is older than the newest one says nothing about late data: judge by the newest.
     judged_at = max(asked_at, known.last_asked_at_utc) if known else asked_at
     if dataset.kind == "interval":
-        minutes = entry.minutes or (known.interval_minutes if known else None) or intervals.QUARTER_HOUR_MINUTES
+        minutes = entry.minutes or (known.interval_minutes if known else None) or law.QUARTER_HOUR_MINUTES
         assessment = law.assess_intervals(
             entry.day,
             present,
@@ -402,18 +307,7 @@ def _commit_snapshots(layout: Layout, dataset: Dataset, landed: Sequence[Landed]
     for answer in landed:
         for day in dates_between(answer.first_day, answer.last_day):
             by_day[day].append(answer)
-    parsed = {
-        id(answer): snapshots.parse_answer(
-            dataset,
-            json.loads(answer.body),
-            site_id=answer.site_id,
-            timezone=answer.timezone,
-            is_timezone_assumed=answer.is_timezone_assumed,
-            fetched_at=answer.received_at_utc,
-        )
-        for answer in landed
-        if answer.kind != "failure"
-    }
+    parsed = {id(answer): parse_listing(dataset, answer) for answer in landed if answer.kind != "failure"}
     for day, answers in sorted(by_day.items()):
         coverage = law.from_frame(read_coverage_day(layout, dataset, day))
         versions = before = read_day(layout, dataset, day)

@@ -1,7 +1,7 @@
 """Making the calls of a plan: what is in flight, what is asked again, cut, or given up; every answer lands first.
 
 Here: reactions to answers and errors. Not here: which windows are wanted (``planner``), how a call is retried
-(``api.client``), what an answer's rows become (``commit``).
+(``api.client``), what an answer holds (``parsing``) and its rows become (``commit``).
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ from climkit_pipeline.domain.periods import (
 )
 from climkit_pipeline.errors import ApiError, ApiUnavailableError, AuthenticationError, RejectedError
 from climkit_pipeline.ingest import intervals
-from climkit_pipeline.ingest.commit import commit_folder, first_days_with_rows, known_minutes, parse_landed
+from climkit_pipeline.ingest.commit import commit_folder
 from climkit_pipeline.ingest.frames import ParsedAnswer
 from climkit_pipeline.ingest.landing import Landed, LandingFolder
+from climkit_pipeline.ingest.parsing import known_minutes, parse_landed
 from climkit_pipeline.ingest.planner import Window, plan_windows
 from climkit_pipeline.ingest.reports import Failure, IngestReport, Progress
 from climkit_pipeline.ingest.tasks import Plan, Task
 from climkit_pipeline.lake import coverage as law
 from climkit_pipeline.lake.coverage import DayCoverage
-from climkit_pipeline.lake.day_files import current_rows, read_coverage_day, read_day
+from climkit_pipeline.lake.day_files import current_rows, first_days_with_rows, read_coverage_day, read_day
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import SENSOR_READINGS
 from climkit_pipeline.settings import Settings
@@ -284,7 +285,7 @@ class Fetcher:
         for day, start in parsed.rows.select("local_date", "interval_start_utc").iter_rows():
             by_day[day].add(start)
         missing: list[Period] = []
-        minutes = parsed.interval_minutes or intervals.QUARTER_HOUR_MINUTES
+        minutes = parsed.interval_minutes or law.QUARTER_HOUR_MINUTES
         for day in dates_between(task.window.first_day, task.window.last_day):
             bounds = local_day(day, task.listing.zone)
             assessment = law.assess_intervals(

@@ -1,7 +1,7 @@
 """One ingestion run: recover what landed before, list, plan, fetch, commit.
 
 Here: the order of things and the locks. Every decision it takes is a function elsewhere: what is missing
-(``planner``), what an answer holds (``intervals``, ``readings``, ``snapshots``), how it is kept (``commit``).
+(``planner``), what an answer holds (``parsing``), how it is kept (``commit``).
 
 Locks: one per dataset and site, from planning to commit, so that no window is asked twice at once. A run never waits
 while it holds one: it takes the sites that are free, finishes them, and only then waits for the rest.
@@ -24,7 +24,7 @@ from climkit_pipeline.domain.periods import local_day
 from climkit_pipeline.errors import ConfigurationError
 from climkit_pipeline.files import LockBusyError, file_lock
 from climkit_pipeline.ingest.absences import news_of_sites
-from climkit_pipeline.ingest.commit import CommitReport, commit_folder, first_days_with_rows
+from climkit_pipeline.ingest.commit import CommitReport, commit_folder
 from climkit_pipeline.ingest.fetching import Fetcher
 from climkit_pipeline.ingest.frames import Finding
 from climkit_pipeline.ingest.landing import Landed, LandingFolder, abandoned_folders, open_landing
@@ -37,7 +37,7 @@ from climkit_pipeline.ingest.zones import news_of_zones
 from climkit_pipeline.lake import coverage as law
 from climkit_pipeline.lake.account import account_identity, claim
 from climkit_pipeline.lake.coverage import DayCoverage
-from climkit_pipeline.lake.day_files import read_coverage_day
+from climkit_pipeline.lake.day_files import first_days_with_rows, read_coverage_day
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import DATASETS, SNAPSHOTS, Dataset
 from climkit_pipeline.lake.site_zones import filed_zones

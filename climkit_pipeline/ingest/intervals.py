@@ -25,11 +25,10 @@ from climkit_pipeline.ingest.frames import (
     rows_frame,
     within,
 )
-from climkit_pipeline.lake.coverage import DAILY_MINUTES
+from climkit_pipeline.lake.coverage import DAILY_MINUTES, QUARTER_HOUR_MINUTES
 from climkit_pipeline.lake.schemas import METER_INTERVALS, SITE_INTERVALS, Dataset
 
-QUARTER_HOUR_MINUTES = 15
-STEPS_MINUTES = (15, 60, DAILY_MINUTES)
+STEPS_MINUTES = (QUARTER_HOUR_MINUTES, 60, DAILY_MINUTES)
 """Steps that heat and water series are known to come in; electricity is always 15."""
 
 

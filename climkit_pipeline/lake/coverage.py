@@ -28,6 +28,7 @@ FAILED = "failed"
 LATE_DATA = timedelta(hours=48)
 """How long gateways may take to deliver (offline meters, radio networks): younger periods are late, not missing."""
 
+QUARTER_HOUR_MINUTES = 15
 DAILY_MINUTES = 1440
 READINGS_THAT_SHOW_A_RHYTHM = 4
 REGULAR_SHARE = 0.9

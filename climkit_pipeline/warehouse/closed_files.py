@@ -30,8 +30,8 @@ import polars as pl
 
 from climkit_pipeline.errors import LakeError, WarehouseError
 from climkit_pipeline.files import atomic_file, sync_directory
+from climkit_pipeline.installation import PROJECT_DIR
 from climkit_pipeline.lake.layout import Layout
-from climkit_pipeline.warehouse.project import PROJECT_DIR
 from climkit_pipeline.warehouse.queries import run_query
 
 Kind = Literal["close", "settle", "reopen"]

@@ -1,7 +1,7 @@
 """Which lines of the user's files have no effect, by what is published: slips of the pen, and decisions in vain.
 
 Here: comparing lines with the published warehouse. Not here: reading the files, and what is wrong with a line whatever
-the data are (``warehouse.user_inputs``).
+the data are (``user_files``).
 """
 
 from __future__ import annotations
@@ -12,16 +12,9 @@ from datetime import date
 from pathlib import Path
 
 from climkit_pipeline.errors import ConfigurationError, WarehouseError
+from climkit_pipeline.user_files.checks import AcceptedFor, known_checks, never_accepted, part_of_a_month
+from climkit_pipeline.user_files.lines import Decision, MeterFact, UserInputs
 from climkit_pipeline.warehouse.queries import run_query
-from climkit_pipeline.warehouse.user_inputs import (
-    AcceptedFor,
-    Decision,
-    MeterFact,
-    UserInputs,
-    known_checks,
-    never_accepted,
-    part_of_a_month,
-)
 
 _FAILURES: Mapping[AcceptedFor, str] = {
     "days": """

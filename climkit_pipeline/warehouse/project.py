@@ -22,9 +22,7 @@ import yaml
 
 from climkit_pipeline.errors import WarehouseError
 from climkit_pipeline.files import fingerprint
-
-PROJECT_DIR = Path(__file__).resolve().parents[2] / "dbt_like_sql"
-"""The models, beside the package: it is installed editable."""
+from climkit_pipeline.installation import PROJECT_DIR
 
 FOLDERS = ("seeds", "lake", "listing", "series", "days", "registers", "periods", "quality", "bills")
 """The way of the data: a model reads its own folder and earlier ones."""

@@ -17,6 +17,8 @@ from pathlib import Path
 from climkit_pipeline.files import file_lock
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.settings import Settings
+from climkit_pipeline.user_files.config_folder import read_user_inputs
+from climkit_pipeline.user_files.tables import input_tables
 from climkit_pipeline.warehouse.build import BuildReport, build
 from climkit_pipeline.warehouse.closed_files import (
     check_none_is_gone,
@@ -42,7 +44,6 @@ from climkit_pipeline.warehouse.lake_state import (
 from climkit_pipeline.warehouse.project import load_project, models_version
 from climkit_pipeline.warehouse.publish import PublishReport, is_published, publish
 from climkit_pipeline.warehouse.queries import frame_of
-from climkit_pipeline.warehouse.user_inputs import input_tables, read_user_inputs
 
 WAREHOUSE_LOCK = "warehouse"
 """Held by whoever builds, publishes or closes."""

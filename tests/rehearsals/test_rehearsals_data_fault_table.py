@@ -24,7 +24,7 @@ from data_fault_table import (
 
 from climkit_pipeline.simulator import Label, World
 from climkit_pipeline.simulator.data_faults import KINDS
-from climkit_pipeline.warehouse.user_inputs import CHECKS_FILE
+from climkit_pipeline.user_files.checks import CHECKS_FILE
 
 JUNE, JULY = date(2026, 6, 1), date(2026, 7, 1)
 READY = ("ready", Decimal(100), Decimal(40))

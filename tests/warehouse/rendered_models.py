@@ -8,7 +8,8 @@ from collections.abc import Collection
 import duckdb
 import jinja2
 
-from climkit_pipeline.warehouse.project import PROJECT_DIR, load_project
+from climkit_pipeline.installation import PROJECT_DIR
+from climkit_pipeline.warehouse.project import load_project
 
 
 def rendered(text: str) -> str:

@@ -20,11 +20,11 @@ import pytest
 import yaml
 from built_warehouse import Built
 
+from climkit_pipeline.installation import PROJECT_DIR
 from climkit_pipeline.lake.schemas import DATASETS, JOURNALS
 from climkit_pipeline.warehouse.lake_state import WRITE_OPTIONS
 from climkit_pipeline.warehouse.project import (
     FOLDERS,
-    PROJECT_DIR,
     Model,
     load_project,
     models_version,

@@ -56,8 +56,9 @@ from small_lake import OCTOBER, ZURICH
 
 from climkit_pipeline.errors import ConfigurationError
 from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.user_files.config_folder import decision, read_user_inputs
+from climkit_pipeline.user_files.tables import input_tables
 from climkit_pipeline.warehouse.decision_effects import check_ids, nothing_failed, without_effect
-from climkit_pipeline.warehouse.user_inputs import decision, input_tables, read_user_inputs
 
 
 @pytest.fixture(scope="module")

@@ -13,14 +13,10 @@ import pytest
 from climkit_pipeline.errors import ConfigurationError
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import SITES
+from climkit_pipeline.user_files.checks import known_checks
+from climkit_pipeline.user_files.config_folder import append_decision, decision, read_user_inputs
+from climkit_pipeline.user_files.tables import input_tables
 from climkit_pipeline.warehouse.decision_effects import without_effect
-from climkit_pipeline.warehouse.user_inputs import (
-    append_decision,
-    decision,
-    input_tables,
-    known_checks,
-    read_user_inputs,
-)
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples" / "config"
 CHECK = "missing_intervals"

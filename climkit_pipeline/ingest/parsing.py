@@ -1,0 +1,147 @@
+"""What landed answers hold: the rows of each, what it withdraws, and what is odd in it.
+
+Here: choosing the parser, and what a series' answers tell only together. Not here: what a row means (``intervals``,
+``readings``, ``snapshots``), and what becomes of it (``commit``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from climkit_pipeline.domain.periods import ONE_DAY, QUARTER_HOUR, Period, dates_between, local_days
+from climkit_pipeline.errors import UnexpectedPayloadError
+from climkit_pipeline.ingest import intervals, readings, snapshots
+from climkit_pipeline.ingest.frames import Finding, ParsedAnswer
+from climkit_pipeline.ingest.landing import Landed
+from climkit_pipeline.lake.day_files import read_coverage
+from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.lake.schemas import Dataset
+
+
+@dataclass(frozen=True, slots=True)
+class FoundIn:
+    """Something odd, and the answer that it was found in."""
+
+    landed: Landed
+    finding: Finding
+
+    def as_row(self) -> dict[str, Any]:
+        """The row of the journal."""
+        days = {"first_day": self.landed.first_day, "last_day": self.landed.last_day}
+        return self.finding.as_row(self.landed.received_at_utc) | days
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesAnswer:
+    """A landed answer of a series and what it holds; a call that failed holds nothing."""
+
+    landed: Landed
+    parsed: ParsedAnswer | None = None
+    withdraws: Period | None = None
+    """Where a repeated call lacks rows just as the one before it did: what is held there is gone."""
+
+    @property
+    def findings(self) -> list[FoundIn]:
+        """What is odd in it."""
+        return [FoundIn(self.landed, finding) for finding in self.parsed.findings] if self.parsed else []
+
+
+def parse_series(layout: Layout, dataset: Dataset, landed: Sequence[Landed]) -> list[SeriesAnswer]:
+    """Each answer of a series with its rows, in the order given, which is that of arrival.
+
+    Reads coverage: the step of a short answer is known from the days around it.
+    """
+    is_interval = dataset.kind == "interval"
+    steps = known_minutes(layout, dataset, landed) if is_interval else {}
+    held: dict[tuple[str, str], Landed] = {}
+    answers = []
+    for answer in landed:
+        if answer.kind == "failure":
+            answers.append(SeriesAnswer(answer))
+            continue
+        subject = answer.site_id, answer.subject_id
+        parsed = parse_landed(dataset, answer, steps.get(subject))
+        withdraws = None
+        if answer.kind == "plan" and not parsed.rows.is_empty():
+            held[subject] = answer
+        elif answer.kind == "repeat" and subject in held and is_interval:
+            withdraws = _lacking(held[subject], answer, parsed.rows)
+        answers.append(SeriesAnswer(answer, parsed, withdraws))
+    return answers
+
+
+def _lacking(plan: Landed, repeat: Landed, repeated: pl.DataFrame) -> Period | None:
+    """The stretch that two answers in a row are silent about; what follows the rows of the second may be cut off."""
+    last = repeated["interval_start_utc"].max()
+    if repeat.asked_from_utc is None or repeat.asked_until_utc is None or not isinstance(last, datetime):
+        return None  # an answer without rows withdraws nothing
+    until = min(repeat.asked_until_utc - QUARTER_HOUR, last)
+    is_inside = plan.first_day <= repeat.first_day and repeat.last_day <= plan.last_day
+    return Period(repeat.asked_from_utc, until) if is_inside and until > repeat.asked_from_utc else None
+
+
+def known_minutes(layout: Layout, dataset: Dataset, landed: Sequence[Landed]) -> dict[tuple[str, str], int]:
+    """The step per subject as its answers show it; a lone row of a short answer cannot tell."""
+    steps: dict[tuple[str, str], int] = {}
+    days = {
+        day
+        for answer in landed
+        if answer.interval_minutes is None
+        for day in dates_between(answer.first_day - ONE_DAY, answer.last_day + ONE_DAY)
+    }
+    for row in read_coverage(layout, dataset, sorted(days)).iter_rows(named=True):
+        if row["interval_minutes"] and row["received"]:
+            steps[row["site_id"], row["subject_id"]] = row["interval_minutes"]
+    return steps
+
+
+def parse_landed(dataset: Dataset, answer: Landed, known_minutes: int | None = None) -> ParsedAnswer:
+    """The rows of one landed answer of a series."""
+    if answer.asked_from_utc is None or answer.asked_until_utc is None:
+        raise UnexpectedPayloadError(f"{answer.dataset}: a landed answer that does not say what was asked")
+    zone = ZoneInfo(answer.timezone)
+    wanted = local_days(answer.first_day, answer.last_day, zone)
+    asked = Period(answer.asked_from_utc, answer.asked_until_utc)
+    payload = json.loads(answer.body)
+    if dataset.kind == "interval":
+        return intervals.parse_answer(
+            dataset,
+            payload,
+            site_id=answer.site_id,
+            subject_id=answer.subject_id,
+            asked=asked,
+            wanted=wanted,
+            zone=zone,
+            fetched_at=answer.received_at_utc,
+            minutes=answer.interval_minutes,
+            known_minutes=known_minutes,
+        )
+    return readings.parse_answer(
+        dataset,
+        payload,
+        site_id=answer.site_id,
+        subject_id=answer.subject_id,
+        asked=asked,
+        wanted=wanted,
+        zone=zone,
+        fetched_at=answer.received_at_utc,
+    )
+
+
+def parse_listing(dataset: Dataset, answer: Landed) -> pl.DataFrame:
+    """The listed rows of one landed answer of a snapshot."""
+    return snapshots.parse_answer(
+        dataset,
+        json.loads(answer.body),
+        site_id=answer.site_id,
+        timezone=answer.timezone,
+        is_timezone_assumed=answer.is_timezone_assumed,
+        fetched_at=answer.received_at_utc,
+    )

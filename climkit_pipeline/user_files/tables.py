@@ -1,0 +1,90 @@
+"""The tables that the models read of the user's files: ``pipeline.meter_facts``, ``decisions`` and ``tolerances``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from climkit_pipeline.domain.periods import local_midnight_utc
+from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.lake.site_zones import filed_zones
+from climkit_pipeline.user_files.lines import UserInputs
+
+FACTS_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "site_id": pl.String,
+    "meter_id": pl.String,
+    "valid_from": pl.Date,
+    "valid_until": pl.Date,
+    "register_map": pl.String,
+    "resolution": pl.Decimal(18, 6),
+    "installed_on": pl.Date,
+    "replaced_at_utc": pl.Datetime("us", "UTC"),
+    "in_service_from": pl.Date,
+    "in_service_until": pl.Date,
+    "billing_point": pl.String,
+    "is_billed": pl.Boolean,
+    "interval_minutes": pl.Int32,
+    "note": pl.String,
+}
+DECISIONS_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "check_name": pl.String,
+    "site_id": pl.String,
+    "meter_id": pl.String,
+    "first_day": pl.Date,
+    "last_day": pl.Date,
+    "action": pl.String,
+    "decided_by": pl.String,
+    "reason": pl.String,
+}
+TOLERANCES_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "check_name": pl.String,
+    "tolerance": pl.Decimal(18, 6),
+    "reason": pl.String,
+}
+
+
+@dataclass(frozen=True)
+class InputTables:
+    """What the models read: the columns of ``pipeline.meter_facts``, ``decisions`` and ``tolerances``."""
+
+    meter_facts: pl.DataFrame
+    decisions: pl.DataFrame
+    tolerances: pl.DataFrame
+
+    @property
+    def digest(self) -> str:
+        """A short hash of all rows: comments, order of columns and of lines have no part in it."""
+        rows = [
+            sorted(json.dumps(row, default=str) for row in frame.iter_rows())
+            for frame in (self.meter_facts, self.decisions, self.tolerances)
+        ]
+        return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
+
+
+def input_tables(inputs: UserInputs, layout: Layout, default_timezone: str) -> InputTables:
+    """The tables for the models; a replacement known by its date happened at the start of that day at the site."""
+    zones: dict[str, ZoneInfo] = {}
+    if any(_is_plain_date(entry.content.replaced_at) for entry in inputs.meter_facts):
+        zones = filed_zones(layout)
+    facts = []
+    for entry in inputs.meter_facts:
+        fact = entry.content
+        zone = zones.get(fact.site_id, ZoneInfo(default_timezone))
+        replaced_at = fact.replaced_at
+        if replaced_at is not None and not isinstance(replaced_at, datetime):
+            replaced_at = local_midnight_utc(replaced_at, zone)
+        facts.append({**fact.model_dump(exclude={"replaced_at"}), "replaced_at_utc": replaced_at})
+    return InputTables(
+        pl.DataFrame(facts, schema=FACTS_SCHEMA),
+        pl.DataFrame([entry.content.model_dump() for entry in inputs.decisions], schema=DECISIONS_SCHEMA),
+        pl.DataFrame([entry.content.model_dump() for entry in inputs.tolerances], schema=TOLERANCES_SCHEMA),
+    )
+
+
+def _is_plain_date(value: datetime | date | None) -> bool:
+    return value is not None and not isinstance(value, datetime)

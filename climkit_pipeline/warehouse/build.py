@@ -180,17 +180,19 @@ class _Run:
         else:
             parts, rows = self._replace_months(model)
         if self._is_anew:
-            self._describe(model)
+            self._complete(model)
         if parts or (model.kind == "view" and self._touched.intersection(model.refs)):
             self._touched.add(model.name)
         if parts:
             self._report.models.append(BuiltModel(model.name, time.monotonic() - began, rows, parts))
 
-    def _describe(self, model: Model) -> None:
-        """What a table and its columns are, in the file itself: written once for each build file."""
+    def _complete(self, model: Model) -> None:
+        """A table without rows, too; and in the file itself what a published one and its columns are, written once."""
         if model.kind not in {"view", "table", "seed"} and not self._made:
             self._connection.execute(f"create or replace table {model.relation} as from ({model.sql}) limit 0")
         self._made = False
+        if not model.is_published:
+            return
         kind = "view" if model.kind == "view" else "table"
         comments = [f"comment on {kind} {model.relation} is {_quoted(model.description)}"]
         comments += [

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -91,6 +91,8 @@ class Refresh:
     scan: LakeScan
     inputs: PipelineInputs
     changes: LakeChanges
+    held: ExitStack = field(repr=False)
+    """Holds the build file open between the steps: to open a file, and to close it, costs more than many a step."""
 
     def run_models(self, *, select: Sequence[str] = ()) -> BuildReport:
         """Build and test what is stale (of the models in ``select``, if it names any); failures are in the report.
@@ -101,7 +103,9 @@ class Refresh:
         """
         report = self._build(select)
         if report.is_outdated and not select:
+            self.held.close()
             self.build_file = fresh_build_file(self.layout)
+            self.held.enter_context(open_build_file(self.build_file))
             self._prepare()
             report = self._build(select)
         if report.problem is not None and not scan_lake(self.layout).is_same(self.scan):
@@ -139,7 +143,10 @@ class Refresh:
             connection.execute("create or replace table pipeline.known_meters as from intermediate.int_meters")
         advance(self.build_file, self.scan, models_version=self.models_version)
         if self.build_file != self.layout.build_file:
+            self.held.close()
             adopt_build_file(self.layout, self.build_file)
+            self.build_file = self.layout.build_file
+            self.held.enter_context(open_build_file(self.build_file))
 
     def follow_closings(self, *, without: tuple[str, date] | None = None) -> None:
         """After months were frozen from what the models built: build and remember what depends on them.
@@ -147,7 +154,6 @@ class Refresh:
         ``without`` leaves one site's month out, as if it had never been closed; call this again to take it in.
         """
         self.inputs = with_closings(self.inputs, self.layout, without=without)
-        self.build_file = self.layout.build_file
         # The same scan and the same decisions: what changed in them meanwhile is for the next refresh.
         self._prepare()
         self._build(()).check()
@@ -166,14 +172,19 @@ def open_refresh(layout: Layout, settings: ModelSettings, *, full: bool = False)
 
     Everything is built in a new file with ``full``, or when the models themselves changed.
     """
-    with file_lock(layout.lock(WAREHOUSE_LOCK)):
+    with file_lock(layout.lock(WAREHOUSE_LOCK)), ExitStack() as held:
         models = models_version()
+        if layout.build_file.exists():
+            held.enter_context(open_build_file(layout.build_file))
         anew = full or not is_built_with(layout.build_file, models)
+        if anew:
+            held.close()
         build_file = fresh_build_file(layout) if anew else layout.build_file
+        held.enter_context(open_build_file(build_file))
         scan = scan_lake(layout)
         inputs = read_inputs(layout, settings)
         changes = prepare(build_file, scan, settings, inputs, models_version=models)
-        yield Refresh(layout, settings, build_file, models, scan, inputs, changes)
+        yield Refresh(layout, settings, build_file, models, scan, inputs, changes, held)
 
 
 def is_up_to_date(layout: Layout, settings: ModelSettings, publish_months: int | None = None) -> bool:

@@ -2,6 +2,7 @@
 
 Sources: the developer API's documentation (types and modes), the provider's articles on metering data and on the
 split of photovoltaic energy. Unknown types and modes are kept as they come: the platform has more than it documents.
+The models have all of this in their own table, the seed ``meter_types``; a test holds the two against each other.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ HEATING = "heating"
 COOLING = "cooling"
 COLD_WATER = "cold_water"
 HOT_WATER = "hot_water"
+METER_TYPES = (ELECTRICITY, CHARGE_POINT, REACTIVE, HEATING, COOLING, COLD_WATER, HOT_WATER)
 
 CONSUMPTION = "consumption"
 PRODUCTION = "production"
 INTRODUCTION = "introduction"
 BATTERY = "battery"
+METER_MODES = (CONSUMPTION, PRODUCTION, INTRODUCTION, BATTERY)
 
 SITE_SERIES_TYPES = (ELECTRICITY, HEATING, COOLING, COLD_WATER, HOT_WATER, CHARGE_POINT)
 """The types that ``/site_data`` takes."""

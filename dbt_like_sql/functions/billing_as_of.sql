@@ -52,10 +52,16 @@ create or replace macro main.billing_as_of(instant) as table (
             billing.*,
             published_detail.detail_first_day,
             coalesce(billing.billing_month < published_detail.detail_first_day, false) as is_without_detail,
-            {{ has_split('billing.meter_type', 'billing.meter_mode') }} as has_split
+            measures.has_split
         from {{ ref('billing_monthly') }} as billing
+        inner join {{ ref('meter_month_measures') }} as measures
+            on measures.site_id = billing.site_id
+            and measures.meter_id = billing.meter_id
+            and measures.period_from = billing.billing_month
         cross join published_detail
-        anti join frozen using (site_id, billing_month)
+        anti join frozen
+            on frozen.site_id = billing.site_id
+            and frozen.billing_month = billing.billing_month
         where billing.period_start_utc < instant::timestamptz
     )
 

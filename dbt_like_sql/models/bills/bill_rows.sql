@@ -55,7 +55,7 @@ select
     coalesce(days_over, 0) as days_over,
     coalesce(days_asked, 0) as days_asked,
     is_listed,
-    {{ meter_role('meter_mode', 'is_rule_meter') }} as meter_role,
+    meter_role,
     warnings,
     case when index_start is not null then opening_at_utc end as index_start_at_utc,
     case when index_end is not null then closing_at_utc end as index_end_at_utc,

@@ -41,9 +41,8 @@ consumers as (
         ) as is_whole
     from {{ ref('meter_month_measures') }} as measures
     inner join (select distinct meter_type from site_months) as series
-        on series.meter_type = measures.meter_type
-        or (series.meter_type = 'electricity' and measures.meter_type = 'charge_point')
-    where measures.meter_mode = 'consumption' and not measures.is_rule_meter
+        on series.meter_type in (measures.meter_type, measures.carrier)
+    where measures.meter_role = 'consumer'
     group by measures.site_id, measures.period_from, series.meter_type
 ),
 
@@ -60,8 +59,8 @@ select
     site_id,
     sites.site_name,
     billing_month,
-    meter_type,
-    {{ unit_of('meter_type') }} as unit,
+    months.meter_type,
+    types.unit,
     months.consumption,
     months.production,
     months.grid_import,
@@ -94,3 +93,6 @@ inner join {{ ref('data_quality_checks') }} as checks on checks.check_name = 'si
 left join {{ ref('sites') }} as sites using (site_id)
 left join consumers using (site_id, billing_month, meter_type)
 left join site_periods using (site_id, billing_month)
+left join {{ ref('meter_types') }} as types
+    on types.meter_type = months.meter_type
+    and types.meter_mode = '*'

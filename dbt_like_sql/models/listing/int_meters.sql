@@ -17,7 +17,7 @@ consumers as (
         site_id,
         meter_id
     from {{ ref('meter_kinds') }}
-    where {{ has_split('meter_type', 'meter_mode') }}
+    where has_split
 )
 
 select
@@ -26,11 +26,15 @@ select
     zones.zone,
     consumers.meter_id is not null as has_split,
     coalesce(meters.is_rule_meter, false) as is_rule_meter,
-    {{ index_register('meters.meter_type', 'meters.meter_mode', 'meters.is_rule_meter') }} as usual_register,
+    kinds.usual_register,
     case when meters.meter_mode = 'production' then sites.latitude end as plant_latitude,
     case when meters.meter_mode = 'production' then sites.longitude end as plant_longitude
 from meter_ids
 inner join {{ ref('int_site_zones') }} as zones using (site_id)
 left join {{ ref('meters') }} as meters using (site_id, meter_id)
+left join {{ ref('meter_kinds') }} as kinds
+    on kinds.site_id = meters.site_id
+    and kinds.meter_id = meters.meter_id
+    and kinds.last_day = date '9999-12-31'
 left join consumers using (site_id, meter_id)
 left join {{ ref('sites') }} as sites using (site_id)

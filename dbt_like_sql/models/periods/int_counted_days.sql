@@ -5,8 +5,6 @@
 select
     *,
     -- What a day's quantities may be added up with: the same unit, direction and split.
-    concat_ws(
-        ' ', coalesce({{ unit_of('meter_type') }}, 'of unknown unit'), meter_mode, case when has_split then 'split' end
-    ) as kind
+    concat_ws(' ', coalesce(unit, 'of unknown unit'), meter_mode, case when has_split then 'split' end) as kind
 from {{ ref('int_period_days') }}
 qualify not is_excluded or bool_and(is_excluded) over (partition by site_id, meter_id, period_from)

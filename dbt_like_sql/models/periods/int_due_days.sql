@@ -26,7 +26,9 @@ select
     kinds.meter_type,
     kinds.meter_mode,
     coalesce(kinds.is_rule_meter, false) as is_rule_meter,
-    {{ has_split('kinds.meter_type', 'kinds.meter_mode') }} as has_split,
+    kinds.unit,
+    coalesce(kinds.has_split, false) as has_split,
+    coalesce(kinds.is_in_split, false) as is_in_split,
     facts.resolution,
     facts.billing_point,
     coalesce(

@@ -6,9 +6,12 @@ select
     kinds.meter_type,
     kinds.meter_mode,
     coalesce(kinds.is_rule_meter, false) as is_rule_meter,
-    {{ unit_of('kinds.meter_type') }} as unit,
-    {{ has_split('kinds.meter_type', 'kinds.meter_mode') }} as has_split,
-    {{ index_register('kinds.meter_type', 'kinds.meter_mode', 'kinds.is_rule_meter') }} as usual_register
+    kinds.unit,
+    kinds.carrier,
+    kinds.meter_role,
+    kinds.has_split,
+    kinds.is_in_split,
+    kinds.usual_register
 from {{ ref('int_periods') }} as periods
 left join {{ ref('int_period_sums') }} as sums
     on sums.site_id = periods.site_id

@@ -8,7 +8,10 @@ select
     kinds.meter_mode,
     coalesce(kinds.is_rule_meter, false) as is_rule_meter,
     kinds.unit,
+    kinds.carrier,
+    coalesce(kinds.meter_role, 'unknown') as meter_role,
     coalesce(kinds.has_split, false) as has_split,
+    coalesce(kinds.is_in_split, false) as is_in_split,
     sums.* exclude (
         site_id, meter_id, period_from, solar, grid, longest_gap_in_a_day, peak, peak_at_utc, last_billed_on,
         is_excluded, billed_solar, billed_grid, billed_peak

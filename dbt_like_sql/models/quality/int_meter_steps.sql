@@ -21,9 +21,9 @@ consumers as (
         site_id,
         count(*) as meters,
         max(steps.step) as coarsest_step
-    from {{ ref('meters') }} as listed
+    from {{ ref('meter_kinds') }} as newest
     inner join steps using (site_id, meter_id)
-    where {{ has_split('listed.meter_type', 'listed.meter_mode') }} and not listed.is_rule_meter
+    where newest.last_day = date '9999-12-31' and newest.has_split and not newest.is_rule_meter
     group by site_id
 )
 

@@ -80,6 +80,7 @@ select
     candidates.meter_type,
     candidates.meter_mode,
     candidates.is_rule_meter,
+    candidates.unit,
     candidates.peak,
     candidates.peak_at_utc,
     case when others.days_with_peak >= {{ least_season_days }} then notable_peak / nullif(others.second_peak, 0) end

@@ -15,7 +15,7 @@ inner join {{ ref('int_unsound_meters') }} as unsound
     and unsound.meter_id <> measures.meter_id
     and (
         (measures.has_split and unsound.spoils_split)
-        or (measures.is_rule_meter and unsound.carrier = {{ carrier_of('measures.meter_type') }})
+        or (measures.is_rule_meter and unsound.carrier = measures.carrier)
     )
 where measures.intervals_present > 0
 group by measures.site_id, measures.meter_id, measures.period_from

@@ -92,7 +92,7 @@ union all
 select
     'replaced', site_id, meter_id, local_date, days.billing_month, count(*),
     arg_min(
-        {{ quantity_of('index_before', 'null') }} || ' to ' || {{ quantity_of('index_after', unit_of('meter_type')) }},
+        {{ quantity_of('index_before', 'null') }} || ' to ' || {{ quantity_of('index_after', 'unit') }},
         before_at_utc
     )
 from days

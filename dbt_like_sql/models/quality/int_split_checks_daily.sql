@@ -33,7 +33,7 @@ lacking as (
     from days
     left join {{ ref('meters') }} as meters using (site_id, meter_id)
     where
-        {{ is_in_split('days.meter_type', 'days.meter_mode') }}
+        days.is_in_split
         and not days.is_rule_meter
         and days.coverage_state in ('complete', 'gap')
         and days.intervals_lacking > 0

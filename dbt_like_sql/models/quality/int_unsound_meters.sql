@@ -50,12 +50,9 @@ select
     measures.site_id,
     measures.meter_id,
     measures.period_from,
-    any_value({{ carrier_of('measures.meter_type') }}) as carrier,
+    any_value(measures.carrier) as carrier,
     any_value(coalesce(measures.meter_name, measures.meter_id)) as meter_name,
-    bool_or(
-        checks.spreads_to = 'split and rule meters'
-        and {{ is_in_split('measures.meter_type', 'measures.meter_mode') }}
-    ) as spoils_split
+    bool_or(checks.spreads_to = 'split and rule meters' and measures.is_in_split) as spoils_split
 from unsettled
 inner join {{ ref('data_quality_checks') }} as checks
     on checks.check_name = unsettled.check_name

@@ -25,7 +25,7 @@ outstanding as (
         outstanding.*,
         least(outstanding.times_the_others, outstanding.peak / nullif(proven.proven_peak, 0)) as times_the_best,
         {{ local_time_of('outstanding.peak_at_utc', 'outstanding.zone') }} as local_time,
-        {{ quantity_of('outstanding.repeated_total', unit_of('outstanding.meter_type')) }} as repeated
+        {{ quantity_of('outstanding.repeated_total', 'outstanding.unit') }} as repeated
     from {{ ref('int_outstanding_days') }} as outstanding
     left join {{ ref('int_proven_peaks') }} as proven using (site_id, meter_id, local_date, billing_month)
 ),
@@ -64,7 +64,7 @@ where lowest < 0
 union all
 select
     'stuck', site_id, meter_id, local_date, billing_month, longest_repeat,
-    {{ quantity_of('repeated_total', unit_of('meter_type')) }}
+    {{ quantity_of('repeated_total', 'unit') }}
 from days
 where
     not is_confirmed

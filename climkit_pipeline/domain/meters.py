@@ -2,7 +2,7 @@
 
 Sources: the developer API's documentation (types and modes), the provider's articles on metering data and on the
 split of photovoltaic energy. Unknown types and modes are kept as they come: the platform has more than it documents.
-The models have all of this in their own table, the seed ``meter_types``; a test holds the two against each other.
+The models have all of this in their own table, the seed ``known_meter_types``; a test holds the two against each other.
 """
 
 from __future__ import annotations

@@ -155,6 +155,7 @@ month_failures as (
     inner join asked_period
         on months.billing_month >= asked_period.period_from
         and last_day(months.billing_month) <= asked_period.period_until
+    inner join {{ ref('data_quality_checks') }} as known on known.check_name = months.check_name
     left join {{ ref('meter_month_measures') }} as month_measures
         on month_measures.site_id = months.site_id
         and month_measures.meter_id = months.meter_id
@@ -163,7 +164,7 @@ month_failures as (
         not months.passed
         and months.severity = 'blocks'
         and not months.is_accepted
-        and (months.check_name = 'changed_after_closing' or not coalesce(month_measures.is_excluded, false))
+        and (known.counts_when_excluded or not coalesce(month_measures.is_excluded, false))
 ),
 
 -- Only what the period does not show by itself.

@@ -33,7 +33,7 @@ LINES = st.lists(
 @pytest.fixture(scope="module")
 def database() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as connection:
-        connection.execute(f"create table meter_types as {rendered_model('meter_types')}")
+        connection.execute(f"create table meter_types as {rendered_model('known_meter_types')}")
         connection.execute("create table int_meters as select 's' as site_id, 'm' as meter_id")
         connection.execute(
             "create table meter_facts (site_id text, meter_id text, valid_from date, in_service_from date,"

@@ -16,7 +16,7 @@ ANY_OTHER = "*"
 
 
 def seed() -> list[dict[str, str]]:
-    with (PROJECT_DIR / "seeds" / "meter_types.csv").open(encoding="utf-8", newline="") as file:
+    with (PROJECT_DIR / "seeds" / "known_meter_types.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -42,7 +42,7 @@ def test_the_role_is_by_the_mode_alone():
 @pytest.fixture(scope="module")
 def database():
     with duckdb.connect() as connection:
-        connection.execute(f"create table meter_types as {rendered_model('meter_types')}")
+        connection.execute(f"create table meter_types as {rendered_model('known_meter_types')}")
         connection.execute(
             "create table int_listed_meters_daily (site_id text, meter_id text, local_date date, meter_type text,"
             " meter_mode text, is_rule_meter boolean)"

@@ -48,6 +48,12 @@ def test_views_work_under_another_alias(built):
         assert connection.execute("select count(*) > 0 from billing_monthly").fetchall() == [(True,)]
 
 
+def test_every_view_that_is_published_can_be_read(built):
+    """One that reads an inner table builds well, and is broken in the file that analysts open."""
+    for (view,) in built.rows("select view_name from duckdb_views() where not internal"):
+        assert built.rows(f"select count(*) >= 0 from {view}") == [(True,)]
+
+
 def test_the_functions_of_an_attached_file_read_its_tables_as_the_page_says(built):
     """They looked for their tables in the session's own database, or took a table of the reader's for theirs."""
     block = re.search(r"```sql\n(attach .*?)```", PAGE.read_text(), flags=re.DOTALL)

@@ -10,7 +10,7 @@ from decimal import Decimal
 import duckdb
 import pytest
 from built_warehouse import SETTINGS, Built
-from small_lake import GAP_DAY, SECOND_FETCH, ZURICH, SmallLake, midnight, starts
+from small_lake import GAP_DAY, SECOND_FETCH, ZURICH, SmallLake, days, midnight, starts
 
 from climkit_pipeline.errors import WarehouseError
 from climkit_pipeline.files import file_lock
@@ -210,6 +210,51 @@ def test_what_reaches_beyond_changed_days_equals_a_full_build(copy):
     assert copy.rows("select accepted_by from data_quality_daily where accepted_by is not null") == [("Clerk",)]
     assert copy.rows("select tolerance from data_quality_checks where check_name = 'null_intervals'") == [(1,)]
     assert_equal_to_a_full_build(copy)
+
+
+EMPTY_SINCE, SILENT_UNTIL = date(2026, 1, 1), date(2026, 6, 30)
+
+
+def empty_flat(until: date) -> SmallLake:
+    """A flat that nobody lives in, asked for day by day; its register is not read."""
+    lake = SmallLake()
+    for day in days(EMPTY_SINCE, until):
+        asked_at = midnight(day + timedelta(days=1), ZURICH) + timedelta(hours=5)
+        asked = {"first_asked_at_utc": asked_at, "last_asked_at_utc": asked_at, "equal_answers": 1}
+        seen = {"site_id": "s", "fetched_at_utc": asked_at}
+        lake.add("sites", day, site_name="S", timezone="Europe/Zurich", is_timezone_assumed=False, **seen)
+        listed = {"meter_id": "m", "meter_name": "Flat", "meter_type": "electricity", "meter_mode": "consumption"}
+        lake.add("meters", day, is_rule_meter=False, **listed, **seen)
+        for dataset in ("sites", "meters"):
+            lake.cover(dataset, day, "s", "s", **asked)
+        for start in starts(day, ZURICH):
+            ends = {"interval_start_utc": start, "interval_end_utc": start + timedelta(minutes=15)}
+            lake.add("meter_intervals", day, meter_id="m", total=0.0, solar=0.0, grid=0.0, **ends, **seen)
+        lake.cover("meter_intervals", day, "s", "m", **asked)
+    return lake
+
+
+def test_a_run_of_zeros_that_goes_on_makes_only_its_season_again(tmp_path):
+    """Each day made it longer, and so another on all of its days: years of months were built again every morning."""
+    layout = Layout(tmp_path / "data")
+    empty_flat(SILENT_UNTIL).write(layout)
+    built = Built(layout, SmallLake(), refresh(layout, SETTINGS))
+    told = "select distinct measured, reason from data_quality_daily where check_name = 'zero_run_unread'"
+    assert built.rows(told) == [(45, "zero for 45 days or more, while the register counted or was not read")]
+
+    next_day = SILENT_UNTIL + timedelta(days=1)
+    datasets = ("sites", "meters", "meter_intervals")
+    empty_flat(next_day).write(layout, only=[(dataset, next_day) for dataset in datasets])
+    report = built.refresh()
+
+    assert report.changes.days["meter_intervals"] == [next_day]
+    parts = {model.name: model.parts for model in report.models.models}
+    # May, June and July: the season around the day. January to April say what they said.
+    assert parts["data_quality_daily"] == parts["bill_rows"] == 3
+    tables = ("data_quality_daily", "data_quality_monthly", "billing_monthly")
+    followed = [built.rows(f"from {table} order by all") for table in tables]
+    built.refresh(full=True)
+    assert [built.rows(f"from {table} order by all") for table in tables] == followed
 
 
 def test_nothing_changed_means_no_models_and_no_publishing(copy):

@@ -8,11 +8,12 @@ failures as (
         measures.site_id,
         measures.meter_id,
         measures.period_from,
-        checked.check_name,
         checked.severity,
         checked.is_accepted,
         checked.reason_code || ': ' || checked.reason as sentence,
-        known.position
+        known.position,
+        known.is_always_reason,
+        known.waits_last
     from {{ ref('int_period_measures') }} as measures
     inner join {{ ref('int_graded_checks') }} as checked
         on checked.site_id = measures.site_id
@@ -33,18 +34,17 @@ verdicts as (
         site_id,
         meter_id,
         period_from,
-        bool_or(severity = 'waits' and not is_accepted and check_name <> 'not_confirmed') as has_to_wait,
+        bool_or(severity = 'waits' and not is_accepted and not waits_last) as has_to_wait,
         bool_or(severity = 'blocks' and not is_accepted) as is_blocked,
-        bool_or(check_name = 'not_confirmed' and not is_accepted) as is_unconfirmed,
-        bool_or(check_name = 'estimated') as is_estimated,
+        bool_or(waits_last and not is_accepted) as waits_at_last,
+        bool_or(is_always_reason) as is_estimated,
         list(sentence order by position, sentence) filter (
-            where (severity <> 'warns' and check_name <> 'not_confirmed') or check_name = 'estimated' or is_accepted
+            where (severity <> 'warns' and not waits_last) or is_always_reason or is_accepted
         ) as reasons,
-        list(sentence order by position, sentence) filter (where check_name = 'not_confirmed' and not is_accepted)
-            as confirmation,
+        list(sentence order by position, sentence) filter (where waits_last and not is_accepted) as last_reasons,
         -- What is among the reasons is no warning as well.
         list(sentence order by position, sentence) filter (
-            where severity = 'warns' and check_name <> 'estimated' and not is_accepted
+            where severity = 'warns' and not is_always_reason and not is_accepted
         ) as warnings
     from failures
     group by site_id, meter_id, period_from
@@ -57,13 +57,13 @@ select
     case
         when verdicts.has_to_wait then 'provisional'
         when verdicts.is_blocked then 'blocked'
-        when verdicts.is_unconfirmed then 'provisional'
+        when verdicts.waits_at_last then 'provisional'
         when verdicts.is_estimated then 'ready_with_estimates'
         else 'ready'
     end as grade,
     coalesce(verdicts.reasons, [])
     || case
-        when not verdicts.has_to_wait and not verdicts.is_blocked then coalesce(verdicts.confirmation, []) else []
+        when not verdicts.has_to_wait and not verdicts.is_blocked then coalesce(verdicts.last_reasons, []) else []
     end as check_reasons,
     coalesce(verdicts.warnings, []) as warnings
 from {{ ref('int_period_measures') }} as measures

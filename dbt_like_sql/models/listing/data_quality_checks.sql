@@ -14,6 +14,9 @@ select
     shipped.position,
     shipped.sentence,
     shipped.over_days,
-    shipped.is_always_reason
+    shipped.is_always_reason,
+    shipped.waits_last,
+    shipped.blocks_once_passed,
+    shipped.counts_when_excluded
 from {{ ref('quality_checks') }} as shipped
 left join {{ source('pipeline', 'tolerances') }} as stated on stated.check_name = shipped.check_name

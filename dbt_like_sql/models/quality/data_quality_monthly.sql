@@ -41,7 +41,7 @@ select
     judged.meter_id,
     judged.billing_month,
     case
-        when check_name = 'site_sum' and sites_that_add_up.since < judged.billing_month then 'blocks'
+        when once_passed.since < judged.billing_month then 'blocks'
         else judged.severity
     end as severity,
     judged.measured,
@@ -54,4 +54,4 @@ select
     judged.accepted_by,
     judged.accepted_why
 from judged
-left join {{ ref('int_sites_that_add_up') }} as sites_that_add_up using (site_id)
+left join {{ ref('int_checks_once_passed') }} as once_passed using (check_name, site_id)

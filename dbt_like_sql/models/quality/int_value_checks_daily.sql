@@ -75,11 +75,14 @@ select 'stuck_unread', site_id, meter_id, local_date, billing_month, longest_rep
 from outstanding
 where is_stuck
 union all
-select 'zero_run', site_id, meter_id, local_date, billing_month, zero_hours, null
+select
+    'zero_run', site_id, meter_id, local_date, billing_month, zero_hours, case when is_longer then ' or more' end
 from {{ ref('int_zero_runs_daily') }}
 where is_unconfirmed
 union all
-select 'zero_run_unread', site_id, meter_id, local_date, billing_month, zero_hours / 24, null
+select
+    'zero_run_unread', site_id, meter_id, local_date, billing_month, zero_hours / 24,
+    case when is_longer then ' or more' end
 from {{ ref('int_zero_runs_daily') }}
 where is_disputed
 union all

@@ -3,6 +3,8 @@
     order_by='billing_month, site_id, meter_id, local_date',
     watch='billing_month, site_id, meter_id, local_date, zero_hours, is_unconfirmed, is_disputed'
 ) }}
+{# Days after which a run is long, whatever it goes on for: those of a season. #}
+{% set long_days = 45 %}
 
 -- How long electricity was zero, over midnights: a run goes through whole days, from the last value before them to the
 -- first one after, where these days are known. It may go on for years, so all days of a meter's life are looked at.
@@ -55,13 +57,28 @@ edges as (
     group by site_id, meter_id, runs.run
 ),
 
+-- A run that goes on for years would be another on each of its days every morning, and all of its months stale. What is
+-- told of it ends where its grade cannot change any more.
+limits as (
+    select
+        greatest(
+            24.0 * {{ long_days }},
+            2 * max(tolerance) filter (where check_name = 'zero_run'),
+            2 * 24 * max(tolerance) filter (where check_name = 'zero_run_unread')
+        ) as most_hours
+    from {{ ref('data_quality_checks') }}
+),
+
 lengths as (
     select distinct
         site_id,
         meter_id,
         run,
-        (runs.minutes + coalesce(edges.minutes, 0)) / 60.0 as zero_hours
+        (runs.minutes + coalesce(edges.minutes, 0)) / 60.0 as all_hours,
+        least(all_hours, limits.most_hours)::double as zero_hours,
+        all_hours > limits.most_hours as is_longer
     from runs
+    cross join limits
     left join edges using (site_id, meter_id, run)
 )
 
@@ -71,6 +88,7 @@ select
     local_date,
     billing_month,
     lengths.zero_hours,
+    lengths.is_longer,
     not evidence.is_confirmed and (evidence.advance is not null or evidence.is_unread) as is_unconfirmed,
     not zero_days.is_rule_meter
     and coalesce(evidence.advance > 2 * evidence.meter_step or evidence.is_unread, false) as is_disputed

@@ -1,8 +1,8 @@
 """The published tables as assets ``warehouse/<table>``, with what their data tests found, and the published warehouse.
 
 The assets are made from the models' own files: their folders are the groups, which show the way of the data. Inner
-models are steps on the way to a table, and belong to it. One step follows the lake's changes, builds what is stale and
-publishes, under one lock: two refreshes never meet.
+models lie on the way to a table, and belong to it. One step of Dagster follows the lake's changes, builds what is
+stale and publishes, under one lock: two refreshes never meet.
 """
 
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ def model_key(name: str) -> dg.AssetKey:
 
 def model_keys() -> list[dg.AssetKey]:
     """The assets of all published tables."""
-    return [model_key(name) for name in load_project().steps]
+    return [model_key(name) for name in load_project().inner_models]
 
 
 def build_warehouse_assets(settings: Settings) -> dg.AssetsDefinition:
@@ -50,8 +50,10 @@ def build_warehouse_assets(settings: Settings) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         name="models",
-        specs=[_spec(project, name) for name in project.steps],
-        check_specs=[dg.AssetCheckSpec(CHECK, asset=model_key(name)) for name in project.steps if name in tested],
+        specs=[_spec(project, name) for name in project.inner_models],
+        check_specs=[
+            dg.AssetCheckSpec(CHECK, asset=model_key(name)) for name in project.inner_models if name in tested
+        ],
         can_subset=True,
     )
     def models(context: dg.AssetExecutionContext, config: RefreshConfig) -> Iterator[Any]:
@@ -60,7 +62,7 @@ def build_warehouse_assets(settings: Settings) -> dg.AssetsDefinition:
         select: list[str] = []
         if context.is_subset:
             wanted = sorted(key.path[-1] for key in context.selected_asset_keys)
-            select = [name for table in wanted for name in (*project.steps[table], table)]
+            select = [name for table in wanted for name in (*project.inner_models[table], table)]
             context.log.info("a part of the models: the lake's changes stay noted for the others, nothing is published")
         with open_refresh(layout, model_settings(settings), full=config.full and not select) as refresh:
             context.log.info(f"changes in the lake: {refresh.changes}")
@@ -86,7 +88,7 @@ def _spec(project: Project, name: str) -> dg.AssetSpec:
     """An asset with what a reader of the UI wants to know of the table."""
     model = project.models[name]
     columns = [dg.TableColumn(column, description=text) for column, text in model.columns.items()]
-    way = [model, *(project.models[step] for step in project.steps[name])]
+    way = [model, *(project.models[inner] for inner in project.inner_models[name])]
     sources = {source.removesuffix("_coverage") for each in way for source in each.sources}
     return dg.AssetSpec(
         model_key(name),
@@ -97,14 +99,21 @@ def _spec(project: Project, name: str) -> dg.AssetSpec:
         description=model.description,
         group_name=model.folder,
         kinds={"duckdb", model.kind},
-        metadata={"dagster/column_schema": dg.TableSchema(columns), "steps": ", ".join(project.steps[name]) or "none"},
+        metadata={
+            "dagster/column_schema": dg.TableSchema(columns),
+            "inner_models": ", ".join(project.inner_models[name]) or "none",
+        },
         skippable=True,  # what is not stale is left alone
     )
 
 
 def _table_of(project: Project, name: str) -> str:
-    """The published table that a model is, or that it is the first step to."""
-    return name if name in project.steps else next(table for table, steps in project.steps.items() if name in steps)
+    """The published table that a model is, or that it is on the way to."""
+    return (
+        name
+        if name in project.inner_models
+        else next(table for table, inner in project.inner_models.items() if name in inner)
+    )
 
 
 def _tell_closable(context: dg.AssetExecutionContext, refresh: Refresh, *, close_them: bool) -> None:
@@ -120,9 +129,9 @@ def _tell_closable(context: dg.AssetExecutionContext, refresh: Refresh, *, close
 def _materializations(project: Project, report: BuildReport) -> Iterator[dg.AssetMaterialization]:
     """What was built; as events, of which there is one for a table, where a result would be three."""
     built = {model.name: model for model in report.models}
-    for table, steps in project.steps.items():
+    for table, inner in project.inner_models.items():
         if table in built:
-            seconds = sum(built[name].seconds for name in (*steps, table) if name in built)
+            seconds = sum(built[name].seconds for name in (*inner, table) if name in built)
             yield dg.AssetMaterialization(
                 model_key(table),
                 metadata={"rows written": built[table].rows, "parts": built[table].parts, "seconds": seconds},

@@ -59,7 +59,7 @@ class Model:
 
     @property
     def is_published(self) -> bool:
-        """Whether analysts see it; the others are steps on the way."""
+        """Whether analysts see it; the others are on the way."""
         return self.schema == PUBLISHED_SCHEMA
 
     @property
@@ -90,15 +90,15 @@ class Project:
     """Table macros of the published warehouse: the statement that makes each."""
 
     @cached_property
-    def steps(self) -> Mapping[str, tuple[str, ...]]:
+    def inner_models(self) -> Mapping[str, tuple[str, ...]]:
         """By published table: the inner models on the way to it from other published tables, in order."""
         found: dict[str, set[str]] = {}
         for name, model in self.models.items():
             inner = [ref for ref in model.refs if not self.models[ref].is_published]
             found[name] = set(inner).union(*(found[ref] for ref in inner))
         return {
-            name: tuple(each for each in self.models if each in steps)
-            for name, steps in found.items()
+            name: tuple(each for each in self.models if each in inner)
+            for name, inner in found.items()
             if self.models[name].is_published
         }
 
@@ -242,41 +242,41 @@ class _Reader:
         return DataTest(path.stem, self._refs[0], sql, is_warning=self._options.get("severity") == "warn")
 
     def _functions(self, models: Mapping[str, Model]) -> dict[str, str]:
-        """Table macros; ``models_as_steps`` in one gives SQL of models as common table expressions."""
+        """Table macros; ``models_up_to`` in one gives SQL of models as common table expressions."""
         found = {}
         for path in sorted((PROJECT_DIR / "functions").glob("*.sql")):
-            steps = _Steps(models)
+            expressions = _Expressions(models)
             found[path.stem] = self._rendered(
-                path.read_text(encoding="utf-8"), path, models_as_steps=steps.as_steps, step=steps.step
+                path.read_text(encoding="utf-8"), path, models_up_to=expressions.up_to, stated=expressions.stated
             )
         calls = {name: [other for other in found if other != name and f"{other}(" in found[name]] for name in found}
         return {name: found[name] for name in TopologicalSorter(calls).static_order()}
 
 
-class _Steps:
+class _Expressions:
     """Models as common table expressions of one query, so that a function can run them over other rows."""
 
     def __init__(self, models: Mapping[str, Model]) -> None:
         self._models = models
-        self._steps: list[str] = []
+        self._known: list[str] = []
 
-    def step(self, name: str) -> str:
-        """The name of a step that the function itself states in the place of a model."""
-        self._steps.append(name)
+    def stated(self, name: str) -> str:
+        """The name of an expression that the function itself states in the place of a model."""
+        self._known.append(name)
         return name
 
-    def as_steps(self, name: str) -> str:
-        """What a model needs of the steps stated so far, and the model: each a common table expression."""
-        wanted = [each for each in self._needed(name) if each not in self._steps]
-        self._steps += wanted
+    def up_to(self, name: str) -> str:
+        """A model, and before it the models on the way from what is stated so far: each an expression."""
+        wanted = [each for each in self._needed(name) if each not in self._known]
+        self._known += wanted
         return ",\n\n".join(f"{each} as (\n{self._own_sql(each)}\n)" for each in wanted)
 
     def _needed(self, name: str) -> list[str]:
-        """The models on the way from the steps to ``name``, each after those that it reads."""
+        """The models on the way from what is stated to ``name``, each after those that it reads."""
         graph: dict[str, list[str]] = {}
 
         def reaches(each: str) -> bool:
-            if each in self._steps:
+            if each in self._known:
                 graph.setdefault(each, [])
                 return True
             if each not in graph:
@@ -284,15 +284,15 @@ class _Steps:
             return bool(graph[each])
 
         reaches(name)
-        # What stands on no step is a table of the published file like any other.
+        # What stands on nothing of it is a table of the published file like any other.
         return [each for each in TopologicalSorter(graph).static_order() if graph.get(each)]
 
     def _own_sql(self, name: str) -> str:
-        """A model's SQL with the bare names of steps in the place of tables."""
+        """A model's SQL with the bare names of expressions in the place of tables."""
         model = self._models[name]
-        steps = {self._models[ref].relation for ref in model.refs if ref in self._steps}
+        known = {self._models[ref].relation for ref in model.refs if ref in self._known}
         return re.sub(
-            r"\b\w+\.\w+\b", lambda found: found[0].partition(".")[2] if found[0] in steps else found[0], model.sql
+            r"\b\w+\.\w+\b", lambda found: found[0].partition(".")[2] if found[0] in known else found[0], model.sql
         )
 
 

@@ -65,7 +65,7 @@ def frame_of(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequen
 
 
 def write_result(frame: pl.DataFrame, output_format: ResultFormat, output: Path | None = None) -> str | None:
-    """Write a result to ``output``, in one step; without ``output``, return its text (CSV and JSON only).
+    """Write a result to ``output``, in one move; without ``output``, return its text (CSV and JSON only).
 
     CSV joins a list of texts by `` | `` and writes instants as 2026-10-31T23:00:00Z; JSON writes decimals as texts, so
     that they stay exact.

@@ -1,6 +1,6 @@
-"""One refresh from the lake to the published warehouse: the order of the steps, and who waits.
+"""One refresh from the lake to the published warehouse: what is done in which order, and who waits.
 
-``refresh`` here and Dagster's assets in ``defs`` take the same steps:
+``refresh`` here and Dagster's assets in ``defs`` do the same:
 
     lock -> scan the lake, read the inputs -> write what changed -> models -> remember the scan -> publish
 """
@@ -197,7 +197,7 @@ def is_up_to_date(layout: Layout, settings: ModelSettings, publish_months: int |
 
 @dataclass(frozen=True)
 class RefreshReport:
-    """What a refresh did; a step that was not needed is None."""
+    """What a refresh did; what was not needed is None."""
 
     changes: LakeChanges
     models: BuildReport | None

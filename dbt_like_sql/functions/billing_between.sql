@@ -4,14 +4,14 @@
 create or replace macro main.billing_between(first_day, last_day) as table (
 with
 
-{{ step('asked_period') }} as (
+{{ stated('asked_period') }} as (
     select
         first_day::date as period_from,
         last_day::date as period_until
     where first_day::date <= last_day::date
 ),
 
-{{ step('int_periods') }} as (
+{{ stated('int_periods') }} as (
     select
         months.site_id,
         months.meter_id,
@@ -96,7 +96,7 @@ unknown_days as (
         and {{ day_start_utc('dates.local_date + 1', 'meters.zone') }} <= settings.as_of_utc
 ),
 
-{{ step('int_period_days') }} as (
+{{ stated('int_period_days') }} as (
     select
         days.*,
         asked_period.period_from
@@ -121,7 +121,7 @@ unknown_days as (
     from unknown_days
 ),
 
-{{ step('int_site_period_days') }} as (
+{{ stated('int_site_period_days') }} as (
     select
         days.*,
         asked_period.period_from
@@ -129,7 +129,7 @@ unknown_days as (
     inner join asked_period on days.local_date between asked_period.period_from and asked_period.period_until
 ),
 
-{{ step('int_period_failures') }} as (
+{{ stated('int_period_failures') }} as (
     select
         failures.*,
         asked_period.period_from
@@ -137,7 +137,7 @@ unknown_days as (
     inner join asked_period on failures.local_date between asked_period.period_from and asked_period.period_until
 ),
 
-{{ models_as_steps('int_period_checks') }},
+{{ models_up_to('int_period_checks') }},
 
 -- What blocks a month that lies wholly inside the period blocks the period, too: closed months are compared month by
 -- month, and a longer period thins out what is wrong with one month. Days that are excluded are on no bill.
@@ -181,7 +181,7 @@ hidden_failures as (
     where checked.check_name is null
 ),
 
-{{ step('int_graded_checks') }} as (
+{{ stated('int_graded_checks') }} as (
     select checked.*
     from int_period_checks as checked
     left join (select distinct check_name, site_id, meter_id from hidden_failures) as hidden
@@ -193,7 +193,7 @@ hidden_failures as (
     select * from hidden_failures
 ),
 
-{{ models_as_steps('bill_rows') }}
+{{ models_up_to('bill_rows') }}
 
 select * from bill_rows
 );

@@ -12,7 +12,7 @@
 {%- endmacro %}
 
 {#
-  Whether an interval begins at no quarter-hour, or between the steps of its own length: an hourly value at a quarter past
+  Whether an interval begins at no quarter-hour, or at no multiple of its own length: an hourly value at a quarter past
   overlaps others. Hours of a zone that is off by 45 minutes may be those of UTC or its own.
 #}
 {% macro is_off_grid(interval_start_utc, interval_end_utc, day_start_utc) -%}

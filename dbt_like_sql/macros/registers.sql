@@ -54,7 +54,7 @@
 
 {#
   `rollover` (it fell near the end of its digits, by what the intervals explain), `fall` or `jump` (another register
-  counts on: no difference may be taken), null for an ordinary step. Two more kinds come of what is known otherwise:
+  counts on: no difference may be taken), null where it simply goes on. Two more kinds come of what is known otherwise:
   `dated` (meters.csv says so) and `sibling` (another register of the device was cut). A jump up is one only where the
   intervals between are known, and say that less than a twentieth of it was counted (below 10 units it could be a wrong
   interval), or where the register goes on in another unit.
@@ -82,7 +82,7 @@
     {{ after }} - {{ before }} - {{ total }} > greatest(10, 20 * {{ total }})
 {%- endmacro %}
 
-{# Whether a step is ordinary whatever the intervals state: no fall, and too small for a jump. #}
+{# Whether a register simply goes on, whatever the intervals state: no fall, and too little for a jump. #}
 {% macro is_plain(before, after) -%}
     {{ after }} - {{ before }} between 0 and 10
 {%- endmacro %}

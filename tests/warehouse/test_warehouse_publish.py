@@ -109,6 +109,25 @@ def test_shortened_detail_keeps_whole_months_and_all_of_billing(copy):
     assert not is_published(copy.layout)
 
 
+def test_shortened_detail_is_all_else_the_same_and_takes_less_room(copy):
+    """It was a copy out of which rows were deleted, as large as the whole."""
+    described = """select 'column', table_name, column_name, data_type, comment from duckdb_columns() where not internal
+        union all select 'table', table_name, '', '', comment from duckdb_tables()
+        union all select 'view', view_name, '', '', comment from duckdb_views() where not internal
+        union all select 'function', function_name, '', parameters::varchar, comment from duckdb_functions()
+            where function_type = 'table_macro' and not internal
+        order by all"""
+    publish(copy.layout)
+    size, descriptions = copy.layout.warehouse.stat().st_size, copy.rows(described)
+    days = copy.rows("from meter_days order by all")
+    publish(copy.layout, publish_months=1)
+    assert copy.rows(described) == descriptions
+    assert copy.rows("from meter_days order by all") == days
+    assert copy.layout.warehouse.stat().st_size < size / 2
+    for (view,) in copy.rows("select view_name from duckdb_views() where not internal"):
+        assert copy.rows(f"select count(*) >= 0 from {view}") == [(True,)]
+
+
 def test_what_was_known_is_not_told_without_the_intervals_and_says_so(copy):
     """It said that nothing was known then: no total, and 0 intervals."""
     known = """select billing_month::varchar, total, intervals_present, split_part(reasons[1], ':', 1)

@@ -28,7 +28,7 @@ select
     site_id,
     meter_id,
     local_date,
-    -- 8 degrees below the horizon: dark, whatever the refraction and the step of the formula.
+    -- 8 degrees below the horizon: dark, whatever the refraction and the formula's own error.
     coalesce(sum(total::decimal(18, 6)) filter (
         where sin(latitude) * sin(declination) + cos(latitude) * cos(declination) * cos(hour_angle) < -0.139
     ), 0)::decimal(18, 6) as night_total

@@ -2,7 +2,7 @@
 
 with
 
--- The steps between readings that touch the day, one with the other; null where one of them can't be compared.
+-- The links between readings that touch the day, one with the other; null where one of them can't be compared.
 touching as (
     select
         site_id,
@@ -56,7 +56,7 @@ select
     meter_step,
     advance,
     -- Whether the register counted the day as the intervals do: then what looks odd was real. Where the day's own
-    -- bounds are interpolated, the steps between readings that touch it have to tell.
+    -- bounds are interpolated, the links that touch it have to tell.
     not is_unmeasured
     and coalesce(abs(advance - (total - unmeasured)) <= slack + coalesce(index_uncertainty, 0), false)
     and coalesce(

@@ -14,7 +14,7 @@ hidden_openings as (
         and replacements.replaced_at_utc < links.first_read_at_utc
 ),
 
--- A rollover at a step that is cut for what is known otherwise was none.
+-- A rollover on a link that is cut for what is known otherwise was none.
 cuts as (
     select cuts.*
     from {{ ref('int_register_shown_cuts') }} as cuts

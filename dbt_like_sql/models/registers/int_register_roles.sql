@@ -48,7 +48,7 @@ doubtful_days as (
 days as (
     select
         *,
-        -- Where another register came to count, a step between readings may be of both.
+        -- Where another register came to count, a link may be of both.
         counting_register = lag(counting_register, 1, counting_register) over meter
             and counting_register = lead(counting_register, 1, counting_register) over meter as is_alike_around
     from doubtful_days

@@ -32,7 +32,7 @@ siblings as (
     where own.site_id is null
 ),
 
-sibling_steps as (
+sibling_links as (
     select distinct
         pairs.site_id,
         pairs.meter_id,
@@ -54,14 +54,14 @@ sibling_steps as (
 )
 
 select
-    sibling_steps.*,
-    {{ stated_between('sibling_steps.before_at_utc', 'sibling_steps.read_at_utc') }} as total_between,
-    {{ open_between('sibling_steps.before_at_utc', 'sibling_steps.read_at_utc') }} as open_between
-from sibling_steps
+    sibling_links.*,
+    {{ stated_between('sibling_links.before_at_utc', 'sibling_links.read_at_utc') }} as total_between,
+    {{ open_between('sibling_links.before_at_utc', 'sibling_links.read_at_utc') }} as open_between
+from sibling_links
 left join {{ ref('meter_intervals') }} as intervals
-    on intervals.site_id = sibling_steps.site_id
-    and intervals.meter_id = sibling_steps.meter_id
-    and intervals.local_date = sibling_steps.local_date
-    and intervals.interval_start_utc < sibling_steps.read_at_utc
-    and intervals.interval_end_utc > sibling_steps.before_at_utc
+    on intervals.site_id = sibling_links.site_id
+    and intervals.meter_id = sibling_links.meter_id
+    and intervals.local_date = sibling_links.local_date
+    and intervals.interval_start_utc < sibling_links.read_at_utc
+    and intervals.interval_end_utc > sibling_links.before_at_utc
 group by all

@@ -15,7 +15,7 @@ series as (
     group by site_id, meter_id, register
 ),
 
--- Each cut and each swap ends one segment and begins the next; where both fall on one step, the cut counts, and the
+-- Each cut and each swap ends one segment and begins the next; where both fall on one link, the cut counts, and the
 -- register goes on in the other column.
 beginnings as (
     select

@@ -2,7 +2,7 @@
 
 The files are a dbt project, so that everybody who knows dbt can read them, and dbt's own unit tests run on them. To
 render them takes no more than Jinja: no model asks the database anything while it is compiled, and macros are
-expressions. dbt itself took 14 s of CPU to parse what is rendered here in half a second (docs/decisions/0012).
+expressions. dbt itself took 14 s of CPU to parse what is rendered here in half a second (docs/decisions/0015).
 
 Here: reading, rendering, and the order of the models. Not here: running them (``warehouse.build``).
 """

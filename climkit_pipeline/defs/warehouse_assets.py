@@ -6,10 +6,17 @@ stale and publishes, under one lock: two refreshes never meet.
 """
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
+from climkit_pipeline.defs.data_checks import (
+    data_check_results,
+    data_check_specs,
+    selected_data_checks,
+    table_metadata,
+)
 from climkit_pipeline.defs.lake_assets import asset_key as lake_asset_key
 from climkit_pipeline.lake.account import create_data_dir
 from climkit_pipeline.lake.day_files import write_empty_files
@@ -18,12 +25,21 @@ from climkit_pipeline.lake.schemas import DATASETS
 from climkit_pipeline.settings import Settings
 from climkit_pipeline.warehouse.build import BuildReport, TestResult
 from climkit_pipeline.warehouse.closing import closable_months, close_what_is_ready
+from climkit_pipeline.warehouse.data_checks import CheckSettings
+from climkit_pipeline.warehouse.data_state import DataState, look_at_build_file, look_at_warehouse
 from climkit_pipeline.warehouse.project import Project, load_project
 from climkit_pipeline.warehouse.refresh import Refresh, model_settings, open_refresh
 
 KEY_PREFIX = "warehouse"
 CHECK = "data_tests"
 """The check of a table: how many rows each of its data tests found that should not be there."""
+
+CHECK_DESCRIPTION = (
+    "What the pipeline itself promises of the table, whatever the data are: keys are unique, ids are known elsewhere, "
+    "no row of the lake is lost, sums add up. Each figure is the number of rows that break the promise. What to do: an "
+    "error keeps the last published warehouse as it was; run `climkit refresh --full`, and report it if it stays. A "
+    "warning is about what the provider delivered, and is in the quality tables, too."
+)
 
 
 class RefreshConfig(dg.Config):
@@ -50,15 +66,27 @@ def build_warehouse_assets(settings: Settings) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         name="models",
-        specs=[_spec(project, name) for name in project.inner_models],
+        specs=[_spec(project, name) for name in project.steps],
         check_specs=[
-            dg.AssetCheckSpec(CHECK, asset=model_key(name)) for name in project.inner_models if name in tested
+            *(
+                dg.AssetCheckSpec(CHECK, asset=model_key(name), description=CHECK_DESCRIPTION)
+                for name in project.steps
+                if name in tested
+            ),
+            *data_check_specs(),
         ],
         can_subset=True,
     )
     def models(context: dg.AssetExecutionContext, config: RefreshConfig) -> Iterator[Any]:
         layout = Layout(settings.data_dir)
         write_empty_files(layout)
+        asked = CheckSettings.of(settings, datetime.now(UTC))
+        checks = selected_data_checks(context.selected_asset_check_keys)
+        if context.is_subset and not context.selected_asset_keys:
+            # Somebody asks for checks alone: about what is published, and nothing is made.
+            yield from data_check_results(look_at_warehouse(layout.warehouse, asked, checks))
+            return
+        state = DataState()
         select: list[str] = []
         if context.is_subset:
             wanted = sorted(key.path[-1] for key in context.selected_asset_keys)
@@ -70,16 +98,18 @@ def build_warehouse_assets(settings: Settings) -> dg.AssetsDefinition:
                 context.log.info("no model was run: the results of the last checks stay valid")
             else:
                 report = refresh.run_models(select=select)
-                for event in _materializations(project, report):
+                if report.problem is None:
+                    state = look_at_build_file(refresh.build_file, asked, checks)
+                for event in _materializations(project, report, state):
                     context.log_event(event)
                 yield from _check_results(project, report)
                 report.check()
-            if select:
-                return
-            if not refresh.changes.is_empty:
-                refresh.follow()
-            _tell_closable(context, refresh, close_them=settings.close_automatically)
-            context.log.info(f"published: {refresh.publish(settings.publish_months) or 'it is up to date'}")
+            if not select:
+                if not refresh.changes.is_empty:
+                    refresh.follow()
+                _tell_closable(context, refresh, close_them=settings.close_automatically)
+                context.log.info(f"published: {refresh.publish(settings.publish_months) or 'it is up to date'}")
+        yield from data_check_results(state)
 
     return models
 
@@ -126,15 +156,22 @@ def _tell_closable(context: dg.AssetExecutionContext, refresh: Refresh, *, close
         context.log.info(f"can be closed: climkit close {month:%Y-%m} --site {site_id}")
 
 
-def _materializations(project: Project, report: BuildReport) -> Iterator[dg.AssetMaterialization]:
+def _materializations(project: Project, report: BuildReport, state: DataState) -> Iterator[dg.AssetMaterialization]:
     """What was built; as events, of which there is one for a table, where a result would be three."""
     built = {model.name: model for model in report.models}
-    for table, inner in project.inner_models.items():
-        if table in built:
-            seconds = sum(built[name].seconds for name in (*inner, table) if name in built)
+    for table, steps in project.steps.items():
+        # A view is made once, and shows whatever is new in what it reads.
+        is_renewed = project.models[table].kind == "view" and bool(built.keys() & set(project.models[table].refs))
+        if table in built or is_renewed:
+            of_table = [built[name] for name in (*steps, table) if name in built]
             yield dg.AssetMaterialization(
                 model_key(table),
-                metadata={"rows written": built[table].rows, "parts": built[table].parts, "seconds": seconds},
+                metadata={
+                    "rows written": built[table].rows if table in built else 0,
+                    "parts": built[table].parts if table in built else 0,
+                    "seconds": sum(model.seconds for model in of_table),
+                    **table_metadata(state, table),
+                },
             )
 
 
@@ -152,5 +189,6 @@ def _check_results(project: Project, report: BuildReport) -> Iterator[dg.AssetCh
             severity=dg.AssetCheckSeverity.WARN
             if all(result.test.is_warning for result in failed)
             else dg.AssetCheckSeverity.ERROR,
+            description="; ".join(map(str, failed)) or f"{len(of_table)} data tests found nothing wrong",
             metadata={f"{result.test.model}: {result.test.name}": result.rows for result in of_table},
         )

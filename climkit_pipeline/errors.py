@@ -14,6 +14,7 @@
     │   └── UnexpectedPayloadError   no    1  a whole answer with a shape that nobody documented
     ├── LakeError                    no    1  Parquet files, landing, disk
     ├── RunError                     no    1  a Dagster run failed for a reason of its own
+    ├── AlertError                   yes   1  a message about an alarm reached nobody
     └── WarehouseError               no    1  models, publishing, queries
         └── QueryError               no    2  the user's SQL
 
@@ -105,6 +106,12 @@ class LakeError(ClimkitError):
 
 class RunError(ClimkitError):
     """A Dagster run failed although what it ran did not."""
+
+
+class AlertError(ClimkitError):
+    """A message about an alarm reached nobody; the next try may."""
+
+    can_retry = True
 
 
 class WarehouseError(ClimkitError):

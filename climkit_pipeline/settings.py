@@ -24,12 +24,25 @@ PUBLIC_BASE_URL = "https://api.climkit.io/api/v1"
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 PREFIX = "CLIMKIT_"
 
+SECRETS = ("password", "alert_urls")
+"""Settings whose values are never shown."""
+
+OWNER = r"team:[^\s,]+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,}"
+"""What Dagster takes for an owner: an e-mail address or a team."""
+
+SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*://"
+
 IdList = Annotated[tuple[str, ...], NoDecode]
 
 
 def is_loopback(base_url: str) -> bool:
     """Whether the base URL points at this machine."""
     return urlsplit(base_url).hostname in LOOPBACK_HOSTS
+
+
+def split_urls(value: SecretStr) -> tuple[str, ...]:
+    """The addresses in a setting; a comma or a space divides them only before a scheme, an address may hold either."""
+    return tuple(filter(None, re.split(rf"[,\s]+(?={SCHEME})", value.get_secret_value().strip(" ,\t\r\n"))))
 
 
 class Settings(BaseSettings):
@@ -54,6 +67,12 @@ class Settings(BaseSettings):
     sites: IdList = Field((), description="site ids separated by commas, or nothing for all")
     sites_exclude: IdList = Field((), description="site ids separated by commas, or nothing")
     publish_months: int | None = Field(None, ge=1, description="a whole number of months, or nothing for all")
+    owners: IdList = Field((), description="e-mail addresses and team:NAME, separated by commas, or nothing")
+    alert_urls: SecretStr = Field(
+        SecretStr(""), description="addresses such as mailto://… or json://…, separated by spaces, or nothing"
+    )
+    alert_after_hours: int = Field(36, ge=1, le=8784, description="a whole number from 1 to 8784")
+    alert_blocked_days: int = Field(15, ge=0, le=366, description="a whole number from 0 to 366")
     state_dir: Path = Field(
         Path(platformdirs.user_state_dir("climkit")),
         description="a directory that every process of this user can write",
@@ -103,14 +122,29 @@ class Settings(BaseSettings):
         except RuntimeError as error:  # ~someone who does not exist, links in a circle
             raise ValueError("no such directory can be") from error
 
-    @field_validator("username", "password", mode="before")
+    @field_validator("owners")
+    @classmethod
+    def _check_owners(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for owner in value:
+            if not re.fullmatch(OWNER, owner):
+                raise ValueError(f"{owner!r} is neither")
+        return value
+
+    @field_validator("alert_urls")
+    @classmethod
+    def _check_alert_urls(cls, value: SecretStr) -> SecretStr:
+        if not all(re.match(SCHEME, url) for url in split_urls(value)):
+            raise ValueError("one has no scheme")  # never which: the rest of it may be a token
+        return value
+
+    @field_validator("username", "password", "alert_urls", mode="before")
     @classmethod
     def _refuse_bytes(cls, value: Any) -> Any:  # noqa: ANN401 - whatever the environment holds
         if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
             raise ValueError("not UTF-8 text")
         return value
 
-    @field_validator("sites", "sites_exclude", mode="before")
+    @field_validator("sites", "sites_exclude", "owners", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:  # noqa: ANN401 - whatever the environment holds
         return tuple(filter(None, re.split(r"[,\s]+", value))) if isinstance(value, str) else value or ()
@@ -130,11 +164,16 @@ class Settings(BaseSettings):
         return (not self.sites or site_id in self.sites) and site_id not in self.sites_exclude
 
     def as_environment(self) -> dict[str, str]:
-        """Every setting as the variable that would set it, the password included: for a process of one's own."""
+        """Every setting as the variable that would set it, secrets included: for a process of one's own."""
         values = {name: getattr(self, name) for name in type(self).model_fields}
-        values["password"] = self.password.get_secret_value()
-        values |= {name: ",".join(values[name]) for name in ("sites", "sites_exclude")}
+        values |= {name: values[name].get_secret_value() for name in SECRETS}
+        values |= {name: ",".join(values[name]) for name in ("sites", "sites_exclude", "owners")}
         return {f"{PREFIX}{name.upper()}": "" if value is None else str(value) for name, value in values.items()}
+
+    @property
+    def alert_addresses(self) -> tuple[str, ...]:
+        """Where alarms are sent to, each with whatever secret it holds; none: alarms are off."""
+        return split_urls(self.alert_urls)
 
     def require_credentials(self) -> None:
         """Raise ConfigurationError unless user name and password are there."""
@@ -177,7 +216,7 @@ def _explain(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     name = str(first["loc"][0])
     field = Settings.model_fields[name]
-    is_secret = name == "password" or (name == "base_url" and "@" in str(first["input"]))
+    is_secret = name in SECRETS or (name == "base_url" and "@" in str(first["input"]))
     shown = "" if is_secret else f" is {str(first['input'])!r}"
     reason = f" ({first['msg'].removeprefix('Value error, ')})" if first["type"] == "value_error" else ""
     return f"{PREFIX}{name.upper()}{shown}{reason}; accepted: {field.description}"

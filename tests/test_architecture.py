@@ -29,14 +29,15 @@ MAY_IMPORT = {
     "ingest": {"ingest", "api", "lake"} | BOTTOM,
     "user_files": {"user_files", "lake"} | BOTTOM,
     "warehouse": {"warehouse", "user_files", "lake"} | BOTTOM,
+    "alerts": {"alerts"} | BOTTOM,
     "simulator": {"simulator", "domain"},
-    "defs": {"defs", "ingest", "api", "lake", "warehouse"} | BOTTOM,
+    "defs": {"defs", "ingest", "api", "lake", "warehouse", "alerts"} | BOTTOM,
     "definitions": {"defs"} | BOTTOM,
-    "cli": {"cli", "defs", "ingest", "api", "lake", "user_files", "warehouse", "simulator"} | BOTTOM,
+    "cli": {"cli", "defs", "ingest", "api", "lake", "user_files", "warehouse", "alerts", "simulator"} | BOTTOM,
 }
 """Of the parts of the package, by part."""
 ONLY = {"dagster": {"defs", "definitions"}, "httpx": {"api"}, "duckdb": {"warehouse"}, "jinja2": {"warehouse"},
-        "yaml": {"warehouse"}, "dbt": set()}  # fmt: skip
+        "yaml": {"warehouse"}, "apprise": {"alerts"}, "dbt": set()}  # fmt: skip
 """Libraries, by the beginning of their name, that belong to some parts alone; dbt is for development."""
 ONLY_IN = {"jinja2": "warehouse.project", "yaml": "warehouse.project"}
 """Libraries that one module needs."""
@@ -160,6 +161,8 @@ def test_no_module_imports_sideways_or_upwards(module):
         ("warehouse.publish", "import dagster"),
         ("warehouse.publish", "import jinja2"),
         ("lake.layout", "import yaml"),
+        ("defs.alert_sensors", "def f():\n    import apprise"),
+        ("alerts.alarms", "from climkit_pipeline.lake.layout import Layout"),
         ("warehouse.refresh", "from dbt.cli.main import dbtRunner"),
         ("defs.warehouse_assets", "from dbt_common import events"),
         ("warehouse.publish", "import climkit_pipeline.definitions"),

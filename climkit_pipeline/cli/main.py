@@ -271,7 +271,8 @@ for _command in (accept, close, settle):
 
 
 @main.command()
-def check() -> int:
+@click.option("--alert", "send_alert", is_flag=True, help="Send a test message to CLIMKIT_ALERT_URLS, too.")
+def check(*, send_alert: bool) -> int:
     """Is everything ready: configuration, log-in, write access, disk, and what fetching the rest would cost."""
     from climkit_pipeline.cli.status import run_check
 
@@ -279,4 +280,4 @@ def check() -> int:
         load_settings()
     except ConfigurationError as error:
         return 0 if run_check(error) else 1
-    return 0 if run_check(None) else 1
+    return 0 if run_check(None, send_alert=send_alert) else 1

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 from collections.abc import Callable
 from dataclasses import asdict
 
 import click
 import polars as pl
 
+from climkit_pipeline.alerts.sending import check_addresses, send
 from climkit_pipeline.api.client import RetryPolicy
 from climkit_pipeline.cli.estimates import estimate
 from climkit_pipeline.cli.ranges import yesterday
 from climkit_pipeline.cli.tables import print_frame
-from climkit_pipeline.errors import ClimkitError, ConfigurationError, WarehouseError
+from climkit_pipeline.errors import AlertError, ClimkitError, ConfigurationError, WarehouseError
 from climkit_pipeline.ingest.reports import IngestRequest
 from climkit_pipeline.lake.account import check_format, check_writable
 from climkit_pipeline.lake.layout import Layout
@@ -61,7 +63,7 @@ def _site_names(layout: Layout) -> pl.DataFrame:
         return pl.DataFrame(schema={"site_id": pl.String, "site_name": pl.String})
 
 
-def run_check(settings_error: ClimkitError | None) -> bool:
+def run_check(settings_error: ClimkitError | None, *, send_alert: bool = False) -> bool:
     """Print one line per precondition, ok or what to do; whether all are ok."""
     if settings_error is not None:
         click.echo(f"{'configuration':<16} wrong {settings_error}")
@@ -99,9 +101,31 @@ def run_check(settings_error: ClimkitError | None) -> bool:
         _line("your own files", own_inputs),
         _line("closed months", lambda: check_closed(layout)),
     ]
+    # Who is told of a failure has nothing to do with whether the account can be asked.
+    alarms = _line("alarms", lambda: _alarms(settings, send_alert=send_alert))
     if not all(local):
         return False
-    return _check_account(settings)
+    return _check_account(settings) and alarms
+
+
+def _alarms(settings: Settings, *, send_alert: bool) -> str:
+    addresses = settings.alert_addresses
+    if not addresses:
+        if send_alert:
+            raise ConfigurationError("there is nobody to send a message to: set CLIMKIT_ALERT_URLS")
+        return "off: CLIMKIT_ALERT_URLS is not set"
+    if not send_alert:
+        check_addresses(addresses)
+        return f"{len(addresses)} address{'es' * (len(addresses) != 1)}; `climkit check --alert` sends a test message"
+    delivery = send(
+        addresses,
+        "climkit: a test message",
+        f"Alarms of the data in {settings.data_dir} on {socket.gethostname()} arrive here.\n"
+        "This is a test, asked for by `climkit check --alert`; there is nothing to do.",
+    )
+    if delivery.refused:
+        raise AlertError(f"the test message was {delivery}")
+    return f"the test message was {delivery}"
 
 
 def _check_account(settings: Settings) -> bool:

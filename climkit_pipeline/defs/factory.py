@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from climkit_pipeline.defs.alert_sensors import build_alert_sensors
 from climkit_pipeline.defs.automation import INGEST_JOB, MODELS_JOB, build_schedule, build_sensors
 from climkit_pipeline.defs.lake_assets import build_lake_assets
 from climkit_pipeline.defs.partitions import daily_partitions
@@ -19,7 +20,7 @@ def build_definitions(settings: Settings | None = None) -> dg.Definitions:
             assets=[build_warehouse_assets(settings)],
             jobs=[MODELS_JOB],
             schedules=[build_schedule(settings)],
-            sensors=build_sensors(),
+            sensors=[*build_sensors(), *build_alert_sensors(settings)],
         ),
     )
 

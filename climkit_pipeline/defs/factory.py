@@ -4,6 +4,7 @@ import dagster as dg
 
 from climkit_pipeline.defs.alert_sensors import build_alert_sensors
 from climkit_pipeline.defs.automation import INGEST_JOB, MODELS_JOB, build_schedule, build_sensors
+from climkit_pipeline.defs.descriptions import described
 from climkit_pipeline.defs.lake_assets import build_lake_assets
 from climkit_pipeline.defs.partitions import daily_partitions
 from climkit_pipeline.defs.resources import ClimkitResource, Ingests
@@ -17,7 +18,7 @@ def build_definitions(settings: Settings | None = None) -> dg.Definitions:
     return dg.Definitions.merge(
         build_lake_definitions(settings, ClimkitResource()),
         dg.Definitions(
-            assets=[build_warehouse_assets(settings)],
+            assets=[described(build_warehouse_assets(settings), settings)],
             jobs=[MODELS_JOB],
             schedules=[build_schedule(settings)],
             sensors=[*build_sensors(), *build_alert_sensors(settings)],
@@ -28,7 +29,7 @@ def build_definitions(settings: Settings | None = None) -> dg.Definitions:
 def build_lake_definitions(settings: Settings, climkit: Ingests) -> dg.Definitions:
     """The lake alone, for whoever ingests first and builds models later: it loads without them."""
     return dg.Definitions(
-        assets=[build_lake_assets(daily_partitions(settings))],
+        assets=[described(build_lake_assets(daily_partitions(settings)), settings)],
         jobs=[INGEST_JOB],
         resources={"climkit": climkit},
         # Starting a process per step costs seconds, and each job is one step.

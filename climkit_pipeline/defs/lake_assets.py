@@ -15,6 +15,7 @@ from pydantic import Field
 from climkit_pipeline.defs.resources import Ingests
 from climkit_pipeline.ingest.reports import IngestReport, IngestRequest
 from climkit_pipeline.lake.schemas import DATASETS, SNAPSHOTS
+from climkit_pipeline.lake.status import WORST_FIRST
 
 LAKE_GROUP = "lake"
 KEY_PREFIX = "climkit"
@@ -104,4 +105,5 @@ def _report_days(context: dg.AssetExecutionContext, report: IngestReport, days: 
 
 
 def _day_metadata(states: Counter[str]) -> dict[str, int]:
-    return {"subjects": states.total(), **{state: count for state, count in states.items() if count}}
+    # All of them, zeros too: what is stated on some days alone cannot be plotted.
+    return {"subjects": states.total(), **{state: states[state] for state in WORST_FIRST}}

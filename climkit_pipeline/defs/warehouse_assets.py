@@ -117,8 +117,7 @@ def build_warehouse_assets(settings: Settings) -> dg.AssetsDefinition:
 def _spec(project: Project, name: str) -> dg.AssetSpec:
     """An asset with what a reader of the UI wants to know of the table."""
     model = project.models[name]
-    columns = [dg.TableColumn(column, description=text) for column, text in model.columns.items()]
-    way = [model, *(project.models[inner] for inner in project.inner_models[name])]
+    way = [model, *(project.models[step] for step in project.steps[name])]
     sources = {source.removesuffix("_coverage") for each in way for source in each.sources}
     return dg.AssetSpec(
         model_key(name),
@@ -129,10 +128,7 @@ def _spec(project: Project, name: str) -> dg.AssetSpec:
         description=model.description,
         group_name=model.folder,
         kinds={"duckdb", model.kind},
-        metadata={
-            "dagster/column_schema": dg.TableSchema(columns),
-            "inner_models": ", ".join(project.inner_models[name]) or "none",
-        },
+        metadata={"steps": ", ".join(project.steps[name]) or "none"},
         skippable=True,  # what is not stale is left alone
     )
 
@@ -164,15 +160,12 @@ def _materializations(project: Project, report: BuildReport, state: DataState) -
         is_renewed = project.models[table].kind == "view" and bool(built.keys() & set(project.models[table].refs))
         if table in built or is_renewed:
             of_table = [built[name] for name in (*steps, table) if name in built]
-            yield dg.AssetMaterialization(
-                model_key(table),
-                metadata={
-                    "rows written": built[table].rows if table in built else 0,
-                    "parts": built[table].parts if table in built else 0,
-                    "seconds": sum(model.seconds for model in of_table),
-                    **table_metadata(state, table),
-                },
-            )
+            # A view has no rows of its own; what it shows is in the state of the data.
+            metadata: dict[str, Any] = {}
+            if table in built:
+                seconds = round(sum(model.seconds for model in of_table), 3)
+                metadata = {"rows written": built[table].rows, "parts": built[table].parts, "seconds": seconds}
+            yield dg.AssetMaterialization(model_key(table), metadata=metadata | table_metadata(state, table))
 
 
 def _check_results(project: Project, report: BuildReport) -> Iterator[dg.AssetCheckResult]:

@@ -51,6 +51,9 @@ class PublishReport:
     was_cloned: bool
     """Whether the file system shared the blocks instead of copying them."""
 
+    def __str__(self) -> str:
+        return f"{self.path}, {self.size_bytes / 2**20:,.1f} MiB in {self.seconds:.1f} s"
+
 
 def is_published(layout: Layout, *, publish_months: int | None = None) -> bool:
     """Whether the published file is what the models last built, so that publishing again would change nothing."""

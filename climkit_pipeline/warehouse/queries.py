@@ -162,6 +162,22 @@ def grades_by_month(path: Path) -> pl.DataFrame:
     )
 
 
+def column_types(path: Path) -> dict[str, dict[str, str]]:
+    """The types of the columns of every published table and view, by table, in DuckDB's words, lower case."""
+    found: dict[str, dict[str, str]] = {}
+    with open_warehouse(path) as connection:
+        rows = connection.execute(
+            """
+            select table_name, column_name, lower(data_type)
+            from duckdb_columns()
+            where schema_name = 'main' and database_name = current_database() and not internal
+            """
+        ).fetchall()
+    for table, column, kind in rows:
+        found.setdefault(table, {})[column] = kind
+    return found
+
+
 def about(path: Path) -> dict[str, str | None]:
     """What the published warehouse was built from."""
     return dict(run_query(path, "select key, value from about order by key").iter_rows())

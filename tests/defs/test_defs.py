@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from real_runs import launcher, settings_for
 
 from climkit_pipeline.defs.automation import INGEST_JOB, MODELS_BY_CALLER_TAG, MODELS_JOB, look_back_from
+from climkit_pipeline.defs.descriptions import STEPS
 from climkit_pipeline.defs.factory import build_definitions
 from climkit_pipeline.defs.lake_assets import asset_key
-from climkit_pipeline.defs.launch import Launcher, open_instance
-from climkit_pipeline.defs.resources import SharedIngestion, open_ingestion
 from climkit_pipeline.defs.warehouse_assets import model_key
-from climkit_pipeline.ingest.reports import IngestReport
-from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import DATASETS
 from climkit_pipeline.settings import Settings, load_settings
 from climkit_pipeline.simulator import Fault, Request, SimulatorServer, World
+from climkit_pipeline.warehouse.data_checks import DATA_CHECKS
 from climkit_pipeline.warehouse.project import load_project
 
 pytestmark = pytest.mark.slow
@@ -33,35 +30,9 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return settings_for("http://127.0.0.1:9/api/v1", tmp_path_factory.mktemp("defs"))
 
 
-def settings_for(base_url: str, folder: Path) -> Settings:
-    return load_settings(
-        base_url=base_url,
-        username="demo",
-        password="demo-simulator",
-        data_dir=folder / "data",
-        state_dir=folder / "state",
-        requests_per_second=500,
-    )
-
-
 @pytest.fixture(scope="module")
 def definitions(settings: Settings) -> dg.Definitions:
     return build_definitions(settings)
-
-
-@contextmanager
-def launcher(
-    server: SimulatorServer, folder: Path
-) -> Iterator[tuple[Launcher, dg.DagsterInstance, list[IngestReport]]]:
-    own = settings_for(server.base_url, folder)
-    reports: list[IngestReport] = []
-    with ExitStack() as stack:
-        ingestion = stack.enter_context(open_ingestion(own))
-        # DAGSTER_HOME is set by the first opening; the next test wants its own.
-        patch = stack.enter_context(pytest.MonkeyPatch.context())
-        patch.delenv("DAGSTER_HOME", raising=False)
-        instance = stack.enter_context(open_instance(Layout(own.data_dir)))
-        yield Launcher(own, instance, SharedIngestion(ingestion, reports.append)), instance, reports
 
 
 def test_every_dataset_and_every_published_table_is_an_asset(definitions: dg.Definitions) -> None:
@@ -88,11 +59,32 @@ def test_tables_stand_below_what_they_read_and_have_their_data_tests_as_a_check(
     for name, model in load_project().models.items():
         if model.schema == "main":
             asset = graph.get(model_key(name))
-            assert ({key.path[-1] for key in asset.parent_keys}, asset.group_name) == (read_by(name), model.folder)
+            group = f"{model.folder}_steps" if name in STEPS else model.folder
+            assert ({key.path[-1] for key in asset.parent_keys}, asset.group_name) == (read_by(name), group)
     checked = {key.asset_key for key in graph.asset_check_keys}
     tested = {test.model for test in load_project().tests}
     assert {model_key(name) for name in tested if load_project().models[name].schema == "main"} <= checked
-    assert {key.name for key in graph.asset_check_keys} == {"data_tests"}
+    data_checks = {(key.asset_key, key.name) for key in graph.asset_check_keys if key.name != "data_tests"}
+    assert data_checks == {(model_key(check.table), check.name) for check in DATA_CHECKS}
+    # What stands apart as a step has to be there to stand apart.
+    assert {name for name, model in load_project().models.items() if model.schema == "main"} >= STEPS
+
+
+def test_assets_say_where_they_lie_whose_they_are_and_what_their_columns_are(settings: Settings) -> None:
+    """Every column of every table was a "string", and nobody owned anything."""
+    owned = settings.model_copy(update={"owners": ("team:energy", "anna@example.ch")})
+    graph = build_definitions(owned).resolve_asset_graph()
+    assert all(list(graph.get(key).owners) == list(owned.owners) for key in graph.materializable_asset_keys)
+    for name, dataset in DATASETS.items():
+        columns = graph.get(asset_key(name)).metadata["dagster/column_schema"].columns
+        assert [column.name for column in columns] == list(dataset.schema)
+        assert all(column.description for column in columns), name
+        assert {column.name for column in columns if not column.constraints.nullable} == set(dataset.key)
+        folder = owned.data_dir / "lake" / name
+        assert graph.get(asset_key(name)).metadata["path"] == dg.MetadataValue.path(str(folder))
+    # Nothing is published here: a type that nobody knows is not stated.
+    for key in (model_key("billing_monthly"), model_key("meters")):
+        assert {column.type for column in graph.get(key).metadata["dagster/column_schema"].columns} == {"unknown"}
 
 
 def test_partitions_are_local_days_of_the_configured_zone(definitions: dg.Definitions) -> None:
@@ -180,6 +172,50 @@ def test_a_refresh_runs_the_models_publishes_and_then_has_nothing_to_do(tmp_path
         assert warehouse.stat().st_mtime_ns == first
         runs = instance.get_runs(dg.RunsFilter(job_name=MODELS_JOB.name))
         assert [run.status for run in runs] == [dg.DagsterRunStatus.SUCCESS] * 2
+        second, first_run = runs
+        _assert_the_data_are_judged(instance, first_run.run_id)
+        assert evaluations(instance, second.run_id) == {}, "nothing changed, and a check was run again"
+        said = [entry.message for run in runs for entry in instance.all_logs(run.run_id)]
+        assert any(f"published: {warehouse}, " in message for message in said)
+        assert not [message for message in said if "PosixPath" in message]
+        types = _types(build_definitions(settings_for("http://127.0.0.1:9/api/v1", tmp_path)), "billing_monthly")
+        assert (types["billing_month"], types["reasons"], types["total"]) == ("date", "varchar[]", "decimal(38,6)")
+
+
+def _types(definitions: dg.Definitions, table: str) -> dict[str, str]:
+    schema = definitions.resolve_asset_graph().get(model_key(table)).metadata["dagster/column_schema"]
+    return {column.name: column.type for column in schema.columns}
+
+
+def evaluations(instance: dg.DagsterInstance, run_id: str) -> dict[tuple[str, str], dg.AssetCheckEvaluation]:
+    """The results of a run's checks, by table and name."""
+    events = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+    found = [entry.dagster_event.asset_check_evaluation_data for entry in events if entry.dagster_event]
+    return {(each.asset_key.path[-1], each.check_name): each for each in found}
+
+
+def _assert_the_data_are_judged(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Three days of October are whole and old: the one thing to tell is that nothing newer came."""
+    checks = evaluations(instance, run_id)
+    assert {(check.table, check.name) for check in DATA_CHECKS} <= set(checks)
+    assert all(check.description for check in checks.values())
+    failed = {key for key, check in checks.items() if not check.passed}
+    assert failed == {("meter_intervals", "freshness")}
+    stale = checks["meter_intervals", "freshness"]
+    assert (stale.severity, stale.blocking) == (dg.AssetCheckSeverity.WARN, False)
+    assert "newest day" in str(stale.description)
+    assert "2026-10-26" in str(stale.description)
+    for table, picture in (
+        ("data_quality_monthly", "completeness by site and day"),
+        ("billing_monthly", "grades by month"),
+    ):
+        event = instance.get_latest_materialization_event(model_key(table))
+        assert event is not None
+        assert event.asset_materialization is not None
+        metadata = event.asset_materialization.metadata
+        assert str(metadata[picture].value).startswith(f"![{picture}](data:image/svg+xml;base64,")
+        (row,) = metadata["grades by site and month"].records
+        assert (row.data["month"], row.data["meters"], row.data["blocked"]) == ("2026-10-01", 2, 0)
 
 
 @pytest.mark.parametrize(

@@ -122,13 +122,14 @@ class Settings(BaseSettings):
         except RuntimeError as error:  # ~someone who does not exist, links in a circle
             raise ValueError("no such directory can be") from error
 
-    @field_validator("owners")
+    @field_validator("owners", mode="before")
     @classmethod
-    def _check_owners(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for owner in value:
+    def _check_owners(cls, value: Any) -> Any:  # noqa: ANN401 - whatever the environment holds
+        owners = cls._split(value)
+        for owner in owners:
             if not re.fullmatch(OWNER, owner):
                 raise ValueError(f"{owner!r} is neither")
-        return value
+        return owners
 
     @field_validator("alert_urls")
     @classmethod
@@ -144,7 +145,7 @@ class Settings(BaseSettings):
             raise ValueError("not UTF-8 text")
         return value
 
-    @field_validator("sites", "sites_exclude", "owners", mode="before")
+    @field_validator("sites", "sites_exclude", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:  # noqa: ANN401 - whatever the environment holds
         return tuple(filter(None, re.split(r"[,\s]+", value))) if isinstance(value, str) else value or ()

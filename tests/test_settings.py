@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from climkit_pipeline.errors import ConfigurationError
-from climkit_pipeline.settings import PREFIX, PUBLIC_BASE_URL, Settings, is_loopback, load_settings
+from climkit_pipeline.settings import PREFIX, PUBLIC_BASE_URL, SECRETS, Settings, is_loopback, load_settings
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "settings.md"
@@ -81,6 +81,10 @@ WRONG = {
     "CLOSE_AFTER_DAYS": ["", "-1", "367", "1.5"],
     "CLOSE_AUTOMATICALLY": ["", "maybe", "2"],
     "PUBLISH_MONTHS": ["0", "-1", "all", "1.5"],
+    "OWNERS": ["anna", "team:", "anna@example", "team:a, ; b@example.ch"],
+    "ALERT_URLS": [SECRET, f"example.org/{SECRET}", f"{SECRET}\udcff", f"//{SECRET}"],
+    "ALERT_AFTER_HOURS": ["", "0", "-1", "1.5", "8785"],
+    "ALERT_BLOCKED_DAYS": ["", "-1", "1.5", "367"],
 }
 ANYTHING_GOES = {"SITES", "SITES_EXCLUDE"}
 """Ids are the provider's: only the listing tells which exist."""
@@ -96,7 +100,7 @@ def test_a_wrong_value_earns_one_line(monkeypatch, name, value):
     assert "\n" not in line
     assert line.endswith(f"; accepted: {Settings.model_fields[name.lower()].description}")
     assert SECRET not in line
-    if name != "PASSWORD":
+    if name.lower() not in SECRETS:
         assert repr(value) in line
 
 
@@ -205,9 +209,36 @@ def test_credentials_that_are_missing_are_named():
     load_settings(username="anna", password=SECRET).require_credentials()
 
 
-def test_the_password_shows_nowhere():
-    settings = load_settings(username="anna", password=SECRET)
+def test_secrets_show_nowhere():
+    settings = load_settings(username="anna", password=SECRET, alert_urls=f"json://127.0.0.1/{SECRET}")
     assert SECRET not in f"{settings} {settings!r} {settings.model_dump()} {settings.model_dump_json()}"
+
+
+@pytest.mark.parametrize(
+    ("text", "addresses"),
+    [
+        ("", ()),
+        (" \n", ()),
+        ("json://a/b", ("json://a/b",)),
+        ("mailto://a?to=b@c.ch,d@e.ch, json://h/?x=1 tgram://t/1\n", (
+            "mailto://a?to=b@c.ch,d@e.ch", "json://h/?x=1", "tgram://t/1"
+        )),
+    ],
+)  # fmt: skip
+def test_addresses_of_alarms_are_divided_before_a_scheme_alone(monkeypatch, text, addresses):
+    """A comma divides the recipients inside of one, too."""
+    monkeypatch.setenv("CLIMKIT_ALERT_URLS", text)
+    assert load_settings().alert_addresses == addresses
+
+
+def test_a_process_of_ones_own_gets_every_setting_as_it_is(monkeypatch):
+    given = load_settings(
+        username="anna", password=SECRET, sites=("a", "b"), owners=("team:energy", "anna@example.ch"),
+        alert_urls="json://127.0.0.1/x mailto://127.0.0.1", alert_after_hours=5,
+    )  # fmt: skip
+    for name, value in given.as_environment().items():
+        monkeypatch.setenv(name, value)
+    assert load_settings() == given
 
 
 # --- docs/settings.md ---------------------------------------------------------------------------------------------
@@ -235,8 +266,8 @@ def test_the_page_states_the_defaults():
     stated = {name: default.strip("`") for name, default in documented().items()}
     for name, field in Settings.model_fields.items():
         variable, default = PREFIX + name.upper(), field.default
-        if name in {"username", "password", "sites", "sites_exclude", "publish_months"}:
-            assert not (default if name != "password" else default.get_secret_value())
+        if name in {"username", "sites", "sites_exclude", "publish_months", "owners"} | set(SECRETS):
+            assert not (default.get_secret_value() if name in SECRETS else default)
             assert stated[variable].lower() in WORDS_FOR_NOTHING, variable
         elif variable in DEPENDS_ON_THE_MACHINE:
             assert stated[variable], variable

@@ -16,8 +16,6 @@ from climkit_pipeline.errors import AlertError
 from climkit_pipeline.settings import Settings
 from climkit_pipeline.simulator import Fault, Request, SimulatorServer, World
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "alerts"))
-
 SECRET = "hunter2-nobody-may-see"
 DATASETS = ("sites", "meters", "meter_intervals")
 

@@ -63,15 +63,28 @@ def completeness_of_days(
             where local_date > (select max(local_date) from billing_days where is_asked) - $days::integer and is_over
             group by all
             having due > 0
+        ),
+
+        -- Names need not be unique.
+        labels as (
+            select
+                site_id,
+                coalesce(
+                    case when count(*) over (partition by site_name) = 1 then site_name end,
+                    site_name || ' (' || site_id || ')',
+                    site_id
+                ) as site
+            from sites
         )
+
         select
-            coalesce(site_name, site_id) as site,
+            labels.site,
             local_date,
             is_asked,
             (present / due)::double as share,
             day_end_utc > $young_after as is_young
         from days
-        left join sites using (site_id)
+        inner join labels using (site_id)
         order by sum(due - present) over (partition by site_id) desc, site, local_date
         """,
         {"days": DAYS_SHOWN, "young_after": now - LATE_DATA},

@@ -6,9 +6,11 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import dagster as dg
+import duckdb
 import pytest
 from real_runs import launcher, settings_for
 
+from climkit_pipeline.defs.alert_sensors import watch_alarms
 from climkit_pipeline.defs.automation import INGEST_JOB, MODELS_BY_CALLER_TAG, MODELS_JOB, look_back_from
 from climkit_pipeline.defs.descriptions import STEPS
 from climkit_pipeline.defs.factory import build_definitions
@@ -179,7 +181,26 @@ def test_a_refresh_runs_the_models_publishes_and_then_has_nothing_to_do(tmp_path
         assert any(f"published: {warehouse}, " in message for message in said)
         assert not [message for message in said if "PosixPath" in message]
         types = _types(build_definitions(settings_for("http://127.0.0.1:9/api/v1", tmp_path)), "billing_monthly")
-        assert (types["billing_month"], types["reasons"], types["total"]) == ("date", "varchar[]", "decimal(38,6)")
+        assert (types["billing_month"], types["reasons"], types["total"]) == ("date", "varchar[]", "decimal(18,6)")
+        _assert_alarms_follow_the_warehouse(instance, settings_for(server.base_url, tmp_path), world)
+
+
+def _assert_alarms_follow_the_warehouse(instance: dg.DagsterInstance, settings: Settings, world: World) -> None:
+    """The site is silent since 27 October; its month is an alarm once a meter of it is blocked, and long over."""
+    site = world.sites[0]
+    now = datetime(2026, 11, 28, 12, tzinfo=UTC)
+    (silent,) = watch_alarms(instance, settings, now, now)
+    assert silent.key == f"silent {site.site_id}"
+    assert silent.since == datetime(2026, 10, 26, 23, tzinfo=UTC)
+    with duckdb.connect(settings.data_dir / "warehouse.duckdb") as connection:
+        connection.execute("update bill_rows set grade = 'blocked', reasons = ['stuck_unread: because']")
+    _, blocked = watch_alarms(instance, settings, now, now)
+    assert blocked.key == "blocked 2026-10"
+    assert blocked.what.startswith("2026-10: 2 of 2 meters blocked")
+    assert "stuck_unread (2)" in blocked.what
+    assert blocked.since == datetime(2026, 11, 15, 23, tzinfo=UTC)
+    early = datetime(2026, 11, 15, 22, 59, tzinfo=UTC)
+    assert [alarm.key for alarm in watch_alarms(instance, settings, early, early)] == [silent.key]
 
 
 def _types(definitions: dg.Definitions, table: str) -> dict[str, str]:

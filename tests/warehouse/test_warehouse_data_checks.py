@@ -65,14 +65,18 @@ def test_gaps_are_counted_as_the_lakes_coverage_has_them(built, dataset):
     )
     answer = ask(built.layout.warehouse, dataset, "coverage")
     assert answer.figures["gap_days"] == gaps.total()
-    assert answer.passed == (not gaps)
-    assert sorted(row["days"] for row in answer.rows) == sorted(gaps.values())
+    assert sorted(row["days"] for row in answer.rows if row["problem"] == "gap") == sorted(gaps.values())
+    assert answer.passed == (not answer.rows)
 
 
 def test_the_small_lake_has_a_gap_to_find(built):
     answer = ask(built.layout.warehouse, "meter_intervals", "coverage")
     assert not answer.passed
-    assert {row["first_day"] for row in answer.rows} == {GAP_DAY}
+    # The last day of the other site was still running when it was asked for last.
+    assert [(row["problem"], row["first_day"]) for row in answer.rows] == [
+        ("gap", GAP_DAY),
+        ("late", max(KATHMANDU_DAYS)),
+    ]
 
 
 COVERED = "update coverage_days set state = '{state}', expected = 96, received = 90 where dataset = 'meter_intervals' "
@@ -262,4 +266,5 @@ def test_the_state_counts_the_rows_of_every_table(built):
     state = look_at_warehouse(built.layout.warehouse, CheckSettings(AS_OF, 1.0), [])
     tables = [name for (name,) in built.rows("select table_name from duckdb_tables() where schema_name = 'main'")]
     assert set(state.row_counts) == set(tables)
-    assert all(state.row_counts[name] == built.rows(f"select count(*) from {name}")[0][0] for name in tables)
+    for name in ("meter_intervals", "data_quality_monthly", "bill_rows"):
+        assert state.row_counts[name] == len(built.rows(f"select 1 from {name}"))

@@ -66,11 +66,11 @@ def build_warehouse_assets(settings: Settings) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         name="models",
-        specs=[_spec(project, name) for name in project.steps],
+        specs=[_spec(project, name) for name in project.inner_models],
         check_specs=[
             *(
                 dg.AssetCheckSpec(CHECK, asset=model_key(name), description=CHECK_DESCRIPTION)
-                for name in project.steps
+                for name in project.inner_models
                 if name in tested
             ),
             *data_check_specs(),
@@ -117,7 +117,7 @@ def build_warehouse_assets(settings: Settings) -> dg.AssetsDefinition:
 def _spec(project: Project, name: str) -> dg.AssetSpec:
     """An asset with what a reader of the UI wants to know of the table."""
     model = project.models[name]
-    way = [model, *(project.models[step] for step in project.steps[name])]
+    way = [model, *(project.models[inner] for inner in project.inner_models[name])]
     sources = {source.removesuffix("_coverage") for each in way for source in each.sources}
     return dg.AssetSpec(
         model_key(name),
@@ -128,7 +128,7 @@ def _spec(project: Project, name: str) -> dg.AssetSpec:
         description=model.description,
         group_name=model.folder,
         kinds={"duckdb", model.kind},
-        metadata={"steps": ", ".join(project.steps[name]) or "none"},
+        metadata={"inner_models": ", ".join(project.inner_models[name]) or "none"},
         skippable=True,  # what is not stale is left alone
     )
 
@@ -155,11 +155,11 @@ def _tell_closable(context: dg.AssetExecutionContext, refresh: Refresh, *, close
 def _materializations(project: Project, report: BuildReport, state: DataState) -> Iterator[dg.AssetMaterialization]:
     """What was built; as events, of which there is one for a table, where a result would be three."""
     built = {model.name: model for model in report.models}
-    for table, steps in project.steps.items():
+    for table, inner in project.inner_models.items():
         # A view is made once, and shows whatever is new in what it reads.
         is_renewed = project.models[table].kind == "view" and bool(built.keys() & set(project.models[table].refs))
         if table in built or is_renewed:
-            of_table = [built[name] for name in (*steps, table) if name in built]
+            of_table = [built[name] for name in (*inner, table) if name in built]
             # A view has no rows of its own; what it shows is in the state of the data.
             metadata: dict[str, Any] = {}
             if table in built:

@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "user_files": {"user_files", "lake"} | BOTTOM,
     "warehouse": {"warehouse", "user_files", "lake"} | BOTTOM,
     "simulator": {"simulator", "domain"},
-    "defs": {"defs", "ingest", "api", "lake", "warehouse"} | BOTTOM,
+    "defs": {"defs", "ingest", "api", "lake", "user_files", "warehouse"} | BOTTOM,
     "definitions": {"defs"} | BOTTOM,
     "cli": {"cli", "defs", "ingest", "api", "lake", "user_files", "warehouse", "simulator"} | BOTTOM,
 }

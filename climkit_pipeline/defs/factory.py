@@ -4,7 +4,6 @@ import dagster as dg
 
 from climkit_pipeline.defs.automation import INGEST_JOB, MODELS_JOB, build_schedule, build_sensors
 from climkit_pipeline.defs.lake_assets import build_lake_assets
-from climkit_pipeline.defs.partitions import daily_partitions
 from climkit_pipeline.defs.resources import ClimkitResource, Ingests
 from climkit_pipeline.defs.warehouse_assets import build_warehouse_assets
 from climkit_pipeline.settings import Settings, load_settings
@@ -19,7 +18,7 @@ def build_definitions(settings: Settings | None = None) -> dg.Definitions:
             assets=[build_warehouse_assets(settings)],
             jobs=[MODELS_JOB],
             schedules=[build_schedule(settings)],
-            sensors=build_sensors(),
+            sensors=build_sensors(settings),
         ),
     )
 
@@ -27,7 +26,7 @@ def build_definitions(settings: Settings | None = None) -> dg.Definitions:
 def build_lake_definitions(settings: Settings, climkit: Ingests) -> dg.Definitions:
     """The lake alone, for whoever ingests first and builds models later: it loads without them."""
     return dg.Definitions(
-        assets=[build_lake_assets(daily_partitions(settings))],
+        assets=[build_lake_assets(settings)],
         jobs=[INGEST_JOB],
         resources={"climkit": climkit},
         # Starting a process per step costs seconds, and each job is one step.

@@ -7,13 +7,13 @@ from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
-from climkit_pipeline.defs.lake_assets import KEY_PREFIX, LAKE_GROUP
+from climkit_pipeline.defs.lake_assets import KEY_PREFIX, asset_key
 from climkit_pipeline.defs.warehouse_assets import model_keys
 from climkit_pipeline.domain.periods import ONE_DAY, month_start
 from climkit_pipeline.ingest.history import Month, unfinished_months
 from climkit_pipeline.lake.day_files import days_on_disk
 from climkit_pipeline.lake.layout import Layout
-from climkit_pipeline.lake.schemas import METER_INTERVALS
+from climkit_pipeline.lake.schemas import DATASETS, METER_INTERVALS
 from climkit_pipeline.settings import Settings
 
 RANGE_START_TAG = "dagster/asset_partition_range_start"
@@ -28,7 +28,7 @@ ASKS_TAG = "climkit/asks"
 
 INGEST_JOB = dg.define_asset_job(
     "ingest_lake",
-    selection=dg.AssetSelection.groups(LAKE_GROUP),
+    selection=dg.AssetSelection.assets(*(asset_key(name) for name in DATASETS)),
     description="Bring a range of days of the lake up to date, with the fewest calls.",
 )
 

@@ -72,6 +72,12 @@ def test_every_dataset_and_every_published_table_is_an_asset(definitions: dg.Def
     assert {key for key in keys if key.startswith("warehouse/")} == {f"warehouse/{name}" for name in published}
 
 
+def test_the_job_of_the_lake_fills_the_lake_alone(definitions: dg.Definitions) -> None:
+    """It was chosen by a group that has tables, too: each ingestion ran a part of the models."""
+    job = definitions.resolve_job_def(INGEST_JOB.name)
+    assert set(job.asset_layer.selected_asset_keys) == {asset_key(name) for name in ALL}
+
+
 def read_by(name: str) -> set[str]:
     """The published tables and datasets that a model reads, itself or through inner steps; straight from the refs."""
     model = load_project().models[name]

@@ -152,6 +152,27 @@ def dev(*, port: int, simulator_port: int) -> int:
 
 
 @main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Of the UI, which asks for no password.")
+@click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="Of the UI.")
+@click.option("--read-only", is_flag=True, help="The UI shows, and starts nothing.")
+@click.option("--only", type=click.Choice(["code", "daemon", "webserver"]), help="This process alone.")
+@click.option("--code-host", default="127.0.0.1", show_default=True, help="With --only: of the code location.")
+@click.option("--code-port", type=click.IntRange(1, 65535), default=4266, show_default=True)
+def serve(*, host: str, port: int, read_only: bool, only: str | None, code_host: str, code_port: int) -> int:
+    """Dagster as a service: webserver, daemon and code location, each started again when it dies.
+
+    SIGTERM and Ctrl-C stop them; a run under way ends as failed, and what it received is kept. With --only, one of
+    them for a service manager, which starts it again itself. docs/operations.md says how to install it.
+    """
+    from climkit_pipeline.cli.serve import PARTS, ServeOptions, run_serve
+
+    if only is None and code_host != "127.0.0.1":
+        raise click.UsageError("--code-host goes with --only: on one machine the code location stays on loopback")
+    part = next((part for part in PARTS if part == only), None)
+    return run_serve(ServeOptions(host, port, code_host, code_port, read_only), part)
+
+
+@main.command()
 @click.argument("first", metavar="FROM")
 @click.argument("last", metavar="TO")
 @click.option("--site", "sites", multiple=True, metavar="ID", help="Only this site (repeatable).")

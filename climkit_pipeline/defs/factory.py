@@ -5,6 +5,7 @@ import dagster as dg
 from climkit_pipeline.defs.automation import INGEST_JOB, MODELS_JOB, build_schedule, build_sensors
 from climkit_pipeline.defs.lake_assets import build_lake_assets
 from climkit_pipeline.defs.resources import ClimkitResource, Ingests
+from climkit_pipeline.defs.run_locks import locking_in_process_executor
 from climkit_pipeline.defs.warehouse_assets import build_warehouse_assets
 from climkit_pipeline.settings import Settings, load_settings
 
@@ -30,10 +31,12 @@ def build_lake_definitions(settings: Settings, climkit: Ingests) -> dg.Definitio
         jobs=[INGEST_JOB],
         resources={"climkit": climkit},
         # Starting a process per step costs seconds, and each job is one step.
-        executor=dg.in_process_executor,
+        executor=locking_in_process_executor,
     )
 
 
 def build_warehouse_definitions(settings: Settings) -> dg.Definitions:
     """The models alone, for a refresh from the command line."""
-    return dg.Definitions(assets=[build_warehouse_assets(settings)], jobs=[MODELS_JOB], executor=dg.in_process_executor)
+    return dg.Definitions(
+        assets=[build_warehouse_assets(settings)], jobs=[MODELS_JOB], executor=locking_in_process_executor
+    )

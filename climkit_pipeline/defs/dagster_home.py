@@ -19,7 +19,7 @@ from climkit_pipeline.lake.layout import Layout
 
 logger = logging.getLogger(__name__)
 
-SQLITE, POSTGRES = "dagster.yaml", "dagster.postgres.yaml"
+SQLITE, POSTGRES = "dagster.yaml", "deploy/dagster.postgres.yaml"
 POSTGRES_VARIABLE = "DAGSTER_POSTGRES_HOST"
 """Set when a directory is first used: Dagster's storage is on PostgreSQL."""
 

@@ -54,6 +54,7 @@ class Settings(BaseSettings):
     sites: IdList = Field((), description="site ids separated by commas, or nothing for all")
     sites_exclude: IdList = Field((), description="site ids separated by commas, or nothing")
     publish_months: int | None = Field(None, ge=1, description="a whole number of months, or nothing for all")
+    keep_runs_days: int = Field(180, ge=7, le=3660, description="a whole number from 7 to 3660")
     state_dir: Path = Field(
         Path(platformdirs.user_state_dir("climkit")),
         description="a directory that every process of this user can write",

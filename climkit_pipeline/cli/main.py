@@ -234,6 +234,19 @@ def refresh(*, full: bool) -> None:
 
 
 @main.command()
+@click.option("--keep-days", type=click.IntRange(0, 3660), help="Default: CLIMKIT_KEEP_RUNS_DAYS.")
+def tidy(*, keep_days: int | None) -> None:
+    """Delete what Dagster keeps of old runs, as the schedule weekly_tidy does; data are never touched."""
+    from climkit_pipeline.defs.housekeeping import tidy_runs
+    from climkit_pipeline.defs.launch import open_instance
+
+    settings = load_settings()
+    with open_instance(Layout(settings.data_dir)) as instance:
+        report = tidy_runs(instance, settings.keep_runs_days if keep_days is None else keep_days)
+    click.echo(str(report), err=True)
+
+
+@main.command()
 @click.option("--json", "as_json", is_flag=True)
 def status(*, as_json: bool) -> None:
     """What is complete, what has gaps, what was never asked; grades per month."""

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from climkit_pipeline.defs.automation import INGEST_JOB, MODELS_JOB, build_schedule, build_sensors
+from climkit_pipeline.defs.housekeeping import TIDY_JOB, build_tidy_schedule
 from climkit_pipeline.defs.lake_assets import build_lake_assets
 from climkit_pipeline.defs.resources import ClimkitResource, Ingests
 from climkit_pipeline.defs.run_locks import locking_in_process_executor
@@ -17,8 +18,8 @@ def build_definitions(settings: Settings | None = None) -> dg.Definitions:
         build_lake_definitions(settings, ClimkitResource()),
         dg.Definitions(
             assets=[build_warehouse_assets(settings)],
-            jobs=[MODELS_JOB],
-            schedules=[build_schedule(settings)],
+            jobs=[MODELS_JOB, TIDY_JOB],
+            schedules=[build_schedule(settings), build_tidy_schedule(settings)],
             sensors=build_sensors(settings),
         ),
     )

@@ -234,6 +234,27 @@ def refresh(*, full: bool) -> None:
 
 
 @main.command()
+@click.argument("target", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--keep", type=click.IntRange(1), help="Delete all but the newest N backups there.")
+def backup(*, target: Path, keep: int | None) -> None:
+    """Back the data up into a new folder of TARGET, while everything goes on; prints the folder."""
+    from climkit_pipeline.lake.backup import back_up
+
+    report = back_up(Layout(load_settings().data_dir), target, keep=keep)
+    click.echo(str(report), err=True)
+    click.echo(str(report.folder))
+
+
+@main.command()
+@click.argument("folder", metavar="BACKUP", type=click.Path(path_type=Path, exists=True, file_okay=False))
+def restore(*, folder: Path) -> None:
+    """Bring a BACKUP back into an empty data directory; `climkit refresh` then builds the warehouse."""
+    from climkit_pipeline.lake.backup import restore as restore_backup
+
+    click.echo(str(restore_backup(Layout(load_settings().data_dir), folder)), err=True)
+
+
+@main.command()
 @click.option("--keep-days", type=click.IntRange(0, 3660), help="Default: CLIMKIT_KEEP_RUNS_DAYS.")
 def tidy(*, keep_days: int | None) -> None:
     """Delete what Dagster keeps of old runs, as the schedule weekly_tidy does; data are never touched."""

@@ -252,7 +252,7 @@ class _Supervisor:
                 status = child.bury()
                 if status is not None and not self._restarts:
                     _say(f"{child.name} ended with status {status}")
-                    return 1 if status else 0
+                    return 1  # nobody asked it to: whoever watches starts it again
                 if status is not None:
                     _say(f"{child.name} ended with status {status}; it is started again in {child.wait:.0f} s")
                 if child.process is None and time.monotonic() >= child.due:

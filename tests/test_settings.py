@@ -81,6 +81,7 @@ WRONG = {
     "CLOSE_AFTER_DAYS": ["", "-1", "367", "1.5"],
     "CLOSE_AUTOMATICALLY": ["", "maybe", "2"],
     "PUBLISH_MONTHS": ["0", "-1", "all", "1.5"],
+    "KEEP_RUNS_DAYS": ["", "6", "-1", "3661", "1.5"],
 }
 ANYTHING_GOES = {"SITES", "SITES_EXCLUDE"}
 """Ids are the provider's: only the listing tells which exist."""

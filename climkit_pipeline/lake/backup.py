@@ -79,8 +79,8 @@ def restore(layout: Layout, backup: Path) -> BackupReport:
     ConfigurationError if ``backup`` is none or the directory is in use, LakeError for a file that is damaged.
     """
     sums = _read_sums(backup)
-    if not sums or layout.account.name not in sums:
-        raise ConfigurationError(f"{backup} is no backup: it holds no {SUMS} with an {layout.account.name}")
+    if layout.account.name not in sums or any(".." in Path(name).parts or Path(name).is_absolute() for name in sums):
+        raise ConfigurationError(f"{backup} is no backup: it holds no sound {SUMS}")
     if layout.account.exists() or (layout.root.exists() and any(layout.root.glob("lake/*/day=2*"))):
         raise ConfigurationError(
             f"CLIMKIT_DATA_DIR is {str(layout.root)!r}: it holds data already; restore into an empty directory"

@@ -14,7 +14,7 @@ NOT_SHIPPED = shutil.ignore_patterns("target", "logs", ".user.yml", "secrets", "
 
 
 class BuildWithModels(build_py):
-    """Copies them into the package, where ``warehouse.project.SHIPPED_DIR`` looks for them."""
+    """Copies them into the package, where ``installation.ROOT_DIR`` looks for them."""
 
     def run(self) -> None:
         """Build as usual, then copy; an editable installation finds the checkout itself."""

@@ -193,6 +193,7 @@ def test_nothing_but_the_ui_can_be_reached_and_that_from_this_machine_alone(comp
 def test_postgres_is_told_to_dagster_as_the_instance_reads_it(compose):
     instance = yaml.safe_load((DEPLOY / "dagster.postgres.yaml").read_text())
     database = instance["storage"]["postgres"]["postgres_db"]
+    assert database.pop("scheme") == "postgresql+psycopg2"
     given = {name.removesuffix("_FILE") for name in compose["services"]["daemon"]["environment"]}
     assert {value["env"] for value in database.values()} <= given
     assert all(list(value) == ["env"] for value in database.values()), "a secret in a file"

@@ -80,7 +80,7 @@ def run_serve(options: ServeOptions, only: Part | None) -> int:
     environment = os.environ | settings.as_environment() | {"DAGSTER_HOME": str(home)}
     environment |= {"CODE_LOCATION_HOST": code_host, "CODE_LOCATION_PORT": str(options.code_port)}
     with ExitStack() as stack:
-        daemon_lock = stack.enter_context(_only_daemon(layout)) if "daemon" in parts else None
+        daemon_lock = stack.enter_context(only_daemon(layout)) if "daemon" in parts else None
         children = [
             _Child(
                 part, _command(part, options, code_host), environment, home, daemon_lock if part == "daemon" else None
@@ -135,8 +135,11 @@ def _check_port(host: str, port: int) -> None:
 
 
 @contextmanager
-def _only_daemon(layout: Layout) -> Iterator[int]:
-    """Two daemons would start every schedule's run twice."""
+def only_daemon(layout: Layout) -> Iterator[int]:
+    """Be the one that runs a daemon on this data directory: two would start every schedule's run twice.
+
+    Yields the lock's descriptor. Raises ConfigurationError if there is another.
+    """
     try:
         with file_lock(layout.lock("daemon"), blocking=False) as descriptor:
             yield descriptor

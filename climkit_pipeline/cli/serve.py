@@ -29,10 +29,10 @@ import click
 
 from climkit_pipeline.errors import ConfigurationError
 from climkit_pipeline.files import LockBusyError, file_lock
+from climkit_pipeline.installation import ROOT_DIR
 from climkit_pipeline.lake.account import check_format, check_writable
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.settings import LOOPBACK_HOSTS, load_settings
-from climkit_pipeline.installation import ROOT_DIR
 
 Part = Literal["code", "daemon", "webserver"]
 PARTS: tuple[Part, ...] = get_args(Part)

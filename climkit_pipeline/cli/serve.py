@@ -83,7 +83,12 @@ def run_serve(options: ServeOptions, only: Part | None) -> int:
         daemon_lock = stack.enter_context(only_daemon(layout)) if "daemon" in parts else None
         children = [
             _Child(
-                part, _command(part, options, code_host), environment, home, daemon_lock if part == "daemon" else None
+                part,
+                _command(part, options, code_host),
+                # Runs are children of the code location: nobody else has to know the account.
+                environment if part == "code" else environment | {"CLIMKIT_USERNAME": "", "CLIMKIT_PASSWORD": ""},
+                home,
+                daemon_lock if part == "daemon" else None,
             )
             for part in parts
         ]

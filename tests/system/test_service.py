@@ -67,6 +67,12 @@ def test_every_daemon_is_healthy(service: Service) -> None:
     assert "MONITORING" in {each["daemonType"] for each in wait_until(statuses, "healthy daemons")}
 
 
+def test_only_the_code_location_knows_the_account(service: Service) -> None:
+    for part, pid in service.children().items():
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+        assert (f"CLIMKIT_PASSWORD={PASSWORD}".encode() in environment) == (part == "code"), part
+
+
 def test_a_second_daemon_and_a_taken_port_are_refused_before_anything_starts(service: Service) -> None:
     """Two daemons would start every schedule's run twice."""
     daemon = run_command(service.command("--only", "daemon"), service.environment, service.folder)

@@ -42,15 +42,16 @@ rehearse: $(INSTALLED) ## kills, crowds and faults in full (about an hour); writ
 rehearse-short: $(INSTALLED) ## the same in small: asserts, writes nothing
 	$(BIN)/python -m pytest --numprocesses 2 tests/rehearsals/test_rehearsals.py
 
-system-packages: ## Debian's browser, for test-system (as root, or with sudo)
+system-packages: ## Debian's browser and PostgreSQL, for test-system (as root, or with sudo)
 	$(SUDO) apt-get update -qq
-	$(SUDO) apt-get install -y -qq --no-install-recommends chromium
+	$(SUDO) apt-get install -y -qq --no-install-recommends chromium postgresql
 
 $(SYSTEM): $(INSTALLED) requirements-system.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --requirement requirements-system.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --requirement requirements-system.txt \
+		--editable '.[dev,service]'
 	touch $@
 
-test-system: $(SYSTEM) ## the tests that need a browser, after system-packages
+test-system: $(SYSTEM) ## the tests that need a browser, PostgreSQL or a service, after system-packages
 	$(BIN)/python -m pytest tests/system
 
 rehearse-data-faults: $(INSTALLED) ## a simulated year with every fault in the data: docs/data_faults.md

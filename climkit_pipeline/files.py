@@ -21,25 +21,25 @@ class LockBusyError(LakeError):
 
 
 @contextmanager
-def file_lock(path: Path, *, blocking: bool = True) -> Iterator[int]:
-    """Hold the exclusive lock of ``path`` inside the block; yields the open file descriptor.
+def file_lock(path: Path, *, blocking: bool = True, shared: bool = False) -> Iterator[int]:
+    """Hold the lock of ``path`` inside the block, alone or with others that share it; yields the file descriptor.
 
     Raises LockBusyError at once if ``blocking`` is false and the lock is taken.
     """
-    descriptor = _locked(path, blocking=blocking)
+    descriptor = _locked(path, blocking=blocking, kind=fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
     try:
         yield descriptor
     finally:
         os.close(descriptor)
 
 
-def _locked(path: Path, *, blocking: bool) -> int:
+def _locked(path: Path, *, blocking: bool, kind: int) -> int:
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Owner only: the name and the age of a lock file can tell an account's rhythm.
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if blocking else fcntl.LOCK_NB))
+            fcntl.flock(descriptor, kind | (0 if blocking else fcntl.LOCK_NB))
             if _is_same_file(descriptor, path):
                 return descriptor
         except BlockingIOError as error:

@@ -1,9 +1,12 @@
-"""Where the project's own files lie that are not in the package: it is installed editable, so they are beside it."""
+"""Where the project's own files lie that are not Python: the SQL models, and Dagster's settings."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-ROOT_DIR = Path(__file__).resolve().parents[1]
+_PACKAGE_DIR = Path(__file__).resolve().parent
+ROOT_DIR = _PACKAGE_DIR / "_shipped" if (_PACKAGE_DIR / "_shipped").is_dir() else _PACKAGE_DIR.parent
+"""The top of the checkout, or what a wheel took from there (``setup.py``)."""
+
 PROJECT_DIR = ROOT_DIR / "dbt_like_sql"
 """The SQL models with their seeds, macros and tests, laid out as a project of dbt."""

@@ -73,6 +73,7 @@ class Settings(BaseSettings):
     )
     alert_after_hours: int = Field(36, ge=1, le=8784, description="a whole number from 1 to 8784")
     alert_blocked_days: int = Field(15, ge=0, le=366, description="a whole number from 0 to 366")
+    keep_runs_days: int = Field(180, ge=7, le=3660, description="a whole number from 7 to 3660")
     state_dir: Path = Field(
         Path(platformdirs.user_state_dir("climkit")),
         description="a directory that every process of this user can write",

@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "warehouse": {"warehouse", "user_files", "lake"} | BOTTOM,
     "alerts": {"alerts"} | BOTTOM,
     "simulator": {"simulator", "domain"},
-    "defs": {"defs", "ingest", "api", "lake", "warehouse", "alerts"} | BOTTOM,
+    "defs": {"defs", "ingest", "api", "lake", "user_files", "warehouse", "alerts"} | BOTTOM,
     "definitions": {"defs"} | BOTTOM,
     "cli": {"cli", "defs", "ingest", "api", "lake", "user_files", "warehouse", "alerts", "simulator"} | BOTTOM,
 }

@@ -85,6 +85,7 @@ WRONG = {
     "ALERT_URLS": [SECRET, f"example.org/{SECRET}", f"{SECRET}\udcff", f"//{SECRET}"],
     "ALERT_AFTER_HOURS": ["", "0", "-1", "1.5", "8785"],
     "ALERT_BLOCKED_DAYS": ["", "-1", "1.5", "367"],
+    "KEEP_RUNS_DAYS": ["", "6", "-1", "3661", "1.5"],
 }
 ANYTHING_GOES = {"SITES", "SITES_EXCLUDE"}
 """Ids are the provider's: only the listing tells which exist."""

@@ -16,13 +16,13 @@ import polars as pl
 
 from climkit_pipeline.api.pacer import spacing_seconds
 from climkit_pipeline.cli.estimates import as_duration, estimate
-from climkit_pipeline.cli.progress import CallProgress, call_progress
+from climkit_pipeline.cli.progress_display import call_progress
 from climkit_pipeline.cli.tables import print_frame
 from climkit_pipeline.errors import ConfigurationError, WarehouseError
 from climkit_pipeline.ingest.ingestion import Ingestion
 from climkit_pipeline.ingest.ledger import CallCounts
 from climkit_pipeline.ingest.planner import months_newest_first
-from climkit_pipeline.ingest.reports import IngestReport, IngestRequest
+from climkit_pipeline.ingest.reports import IngestReport, IngestRequest, Progress
 from climkit_pipeline.lake.schemas import DATASETS
 from climkit_pipeline.settings import Settings
 
@@ -140,7 +140,7 @@ def _name_what_matters(summary: Summary) -> None:
 
 
 def _run_months(
-    settings: Settings, request: BackfillRequest, shared: SharedIngestion, ingestion: Ingestion, progress: CallProgress
+    settings: Settings, request: BackfillRequest, shared: SharedIngestion, ingestion: Ingestion, progress: Progress
 ) -> bool:
     from climkit_pipeline.defs.launch import Launcher, open_instance
 
@@ -171,7 +171,7 @@ def _run_months(
     return is_good
 
 
-def _expect(ingestion: Ingestion, request: BackfillRequest, progress: CallProgress) -> None:
+def _expect(ingestion: Ingestion, request: BackfillRequest, progress: Progress) -> None:
     whole = request.as_ingest_request()
     progress.expect(len(ingestion.plan(whole, ingestion.listings_for(whole).sites).tasks))
 

@@ -19,6 +19,7 @@ import polars as pl
 
 from climkit_pipeline.cli.backfill import BackfillRequest, run_backfill
 from climkit_pipeline.cli.ranges import yesterday
+from climkit_pipeline.cli.serve import only_daemon
 from climkit_pipeline.cli.tables import print_frame
 from climkit_pipeline.domain.periods import month_start, next_month
 from climkit_pipeline.errors import ConfigurationError
@@ -194,6 +195,7 @@ def run_dev(port: int, simulator_port: int) -> int:
         environment |= settings.as_environment()
         with open_instance(Layout(settings.data_dir)):
             environment["DAGSTER_HOME"] = os.environ["DAGSTER_HOME"]
+        stack.enter_context(only_daemon(Layout(settings.data_dir)))
         click.echo(f"Dagster's UI: http://127.0.0.1:{port}  (Ctrl-C stops it)")
         sys.stdout.flush()
         command = [

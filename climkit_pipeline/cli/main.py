@@ -152,6 +152,27 @@ def dev(*, port: int, simulator_port: int) -> int:
 
 
 @main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Of the UI, which asks for no password.")
+@click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="Of the UI.")
+@click.option("--read-only", is_flag=True, help="The UI shows, and starts nothing.")
+@click.option("--only", type=click.Choice(["code", "daemon", "webserver"]), help="This process alone.")
+@click.option("--code-host", default="127.0.0.1", show_default=True, help="With --only: of the code location.")
+@click.option("--code-port", type=click.IntRange(1, 65535), default=4266, show_default=True)
+def serve(*, host: str, port: int, read_only: bool, only: str | None, code_host: str, code_port: int) -> int:
+    """Dagster as a service: webserver, daemon and code location, each started again when it dies.
+
+    SIGTERM and Ctrl-C stop them; a run under way ends as failed, and what it received is kept. With --only, one of
+    them for a service manager, which starts it again itself. docs/operations.md says how to install it.
+    """
+    from climkit_pipeline.cli.serve import PARTS, ServeOptions, run_serve
+
+    if only is None and code_host != "127.0.0.1":
+        raise click.UsageError("--code-host goes with --only: on one machine the code location stays on loopback")
+    part = next((part for part in PARTS if part == only), None)
+    return run_serve(ServeOptions(host, port, code_host, code_port, read_only), part)
+
+
+@main.command()
 @click.argument("first", metavar="FROM")
 @click.argument("last", metavar="TO")
 @click.option("--site", "sites", multiple=True, metavar="ID", help="Only this site (repeatable).")
@@ -210,6 +231,40 @@ def refresh(*, full: bool) -> None:
         Launcher(settings, instance, None).refresh_models(full=full)
     warn_of_doubtful_lines(layout)
     click.echo(f"published {layout.warehouse}", err=True)
+
+
+@main.command()
+@click.argument("target", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--keep", type=click.IntRange(1), help="Delete all but the newest N backups there.")
+def backup(*, target: Path, keep: int | None) -> None:
+    """Back the data up into a new folder of TARGET, while everything goes on; prints the folder."""
+    from climkit_pipeline.lake.backup import back_up
+
+    report = back_up(Layout(load_settings().data_dir), target, keep=keep)
+    click.echo(str(report), err=True)
+    click.echo(str(report.folder))
+
+
+@main.command()
+@click.argument("folder", metavar="BACKUP", type=click.Path(path_type=Path, exists=True, file_okay=False))
+def restore(*, folder: Path) -> None:
+    """Bring a BACKUP back into an empty data directory; `climkit refresh` then builds the warehouse."""
+    from climkit_pipeline.lake.backup import restore as restore_backup
+
+    click.echo(str(restore_backup(Layout(load_settings().data_dir), folder)), err=True)
+
+
+@main.command()
+@click.option("--keep-days", type=click.IntRange(0, 3660), help="Default: CLIMKIT_KEEP_RUNS_DAYS.")
+def tidy(*, keep_days: int | None) -> None:
+    """Delete what Dagster keeps of old runs, as the schedule weekly_tidy does; data are never touched."""
+    from climkit_pipeline.defs.housekeeping import tidy_runs
+    from climkit_pipeline.defs.launch import open_instance
+
+    settings = load_settings()
+    with open_instance(Layout(settings.data_dir)) as instance:
+        report = tidy_runs(instance, settings.keep_runs_days if keep_days is None else keep_days)
+    click.echo(str(report), err=True)
 
 
 @main.command()

@@ -1,23 +1,34 @@
-"""When things run by themselves: the daily look-back, and the models after every ingestion."""
+"""When things run by themselves: the morning's look-back, histories in between, and the models after ingestions."""
 
-from datetime import date, timedelta
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
-from climkit_pipeline.defs.lake_assets import KEY_PREFIX, LAKE_GROUP
+from climkit_pipeline.defs.lake_assets import KEY_PREFIX, asset_key
 from climkit_pipeline.defs.warehouse_assets import model_keys
 from climkit_pipeline.domain.periods import ONE_DAY, month_start
+from climkit_pipeline.ingest.history import Month, unfinished_months
+from climkit_pipeline.lake.day_files import days_on_disk
+from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.lake.schemas import DATASETS, METER_INTERVALS
 from climkit_pipeline.settings import Settings
 
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
+PRIORITY_TAG = "dagster/priority"
 MODELS_BY_CALLER_TAG = "climkit/models"
 """On runs whose caller refreshes the models itself (the command line)."""
-
+KIND_TAG = "climkit/kind"
+"""What a run is, for the limits in dagster.yaml: one refresh and one history at a time."""
+ASKS_TAG = "climkit/asks"
+"""On a scheduled run, in words: what it asks for again."""
 
 INGEST_JOB = dg.define_asset_job(
     "ingest_lake",
-    selection=dg.AssetSelection.groups(LAKE_GROUP),
+    selection=dg.AssetSelection.assets(*(asset_key(name) for name in DATASETS)),
     description="Bring a range of days of the lake up to date, with the fewest calls.",
 )
 
@@ -25,24 +36,39 @@ MODELS_JOB = dg.define_asset_job(
     "refresh_models",
     selection=dg.AssetSelection.assets(*model_keys()),
     description="Follow the lake's changes through the SQL models, test, publish.",
+    tags={KIND_TAG: "refresh", PRIORITY_TAG: "5"},
 )
 
 
 LATE_DATA_DAYS = 2
 """When gateways have delivered what they still held at a month's end."""
 
+UNDER_WAY = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+WAITING = UNDER_WAY[:3]
 
-def look_back_from(today: date, settings: Settings) -> date:
+
+def look_back_from(today: date, settings: Settings, newest: date | None = None) -> date:
     """The first local day that the schedule asks for again on ``today``.
 
     Twice per month it reaches back to the first day of the month before: a month is confirmed by two equal answers
-    after its end, the second after the closing delay. That costs two more calls per meter and month.
+    after its end, the second after the closing delay. That costs two more calls per meter and month. After mornings
+    that were missed it reaches back to ``newest``, the newest day that was asked for, however long ago.
     """
     first = today - timedelta(days=settings.lookback_days)
     for delay in (LATE_DATA_DAYS, settings.close_after_days):
-        after_month = today - timedelta(days=delay)
-        if after_month.day == 1:
-            first = min(first, month_start(after_month - ONE_DAY))
+        # Of a morning that was missed, too: what it would have asked for is asked for now.
+        for missed in range((today - newest).days if newest is not None and newest < today else 1):
+            after_month = today - timedelta(days=delay + missed)
+            if after_month.day == 1:
+                first = min(first, month_start(after_month - ONE_DAY))
+    if newest is not None:
+        first = min(first, newest + ONE_DAY)
     return max(settings.start_date, first)
 
 
@@ -56,26 +82,33 @@ def build_schedule(settings: Settings) -> dg.ScheduleDefinition:
         execution_timezone=settings.timezone,
         description=(
             f"Asks again for the last {settings.lookback_days} days, in one run; {LATE_DATA_DAYS} and "
-            f"{settings.close_after_days} days after a month's end for that whole month, which confirms it."
+            f"{settings.close_after_days} days after a month's end for that whole month, which confirms it. After "
+            "mornings that were missed, once for all days since. It goes before any history."
         ),
     )
-    def daily_look_back(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    def daily_look_back(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         today = context.scheduled_execution_time.astimezone(settings.zone).date()
-        first = look_back_from(today, settings)
+        if today > datetime.now(UTC).astimezone(settings.zone).date():
+            return dg.SkipReason(f"{today} has not begun")
+        asked = days_on_disk(Layout(settings.data_dir), METER_INTERVALS)
+        first = look_back_from(today, settings, asked[-1] if asked else None)
+        days = (today - first).days
         return dg.RunRequest(
             run_key=today.isoformat(),
-            run_config={"ops": {"ingest": {"config": {"refetch": True}}}},
+            run_config={"ops": {"ingest": {"config": {"refetch": True, "goes_first": True}}}},
             tags={
                 RANGE_START_TAG: first.isoformat(),
-                RANGE_END_TAG: (today - timedelta(days=1)).isoformat(),
+                RANGE_END_TAG: (today - ONE_DAY).isoformat(),
+                PRIORITY_TAG: "10",
+                ASKS_TAG: f"{days} days, {-(-days // settings.window_days)} calls per meter and series",
             },
         )
 
     return daily_look_back
 
 
-def build_sensors() -> list[dg.SensorDefinition]:
-    """Refresh the models after an ingestion, whether it was good or failed in part."""
+def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
+    """Refresh the models after whatever ingestion; a history, when it is wanted, when nothing else is due."""
 
     def build(status: dg.DagsterRunStatus, name: str) -> dg.SensorDefinition:
         # No monitored_jobs: materializations from the UI run in Dagster's own asset job, which cannot be named there.
@@ -85,7 +118,8 @@ def build_sensors() -> list[dg.SensorDefinition]:
             request_job=MODELS_JOB,
             default_status=dg.DefaultSensorStatus.RUNNING,
             minimum_interval_seconds=15,
-            description="Refreshes and publishes the models after an ingestion that did not do so itself.",
+            description="Refreshes and publishes the models after an ingestion that did not do so itself; one refresh "
+            "that waits follows all of them.",
         )
         def refresh(context: dg.RunStatusSensorContext) -> dg.RunRequest | dg.SkipReason:
             run = context.dagster_run
@@ -93,6 +127,9 @@ def build_sensors() -> list[dg.SensorDefinition]:
                 return dg.SkipReason(f"{run.job_name} fills no dataset of the lake")
             if MODELS_BY_CALLER_TAG in run.tags:
                 return dg.SkipReason("whoever started that run refreshes the models")
+            waiting = dg.RunsFilter(job_name=MODELS_JOB.name, statuses=WAITING)
+            if context.instance.get_runs_count(waiting):
+                return dg.SkipReason("a refresh that waits will follow this, too")
             return dg.RunRequest(run_key=run.run_id)
 
         return refresh
@@ -100,6 +137,8 @@ def build_sensors() -> list[dg.SensorDefinition]:
     return [
         build(dg.DagsterRunStatus.SUCCESS, "models_after_ingestion"),
         build(dg.DagsterRunStatus.FAILURE, "models_after_partial_failure"),
+        build(dg.DagsterRunStatus.CANCELED, "models_after_cancellation"),
+        _build_history(settings),
     ]
 
 
@@ -107,3 +146,50 @@ def _has_ingested(run: dg.DagsterRun) -> bool:
     if run.asset_selection is None:
         return run.job_name == INGEST_JOB.name
     return any(key.path[0] == KEY_PREFIX for key in run.asset_selection)
+
+
+def _build_history(settings: Settings) -> dg.SensorDefinition:
+    """Off until somebody switches it on: months that lack something, the newest first, one run at a time."""
+
+    @dg.sensor(
+        name="history",
+        job=INGEST_JOB,
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.STOPPED,
+        description=(
+            f"Switched on, it fills the lake back to {settings.start_date} (CLIMKIT_START_DATE): month by month, the "
+            "newest first, whenever no other run fills the lake. A month that keeps failing is tried once a day."
+        ),
+    )
+    def history(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        under_way = context.instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY), limit=50)
+        if any(_has_ingested(run) for run in under_way):
+            yield dg.SkipReason("another run fills the lake")
+            return
+        today = datetime.now(UTC).astimezone(settings.zone).date()
+        tried = set((context.cursor or "").split())
+        wanted = (
+            month
+            for month in unfinished_months(Layout(settings.data_dir), settings, today - ONE_DAY)
+            if _attempt(month, today) not in tried
+        )
+        month = next(wanted, None)
+        if month is None:
+            yield dg.SkipReason(f"nothing is missing back to {settings.start_date}, or it failed today")
+            return
+        kept = {attempt for attempt in tried if attempt.startswith(today.isoformat())}
+        context.update_cursor(" ".join(sorted(kept | {_attempt(month, today)})))
+        yield dg.RunRequest(
+            tags={
+                RANGE_START_TAG: month.first_day.isoformat(),
+                RANGE_END_TAG: month.last_day.isoformat(),
+                KIND_TAG: "history",
+                PRIORITY_TAG: "-10",
+            }
+        )
+
+    return history
+
+
+def _attempt(month: Month, today: date) -> str:
+    return f"{today}/{month.first_day:%Y-%m}"

@@ -5,9 +5,10 @@ import dagster as dg
 from climkit_pipeline.defs.alert_sensors import build_alert_sensors
 from climkit_pipeline.defs.automation import INGEST_JOB, MODELS_JOB, build_schedule, build_sensors
 from climkit_pipeline.defs.descriptions import described
+from climkit_pipeline.defs.housekeeping import TIDY_JOB, build_tidy_schedule
 from climkit_pipeline.defs.lake_assets import build_lake_assets
-from climkit_pipeline.defs.partitions import daily_partitions
 from climkit_pipeline.defs.resources import ClimkitResource, Ingests
+from climkit_pipeline.defs.run_locks import locking_in_process_executor
 from climkit_pipeline.defs.warehouse_assets import build_warehouse_assets
 from climkit_pipeline.settings import Settings, load_settings
 
@@ -19,9 +20,9 @@ def build_definitions(settings: Settings | None = None) -> dg.Definitions:
         build_lake_definitions(settings, ClimkitResource()),
         dg.Definitions(
             assets=[described(build_warehouse_assets(settings), settings)],
-            jobs=[MODELS_JOB],
-            schedules=[build_schedule(settings)],
-            sensors=[*build_sensors(), *build_alert_sensors(settings)],
+            jobs=[MODELS_JOB, TIDY_JOB],
+            schedules=[build_schedule(settings), build_tidy_schedule(settings)],
+            sensors=[*build_sensors(settings), *build_alert_sensors(settings)],
         ),
     )
 
@@ -29,14 +30,16 @@ def build_definitions(settings: Settings | None = None) -> dg.Definitions:
 def build_lake_definitions(settings: Settings, climkit: Ingests) -> dg.Definitions:
     """The lake alone, for whoever ingests first and builds models later: it loads without them."""
     return dg.Definitions(
-        assets=[described(build_lake_assets(daily_partitions(settings)), settings)],
+        assets=[described(build_lake_assets(settings), settings)],
         jobs=[INGEST_JOB],
         resources={"climkit": climkit},
         # Starting a process per step costs seconds, and each job is one step.
-        executor=dg.in_process_executor,
+        executor=locking_in_process_executor,
     )
 
 
 def build_warehouse_definitions(settings: Settings) -> dg.Definitions:
     """The models alone, for a refresh from the command line."""
-    return dg.Definitions(assets=[build_warehouse_assets(settings)], jobs=[MODELS_JOB], executor=dg.in_process_executor)
+    return dg.Definitions(
+        assets=[build_warehouse_assets(settings)], jobs=[MODELS_JOB], executor=locking_in_process_executor
+    )

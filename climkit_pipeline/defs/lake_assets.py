@@ -1,10 +1,9 @@
 """The seven datasets of the lake as daily-partitioned assets, materialized together by one step.
 
-One step, because one plan covers a range of days with the fewest calls; each good day is then reported on its own,
-and a step with failed days fails after its last call.
+One step, because one plan covers a range of days with the fewest calls; each good day is reported as soon as it is
+committed, and a step with failed days fails after its last call.
 """
 
-from collections import Counter
 from collections.abc import Iterator
 from datetime import date
 from typing import Any
@@ -12,13 +11,17 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from climkit_pipeline.api.pacer import spacing_seconds
+from climkit_pipeline.defs.partitions import daily_partitions
 from climkit_pipeline.defs.resources import Ingests
-from climkit_pipeline.ingest.reports import IngestReport, IngestRequest
+from climkit_pipeline.defs.run_log import KEY_PREFIX, RunLog, asset_key
+from climkit_pipeline.ingest.reports import IngestRequest
 from climkit_pipeline.lake.schemas import DATASETS, SNAPSHOTS
-from climkit_pipeline.lake.status import WORST_FIRST
+from climkit_pipeline.settings import Settings
+
+__all__ = ["KEY_PREFIX", "LAKE_GROUP", "asset_key", "build_lake_assets"]
 
 LAKE_GROUP = "lake"
-KEY_PREFIX = "climkit"
 
 
 class IngestConfig(dg.Config):
@@ -26,14 +29,10 @@ class IngestConfig(dg.Config):
 
     site_ids: list[str] = Field(default_factory=list)
     refetch: bool = False
+    goes_first: bool = Field(default=False, description="Whether other runs wait for this one between two sites.")
 
 
-def asset_key(dataset: str) -> dg.AssetKey:
-    """The asset of a dataset, which is also its name as a dbt source."""
-    return dg.AssetKey([KEY_PREFIX, dataset])
-
-
-def build_lake_assets(partitions: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
+def build_lake_assets(settings: Settings) -> dg.AssetsDefinition:
     """The assets ``climkit/<dataset>``."""
     specs = [
         dg.AssetSpec(
@@ -54,8 +53,9 @@ def build_lake_assets(partitions: dg.DailyPartitionsDefinition) -> dg.AssetsDefi
         name="ingest",
         specs=specs,
         can_subset=True,
-        partitions_def=partitions,
-        backfill_policy=dg.BackfillPolicy.single_run(),
+        partitions_def=daily_partitions(settings),
+        # As many days as a call covers: a backfill shows what is done after each, and costs no call more.
+        backfill_policy=dg.BackfillPolicy.multi_run(settings.window_days),
     )
     def ingest(
         context: dg.AssetExecutionContext, config: IngestConfig, climkit: dg.ResourceParam[Ingests]
@@ -70,40 +70,18 @@ def build_lake_assets(partitions: dg.DailyPartitionsDefinition) -> dg.AssetsDefi
             datasets=selected,
             site_ids=tuple(config.site_ids) or None,
             refetch=config.refetch,
+            is_urgent=config.goes_first,
         )
-        report = climkit.run(request, context.run.run_id)
-        _report_days(context, report, set(days))
+        log = RunLog(context, spacing_seconds(settings.requests_per_second))
+        report = climkit.run(request, context.run.run_id, log.tell_days, log.progress)
+        log.tell_failures(report)
+        log.tell_result(report)
         if not report.is_good:
             raise dg.Failure(
                 f"{len(report.failures)} parts failed: " + "; ".join(map(str, report.failures[:5])),
-                metadata={"failures": dg.MetadataValue.text("\n".join(map(str, report.failures)))},
+                metadata={"failures": dg.MetadataValue.md("\n".join(f"- {each}" for each in report.failures))},
                 allow_retries=False,  # what is missing is asked again by the next backfill, not all of it
             )
         yield from ()
 
     return ingest
-
-
-def _report_days(context: dg.AssetExecutionContext, report: IngestReport, days: set[date]) -> None:
-    for dataset in report.request.datasets:
-        failed = report.failed_days(dataset)
-        for day in sorted(days - failed):
-            context.log_event(
-                dg.AssetMaterialization(
-                    asset_key(dataset),
-                    partition=day.isoformat(),
-                    metadata=_day_metadata(report.states[dataset][day]),
-                )
-            )
-    for finding in report.news:
-        context.log.warning(str(finding))
-    context.log.info(
-        f"calls: {dict(report.calls)}; rows: {report.committed.rows}; new: {report.committed.rows_new}; "
-        f"revised: {report.committed.rows_revised}; short answers: {report.short_answers}; "
-        f"findings: {len(report.committed.findings)}"
-    )
-
-
-def _day_metadata(states: Counter[str]) -> dict[str, int]:
-    # All of them, zeros too: what is stated on some days alone cannot be plotted.
-    return {"subjects": states.total(), **{state: states[state] for state in WORST_FIRST}}

@@ -1,12 +1,12 @@
 """Runs started from the command line: real Dagster runs, in this process, in the instance that the UI shows."""
 
 import os
-import shutil
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from functools import cached_property
-from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -17,28 +17,18 @@ from climkit_pipeline.defs.automation import (
     RANGE_END_TAG,
     RANGE_START_TAG,
 )
+from climkit_pipeline.defs.dagster_home import dagster_home
 from climkit_pipeline.defs.factory import build_lake_definitions, build_warehouse_definitions
 from climkit_pipeline.defs.lake_assets import asset_key
 from climkit_pipeline.defs.resources import SharedIngestion
+from climkit_pipeline.defs.run_locks import held_run_lock
 from climkit_pipeline.errors import RunError, WarehouseError
 from climkit_pipeline.files import file_lock
-from climkit_pipeline.installation import ROOT_DIR
 from climkit_pipeline.lake.account import create_data_dir
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.settings import Settings
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-
-
-def dagster_home(layout: Layout) -> Path:
-    """The instance's directory: DAGSTER_HOME, or ``dagster/`` of the data directory with our settings in it."""
-    given = os.environ.get("DAGSTER_HOME")
-    home = Path(given) if given else layout.dagster_home
-    home.mkdir(parents=True, exist_ok=True)
-    template = ROOT_DIR / "dagster.yaml"
-    if not (home / "dagster.yaml").exists() and template.exists():
-        shutil.copyfile(template, home / "dagster.yaml")
-    return home
 
 
 @contextmanager
@@ -80,8 +70,8 @@ class Launcher:
         config = {"site_ids": list(site_ids), "refetch": refetch}
         climkit = self._climkit
         try:
-            result = self._ingest_job.execute_in_process(
-                instance=self._instance,
+            result = self._execute(
+                self._ingest_job,
                 asset_selection=[asset_key(name) for name in datasets],
                 run_config={**QUIET, "ops": {"ingest": {"config": config}}},
                 tags={
@@ -89,7 +79,6 @@ class Launcher:
                     RANGE_END_TAG: last_day.isoformat(),
                     MODELS_BY_CALLER_TAG: "by the command",
                 },
-                raise_on_error=False,
             )
         except Exception as error:
             if climkit is not None and climkit.error is not None:
@@ -106,15 +95,17 @@ class Launcher:
 
     def refresh_models(self, *, full: bool = False) -> None:
         """One run of the models and the publishing. Raises WarehouseError with the first reason if it fails."""
-        result = self._models_job.execute_in_process(
-            instance=self._instance,
-            run_config={**QUIET, "ops": {"models": {"config": {"full": full}}}},
-            raise_on_error=False,
-        )
+        result = self._execute(self._models_job, run_config={**QUIET, "ops": {"models": {"config": {"full": full}}}})
         if _was_interrupted(result):
             raise KeyboardInterrupt
         if not result.success:
             raise WarehouseError(_reason(result))
+
+    def _execute(self, job: dg.JobDefinition, **options: Any) -> dg.ExecuteInProcessResult:  # noqa: ANN401 - Dagster's
+        # Named beforehand: a daemon beside this command sees by the lock that the run's process lives.
+        run_id = str(uuid.uuid4())
+        with held_run_lock(self._instance, run_id):
+            return job.execute_in_process(instance=self._instance, run_id=run_id, raise_on_error=False, **options)
 
 
 def _was_interrupted(result: dg.ExecuteInProcessResult) -> bool:

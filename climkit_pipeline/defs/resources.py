@@ -7,6 +7,7 @@ configuration: nothing of them reaches Dagster's storage.
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Protocol
 
 import dagster as dg
@@ -14,12 +15,14 @@ import dagster as dg
 from climkit_pipeline.api.client import ClimkitClient, RetryPolicy
 from climkit_pipeline.api.pacer import Pacer, pacer_path
 from climkit_pipeline.errors import LakeError
+from climkit_pipeline.ingest.finished import DaysListener
 from climkit_pipeline.ingest.ingestion import Ingestion
 from climkit_pipeline.ingest.ledger import CallLedger
-from climkit_pipeline.ingest.reports import IngestReport, IngestRequest, Progress
+from climkit_pipeline.ingest.reports import IngestReport, IngestRequest, Progress, SetAside
 from climkit_pipeline.lake.account import check_format, check_writable
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.settings import Settings, load_settings
+from climkit_pipeline.user_files.config_folder import read_user_inputs
 
 logger = logging.getLogger(__name__)
 
@@ -64,20 +67,29 @@ def open_ingestion(
                 logger.warning("the ledger of calls is incomplete: %s", error)
 
 
+def with_set_aside(request: IngestRequest, layout: Layout) -> IngestRequest:
+    """The same with the meters that the user's files set aside. Raises ConfigurationError for mistakes in them."""
+    lines = [entry.content for entry in read_user_inputs(layout).set_aside]
+    return replace(
+        request,
+        set_aside=tuple(SetAside(line.site_id, line.meter_id, line.first_day, line.last_day) for line in lines),
+    )
+
+
 class Ingests(Protocol):
     """What the lake assets need: something that brings a range of days up to date."""
 
-    def run(self, request: IngestRequest, run_id: str | None = None) -> IngestReport:
+    def run(self, request: IngestRequest, run_id: str, on_days: DaysListener, progress: Progress) -> IngestReport:
         """Bring ``request`` up to date; raises a ClimkitError when nothing can be done."""
 
 
 class ClimkitResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """The authenticated Climkit client and the data directory, from the environment (see docs/settings.md)."""
 
-    def run(self, request: IngestRequest, run_id: str | None = None) -> IngestReport:
+    def run(self, request: IngestRequest, run_id: str, on_days: DaysListener, progress: Progress) -> IngestReport:
         """Bring ``request`` up to date with a client that lives as long as the run."""
         with open_ingestion(load_settings()) as ingestion:
-            return ingestion.run(request, run_id)
+            return ingestion.run(with_set_aside(request, ingestion.layout), run_id, on_days, progress)
 
 
 class SharedIngestion:
@@ -91,11 +103,12 @@ class SharedIngestion:
         self.report: IngestReport | None = None
         """What the latest run reported; None if it did not get that far."""
 
-    def run(self, request: IngestRequest, run_id: str | None = None) -> IngestReport:
+    def run(self, request: IngestRequest, run_id: str, on_days: DaysListener, progress: Progress) -> IngestReport:
         """Bring ``request`` up to date, and tell what came of it."""
         self.error = self.report = None
         try:
-            self.report = self._ingestion.run(request, run_id)
+            request = with_set_aside(request, self._ingestion.layout)
+            self.report = self._ingestion.run(request, run_id, on_days, progress)
         except BaseException as error:
             self.error = error
             raise

@@ -75,6 +75,8 @@ def build_warehouse_assets(settings: Settings) -> dg.AssetsDefinition:
             ),
             *data_check_specs(),
         ],
+        # Whoever asks for some gets all: a part of a refresh could not be published. So "materialize all", which asks
+        # for them in several runs, refreshes in the first, and the others find nothing to do.
         can_subset=True,
     )
     def models(context: dg.AssetExecutionContext, config: RefreshConfig) -> Iterator[Any]:
@@ -87,28 +89,23 @@ def build_warehouse_assets(settings: Settings) -> dg.AssetsDefinition:
             yield from data_check_results(look_at_warehouse(layout.warehouse, asked, checks))
             return
         state = DataState()
-        select: list[str] = []
-        if context.is_subset:
-            wanted = sorted(key.path[-1] for key in context.selected_asset_keys)
-            select = [name for table in wanted for name in (*project.inner_models[table], table)]
-            context.log.info("a part of the models: the lake's changes stay noted for the others, nothing is published")
-        with open_refresh(layout, model_settings(settings), full=config.full and not select) as refresh:
+        with open_refresh(layout, model_settings(settings), full=config.full) as refresh:
             context.log.info(f"changes in the lake: {refresh.changes}")
             if refresh.changes.is_empty:
                 context.log.info("no model was run: the results of the last checks stay valid")
             else:
-                report = refresh.run_models(select=select)
+                report = refresh.run_models()
                 if report.problem is None:
                     state = look_at_build_file(refresh.build_file, asked, checks)
                 for event in _materializations(project, report, state):
                     context.log_event(event)
-                yield from _check_results(project, report)
+                wanted = {key.asset_key for key in context.selected_asset_check_keys}
+                yield from (result for result in _check_results(project, report) if result.asset_key in wanted)
                 report.check()
-            if not select:
-                if not refresh.changes.is_empty:
-                    refresh.follow()
-                _tell_closable(context, refresh, close_them=settings.close_automatically)
-                context.log.info(f"published: {refresh.publish(settings.publish_months) or 'it is up to date'}")
+            if not refresh.changes.is_empty:
+                refresh.follow()
+            _tell_closable(context, refresh, close_them=settings.close_automatically)
+            context.log.info(f"published: {refresh.publish(settings.publish_months) or 'it is up to date'}")
         yield from data_check_results(state)
 
     return models

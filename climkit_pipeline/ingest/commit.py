@@ -27,7 +27,6 @@ from climkit_pipeline.lake import journals
 from climkit_pipeline.lake.coverage import DayCoverage
 from climkit_pipeline.lake.day_files import (
     current_rows,
-    first_days_with_rows,
     merge_versions,
     overtaken_rows,
     read_coverage_day,
@@ -35,6 +34,7 @@ from climkit_pipeline.lake.day_files import (
     write_coverage_day,
     write_day,
 )
+from climkit_pipeline.lake.first_days import first_days_with_rows
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import API_CALLS, DATASETS, FINDINGS, Dataset
 

@@ -34,7 +34,8 @@ from climkit_pipeline.ingest.reports import Failure, IngestReport, Progress
 from climkit_pipeline.ingest.tasks import Plan, Task
 from climkit_pipeline.lake import coverage as law
 from climkit_pipeline.lake.coverage import DayCoverage
-from climkit_pipeline.lake.day_files import current_rows, first_days_with_rows, read_coverage_day, read_day
+from climkit_pipeline.lake.day_files import current_rows, read_coverage_day, read_day
+from climkit_pipeline.lake.first_days import first_days_with_rows
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import SENSOR_READINGS
 from climkit_pipeline.settings import Settings
@@ -148,6 +149,11 @@ class Fetcher:
         self._max_in_flight = settings.max_in_flight
         self._sizes = _WindowSizes(settings.window_days)
         self._unavailable_until: dict[str, date] = {}
+        self._trouble = _Trouble()
+
+    def begin_run(self) -> None:
+        """Forget which sites did not answer: another run may find them well."""
+        self._trouble = _Trouble()
 
     def window_days(self, dataset: str) -> int:
         """The longest window that is known to work for a dataset, in days."""
@@ -157,7 +163,7 @@ class Fetcher:
         """Ask for every task, landing each answer; results are taken in the plan's order, whatever is in flight."""
         queue = deque(plan.tasks)
         self._progress.planned(len(queue))
-        trouble = _Trouble()
+        trouble = self._trouble
         landed = 0
         in_flight: deque[tuple[Task, Future[Answer]]] = deque()
         with ThreadPoolExecutor(self._max_in_flight, thread_name_prefix="climkit-call") as pool:
@@ -388,7 +394,15 @@ class Fetcher:
 
     def _give_up(self, folder: LandingFolder, task: Task, reason: str, report: IngestReport) -> None:
         days = task.window
-        failure = Failure(task.dataset.name, task.site_id, task.subject_id, days.first_day, days.last_day, reason)
+        failure = Failure(
+            task.dataset.name,
+            task.site_id,
+            task.subject_id,
+            days.first_day,
+            days.last_day,
+            reason,
+            task.listing.names(task.subject_id),
+        )
         entry = failure.landed(task.listing.zone.key, self._now())
         if reason == NOT_AVAILABLE:
             asked = task.asked

@@ -3,43 +3,40 @@
 Here: the order of things and the locks. Every decision it takes is a function elsewhere: what is missing
 (``planner``), what an answer holds (``parsing``), how it is kept (``commit``).
 
-Locks: one per dataset and site, from planning to commit, so that no window is asked twice at once. A run never waits
-while it holds one: it takes the sites that are free, finishes them, and only then waits for the rest.
+Whose turn it is at a site, and who waits for whom, is in ``turns``.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
+import os
 import uuid
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, date, datetime
-from pathlib import Path
+from datetime import UTC, datetime
 
 from climkit_pipeline.api.client import ClimkitClient
-from climkit_pipeline.domain.periods import local_day
-from climkit_pipeline.errors import ConfigurationError
-from climkit_pipeline.files import LockBusyError, file_lock
+from climkit_pipeline.errors import ClimkitError, ConfigurationError
+from climkit_pipeline.files import file_lock
 from climkit_pipeline.ingest.absences import news_of_sites
 from climkit_pipeline.ingest.commit import CommitReport, commit_folder
 from climkit_pipeline.ingest.fetching import Fetcher
+from climkit_pipeline.ingest.finished import DaysListener, FinishedDays, ignore_days
 from climkit_pipeline.ingest.frames import Finding
+from climkit_pipeline.ingest.known import known_listings
 from climkit_pipeline.ingest.landing import Landed, LandingFolder, abandoned_folders, open_landing
 from climkit_pipeline.ingest.ledger import CallLedger
 from climkit_pipeline.ingest.listings import Listings, SiteListing, fetch_listings, list_site_ids
-from climkit_pipeline.ingest.planner import is_missing, plan_windows
-from climkit_pipeline.ingest.reports import Failure, IngestReport, IngestRequest, Progress, Silent
-from climkit_pipeline.ingest.tasks import Plan, Task
+from climkit_pipeline.ingest.planning import has_snapshots, plan_calls, stretches_of
+from climkit_pipeline.ingest.progress import Watchers
+from climkit_pipeline.ingest.reports import Failure, IngestReport, IngestRequest, Progress
+from climkit_pipeline.ingest.tasks import Plan
+from climkit_pipeline.ingest.turns import Turns
 from climkit_pipeline.ingest.zones import news_of_zones
-from climkit_pipeline.lake import coverage as law
 from climkit_pipeline.lake.account import account_identity, claim
-from climkit_pipeline.lake.coverage import DayCoverage
-from climkit_pipeline.lake.day_files import first_days_with_rows, read_coverage_day
 from climkit_pipeline.lake.layout import Layout
-from climkit_pipeline.lake.schemas import DATASETS, SNAPSHOTS, Dataset
+from climkit_pipeline.lake.schemas import DATASETS, SNAPSHOTS
 from climkit_pipeline.lake.site_zones import filed_zones
 from climkit_pipeline.settings import Settings
 
@@ -64,7 +61,7 @@ class Ingestion:
         self.layout = Layout(settings.data_dir)
         self.client = client
         self.ledger = ledger or CallLedger()
-        self._progress = progress or Silent()
+        self._progress = Watchers(*filter(None, [progress]))
         self._now = now
         self._account: tuple[datetime, list[str]] | None = None
         self._news_at: datetime | None = None
@@ -142,33 +139,7 @@ class Ingestion:
 
     def plan(self, request: IngestRequest, sites: Sequence[SiteListing]) -> Plan:
         """The calls that bring ``request`` up to date, meters first, site by site; reads coverage alone."""
-        tasks: list[Task] = []
-        for dataset in request.series:
-            firsts = first_days_with_rows(self.layout, dataset)
-            coverage = {day: law.from_frame(read_coverage_day(self.layout, dataset, day)) for day in request.days}
-            for listing in sites:
-                for subject_id in listing.subjects(dataset.name):
-                    days = self._missing_days(request, listing, subject_id, coverage, firsts)
-                    windows = plan_windows(days, self._fetcher.window_days(dataset.name))
-                    tasks += [Task(dataset, listing, subject_id, window) for window in windows]
-        return Plan(tuple(tasks))
-
-    def _missing_days(
-        self,
-        request: IngestRequest,
-        listing: SiteListing,
-        subject_id: str,
-        coverage: dict[date, dict[tuple[str, str], DayCoverage]],
-        firsts: dict[tuple[str, str], date],
-    ) -> list[date]:
-        key = (listing.site_id, subject_id)
-        return [
-            day
-            for day in request.days
-            if not listing.is_before_creation(day)
-            and local_day(day, listing.zone).start_utc < self._now()
-            and (request.refetch or is_missing(coverage[day].get(key), day, firsts.get(key)))
-        ]
+        return plan_calls(self.layout, request, sites, self._fetcher.window_days, self._now())
 
     def keep_calls(self) -> None:
         """Put the calls that belong to no run (a plan, a check) into the lake; for the end of a process."""
@@ -189,61 +160,96 @@ class Ingestion:
                 report.add(commit_folder(self.layout, folder))
         return report
 
-    def run(self, request: IngestRequest, run_id: str | None = None) -> IngestReport:
-        """Bring ``request`` up to date and say what is good and what is not.
+    def run(
+        self,
+        request: IngestRequest,
+        run_id: str | None = None,
+        on_days: DaysListener = ignore_days,
+        progress: Progress | None = None,
+    ) -> IngestReport:
+        """Bring ``request`` up to date, site by site, and say what is good and what is not.
 
-        Failures of single windows and sites are in the report; errors that stop everything are raised, with what was
-        received until then on disk.
+        ``on_days`` is told of days as soon as the last site that they wait for is committed. Failures of single windows
+        and sites are in the report; errors that stop everything are raised, with what was received until then in the
+        lake. Days that have not begun are left out; raises ConfigurationError if no other is asked for. ``progress``
+        watches this run, beside who watches all.
         """
+        with self._progress.joined_by(progress):
+            return self._run(self._begun(request), run_id, on_days)
+
+    def _run(self, request: IngestRequest, run_id: str | None, on_days: DaysListener) -> IngestReport:
         report = IngestReport(request)
+        finished = FinishedDays(self.layout, report, on_days, self.settings.zone, self._now)
+        complete = self._complete_account(request)
+        if complete is not None:
+            logger.info("everything asked for is complete: no call is made")
+            finished.tell(request, complete, set(request.days))
+            return report
         site_ids = self._wanted_sites(request)
         report.committed.add(self.recover())
         report.news = self._news_of_sites()
         listings = self.listings(site_ids)
         report.news += self._news_of_zones(listings)
-        with open_landing(self.layout.landing, run_id or uuid.uuid4().hex) as folder, self.ledger.kept_in(folder):
+        self._fetcher.begin_run()
+        owner = f"run {run_id or os.getpid()} since {self._now():%H:%M} UTC"
+        names = [dataset.name for dataset in request.series]
+        turns = Turns(self.layout, names, owner, is_urgent=request.is_urgent, on_wait=self._progress.note)
+        with (
+            turns.going_first(),
+            open_landing(self.layout.landing, run_id or uuid.uuid4().hex) as folder,
+            self.ledger.kept_in(folder),
+        ):
             self._land_listings(folder, request, listings, report)
             report.committed.add(commit_folder(self.layout, folder))
-            waiting = list(listings.sites)
-            while waiting:
-                with self._free_sites(request, waiting) as free:
-                    if free:
-                        report.committed.add(self.recover())
-                        self._fetcher.fetch(folder, self.plan(request, free), report)
-                        report.committed.add(commit_folder(self.layout, folder))
-                if free:
-                    waiting = [listing for listing in waiting if listing not in free]
-                else:
-                    self._wait_for(request, waiting[0])
-        self._assess(request, site_ids, listings, report)
+            for stretch in stretches_of(request):
+                planned = self.plan(stretch, listings.sites)
+                self._progress.expect(len(planned.tasks))
+                finished.begin(stretch, listings.sites, planned)
+                waiting = list(listings.sites)
+                while waiting:
+                    with turns.next_of(waiting) as listing:
+                        self._fetch_site(folder, stretch, listing, report)
+                    waiting.remove(listing)
+                    finished.is_done(listing)
+                    if waiting:
+                        self._progress.note(f"site {listing.name} is in the lake, {len(waiting)} to go")
         return report
 
-    @contextmanager
-    def _free_sites(self, request: IngestRequest, sites: Sequence[SiteListing]) -> Iterator[list[SiteListing]]:
-        """Those of ``sites`` that nobody else works on, locked until the end of the block."""
-        with ExitStack() as held:
-            free = []
-            for listing in sites:
-                with ExitStack() as own:
-                    try:
-                        for dataset in request.series:
-                            own.enter_context(file_lock(self._site_lock(dataset, listing.site_id), blocking=False))
-                    except LockBusyError:
-                        continue
-                    held.push(own.pop_all())
-                    free.append(listing)
-            yield free
+    def _fetch_site(
+        self, folder: LandingFolder, request: IngestRequest, listing: SiteListing, report: IngestReport
+    ) -> None:
+        report.committed.add(self.recover())
+        try:
+            self._fetcher.fetch(folder, self.plan(request, [listing]), report)
+        except BaseException:
+            # What was received before an error, or before somebody stopped the run, is in the lake, too.
+            with suppress(ClimkitError):
+                report.committed.add(commit_folder(self.layout, folder))
+            raise
+        report.committed.add(commit_folder(self.layout, folder))
 
-    def _wait_for(self, request: IngestRequest, listing: SiteListing) -> None:
-        logger.info("another run works on site %s; waiting for it", listing.site_id)
-        self._progress.note(f"waiting for another run, which works on site {listing.site_id}")
-        for dataset in request.series:
-            with file_lock(self._site_lock(dataset, listing.site_id)):
-                pass
+    def _complete_account(self, request: IngestRequest) -> list[SiteListing] | None:
+        """The sites of ``request`` as the lake knows them, if all that it asks for is complete; else None."""
+        if request.refetch or not self.layout.account.exists():
+            return None
+        known = [
+            listing
+            for listing in known_listings(self.layout) or ()
+            if self.settings.wants_site(listing.site_id)
+            and (request.site_ids is None or listing.site_id in request.site_ids)
+        ]
+        is_whole = known and has_snapshots(self.layout, request, known) and not self.plan(request, known).tasks
+        return known if is_whole else None
 
-    def _site_lock(self, dataset: Dataset, site_id: str) -> Path:
-        # A site's id is data and does not become part of a path.
-        return self.layout.lock(f"ingest-{dataset.name}-{hashlib.sha256(site_id.encode()).hexdigest()[:16]}")
+    def _begun(self, request: IngestRequest) -> IngestRequest:
+        today = self._now().astimezone(self.settings.zone).date()
+        if request.first_day > today:
+            raise ConfigurationError(
+                f"{request.first_day} to {request.last_day} have not begun: it is {today} in {self.settings.timezone}"
+            )
+        if request.last_day > today:
+            logger.warning("days after %s have not begun and are left out", today)
+        return replace(request, last_day=min(request.last_day, today))
 
     # --- listings -----------------------------------------------------------------------------------------------
 
@@ -275,35 +281,6 @@ class Ingestion:
                 report.failures.append(failure)
                 if DATASETS[name] in SNAPSHOTS:
                     folder.add(failure.landed(self.settings.timezone, self._now()))
-
-    # --- the result ---------------------------------------------------------------------------------------------
-
-    def _assess(
-        self, request: IngestRequest, site_ids: Sequence[str], listings: Listings, report: IngestReport
-    ) -> None:
-        wanted = set(site_ids)
-        for name in request.datasets:
-            dataset = DATASETS[name]
-            listed = {
-                (listing.site_id, subject_id)
-                for listing in listings.sites
-                for subject_id in ([listing.site_id] if dataset in SNAPSHOTS else listing.subjects(name))
-            }
-            read_sites = {listing.site_id for listing in listings.sites}
-            report.states[name] = {
-                day: Counter(
-                    row["state"]
-                    for row in read_coverage_day(self.layout, DATASETS[name], day).iter_rows(named=True)
-                    if row["site_id"] in wanted
-                    # What is no longer listed cannot be asked for: its failure would stay for ever.
-                    and not (
-                        row["state"] == law.FAILED
-                        and row["site_id"] in read_sites
-                        and (row["site_id"], row["subject_id"]) not in listed
-                    )
-                )
-                for day in request.days
-            }
 
 
 def _warned(news: list[Finding]) -> list[Finding]:

@@ -38,6 +38,17 @@ class SiteListing:
         """The site's id."""
         return self.site.site_id
 
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.site.name or self.site_id
+
+    def names(self, subject_id: str) -> tuple[str, ...]:
+        """What people call the site and one of its meters or sensors, as far as it is known."""
+        of_subject = [meter.name for meter in self.meters if meter.meter_id == subject_id]
+        of_subject += [sensor.name for sensor in self.sensors if sensor.sensor_id == subject_id]
+        return tuple(filter(None, [self.site.name, *of_subject[:1]]))
+
     def is_before_creation(self, day: date) -> bool:
         """Whether the site did not exist yet on a local day: nothing is asked for it."""
         created = self.site.created_at_utc

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date
 
-from climkit_pipeline.domain.periods import ONE_DAY
+from climkit_pipeline.domain.periods import ONE_DAY, dates_between
 from climkit_pipeline.lake.coverage import EMPTY, FAILED, GAP, PENDING, DayCoverage
 
 
@@ -24,6 +24,11 @@ class Window:
     def days(self) -> int:
         """How many local days the window covers."""
         return (self.last_day - self.first_day).days + 1
+
+    @property
+    def dates(self) -> list[date]:
+        """The local days."""
+        return dates_between(self.first_day, self.last_day)
 
     def halves(self) -> tuple[Window, Window]:
         """The window cut in the middle; needs at least two days."""

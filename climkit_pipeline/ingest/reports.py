@@ -28,6 +28,9 @@ from climkit_pipeline.lake.schemas import (
 class Progress(Protocol):
     """Who wants to know how far a run is."""
 
+    def expect(self, calls: int) -> None:
+        """So many calls are left, by an estimate made before the parts are planned one by one."""
+
     def planned(self, calls: int) -> None:
         """So many more calls will be made."""
 
@@ -41,20 +44,14 @@ class Progress(Protocol):
         """A call has to be made again."""
 
 
-class Silent:
-    """Progress that nobody watches."""
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A meter (or sensor) that is known to be dead for a time: its failures are no news."""
 
-    def planned(self, calls: int) -> None:
-        """Ignore."""
-
-    def called(self, label: str, calls: int = 1) -> None:
-        """Ignore."""
-
-    def note(self, label: str) -> None:
-        """Ignore."""
-
-    def waiting(self, reason: str) -> None:
-        """Ignore."""
+    site_id: str
+    subject_id: str
+    first_day: date
+    last_day: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +63,11 @@ class IngestRequest:
     datasets: tuple[str, ...] = tuple(DATASETS)
     site_ids: tuple[str, ...] | None = None
     refetch: bool = False
+    """Whether to ask again for what is complete."""
+    is_urgent: bool = False
+    """Whether it goes before runs that are not: the morning's before a history."""
+    set_aside: tuple[SetAside, ...] = ()
+    """Whose failures do not make a day bad."""
 
     @property
     def days(self) -> list[date]:
@@ -76,6 +78,13 @@ class IngestRequest:
     def series(self) -> list[Dataset]:
         """The series asked for, meters first: they are what bills need."""
         return [dataset for dataset in _FETCH_ORDER if dataset.name in self.datasets]
+
+    def is_set_aside(self, site_id: str, subject_id: str, day: date) -> bool:
+        """Whether a failure of that day is no news."""
+        return any(
+            (each.site_id, each.subject_id) == (site_id, subject_id) and each.first_day <= day <= each.last_day
+            for each in self.set_aside
+        )
 
 
 _FETCH_ORDER = (METER_INTERVALS, METER_INDICES, SITE_INTERVALS, SENSOR_READINGS)
@@ -91,10 +100,18 @@ class Failure:
     first_day: date
     last_day: date
     reason: str
+    names: tuple[str, ...] = ()
+    """What people call the site and the meter or sensor, as far as it is known."""
 
     def __str__(self) -> str:
         about = self.site_id if self.subject_id == self.site_id else f"{self.site_id} {self.subject_id}"
-        return f"{self.dataset} {about} {self.first_day}..{self.last_day}: {self.reason}"
+        named = f" ({', '.join(self.names)})" if self.names else ""
+        return f"{self.dataset} {about}{named} {self.first_day}..{self.last_day}: {self.reason}"
+
+    @property
+    def days(self) -> set[date]:
+        """The days that it is about."""
+        return set(dates_between(self.first_day, self.last_day))
 
     def landed(self, timezone: str, now: datetime) -> Landed:
         """The failure as it is put on disk, so that coverage knows of it."""
@@ -125,15 +142,23 @@ class IngestReport:
     """Sites that left the account's listing, came back, or state another zone than before."""
     failures: list[Failure] = field(default_factory=list)
     states: dict[str, dict[date, Counter[str]]] = field(default_factory=dict)
-    """Subjects by coverage state, per dataset and day, after the run."""
+    """Subjects by coverage state, per dataset and day, as far as days have been finished."""
 
     def failed_days(self, dataset: str) -> set[date]:
         """The days of ``dataset`` that are not what was asked for."""
         failed = {day for day, states in self.states.get(dataset, {}).items() if states[FAILED]}
         for failure in self.failures:
             if failure.dataset == dataset:
-                failed |= set(dates_between(failure.first_day, failure.last_day))
+                failed |= self._bad_days(failure)
         return failed & set(self.request.days)
+
+    def reasons(self, dataset: str, day: date) -> list[str]:
+        """Why a day is not what was asked for, one line each."""
+        return [str(each) for each in self.failures if each.dataset == dataset and day in self._bad_days(each)]
+
+    def _bad_days(self, failure: Failure) -> set[date]:
+        of_subject = failure.site_id, failure.subject_id
+        return {day for day in failure.days if not self.request.is_set_aside(*of_subject, day)}
 
     @property
     def is_good(self) -> bool:

@@ -191,10 +191,3 @@ def read_coverage(layout: Layout, dataset: Dataset, days: Iterable[date] | None 
     ]
     empty = pl.DataFrame(schema={"local_date": pl.Date, **COVERAGE_SCHEMA})
     return pl.concat([empty, *frames])
-
-
-def first_days_with_rows(layout: Layout, dataset: Dataset) -> dict[tuple[str, str], date]:
-    """The first local day with rows, by site and subject, as far as the lake knows."""
-    known = read_coverage(layout, dataset).filter(pl.col("received") > 0)
-    firsts = known.group_by("site_id", "subject_id").agg(pl.col("local_date").min())
-    return {(row[0], row[1]): row[2] for row in firsts.iter_rows()}

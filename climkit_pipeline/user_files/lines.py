@@ -1,4 +1,4 @@
-"""What the lines of ``meters.csv``, ``decisions.csv`` and ``tolerances.csv`` may say: one class per file.
+"""What the lines of the user's files may say: one class per file.
 
 Here: what is accepted in each cell, and within one line. Not here: how the files are read (``csv_text``), and mistakes
 that only several lines together show (``contradictions``).
@@ -146,6 +146,22 @@ class Tolerance(Line):
     reason: str = Field(alias="why", description="the reason for another tolerance")
 
 
+class SetAside(Line):
+    """A meter or sensor that is known not to answer for a time."""
+
+    site_id: str = Field(description=A_SITE)
+    meter_id: str = Field(description="the id of a meter or sensor")
+    first_day: LocalDate = Field(alias="from", description=A_DATE)
+    last_day: LocalDate = Field(alias="to", description=f"{A_DATE}, included")
+    decided_by: str = Field(alias="who", description="who knows of it")
+    reason: str = Field(alias="why", description="the reason, for whoever asks")
+
+    @model_validator(mode="after")
+    def _check_order(self) -> SetAside:
+        _check_order("from", self.first_day, "to", self.last_day)
+        return self
+
+
 def _check_order(first_name: str, first: date, last_name: str, last: date) -> None:
     if last < first:
         raise ValueError(f"{last_name} {last} is before {first_name} {first}")
@@ -169,17 +185,19 @@ class Entry(Generic[AnyLine]):
 
 @dataclass(frozen=True)
 class UserInputs:
-    """The three files, checked; without lines where there is no file."""
+    """The user's files, checked; without lines where there is no file."""
 
     meter_facts: tuple[Entry[MeterFact], ...] = ()
     decisions: tuple[Entry[Decision], ...] = ()
     tolerances: tuple[Entry[Tolerance], ...] = ()
+    set_aside: tuple[Entry[SetAside], ...] = ()
 
     def __str__(self) -> str:
         counts = {
             "meters.csv": len(self.meter_facts),
             "decisions.csv": len(self.decisions),
             "tolerances.csv": len(self.tolerances),
+            "set_aside.csv": len(self.set_aside),
         }
         named = [f"{name}: {lines} line{'s' * (lines != 1)}" for name, lines in counts.items() if lines]
         return ", ".join(named) or "none given"

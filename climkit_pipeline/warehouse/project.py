@@ -106,7 +106,7 @@ class Project:
 def project_files() -> list[Path]:
     """Every file of the models, ascending. Raises WarehouseError if they are not where they belong."""
     if not (PROJECT_DIR / "dbt_project.yml").is_file():
-        raise WarehouseError(f"the SQL models are not where they belong ({PROJECT_DIR}); install the project editable")
+        raise WarehouseError(f"the SQL models are not where they belong ({PROJECT_DIR}); install the project anew")
     files = (path for path in PROJECT_DIR.rglob("*") if path.suffix in {".sql", ".yml", ".csv"})
     return sorted(path for path in files if path.name != "_unit_tests.yml")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -16,6 +16,7 @@ from climkit_pipeline.defs.descriptions import STEPS
 from climkit_pipeline.defs.factory import build_definitions
 from climkit_pipeline.defs.lake_assets import asset_key
 from climkit_pipeline.defs.warehouse_assets import model_key
+from climkit_pipeline.domain.periods import month_start
 from climkit_pipeline.lake.schemas import DATASETS
 from climkit_pipeline.settings import Settings, load_settings
 from climkit_pipeline.simulator import Fault, Request, SimulatorServer, World
@@ -42,6 +43,12 @@ def test_every_dataset_and_every_published_table_is_an_asset(definitions: dg.Def
     assert {f"climkit/{name}" for name in ALL} <= keys
     published = {name for name, model in load_project().models.items() if model.schema == "main"}
     assert {key for key in keys if key.startswith("warehouse/")} == {f"warehouse/{name}" for name in published}
+
+
+def test_the_job_of_the_lake_fills_the_lake_alone(definitions: dg.Definitions) -> None:
+    """It was chosen by a group that has tables, too: each ingestion ran a part of the models."""
+    job = definitions.resolve_job_def(INGEST_JOB.name)
+    assert set(job.asset_layer.selected_asset_keys) == {asset_key(name) for name in ALL}
 
 
 def read_by(name: str) -> set[str]:
@@ -106,7 +113,8 @@ def test_the_schedule_asks_again_for_the_look_back_in_one_run(definitions: dg.De
         (request,) = schedule.evaluate_tick(context).run_requests
     assert request.tags["dagster/asset_partition_range_start"] == "2026-10-12"
     assert request.tags["dagster/asset_partition_range_end"] == "2026-10-25"
-    assert request.run_config == {"ops": {"ingest": {"config": {"refetch": True}}}}
+    assert request.run_config == {"ops": {"ingest": {"config": {"refetch": True, "goes_first": True}}}}
+    assert request.tags["climkit/asks"] == "14 days, 1 calls per meter and series"
 
 
 @pytest.mark.parametrize(
@@ -124,6 +132,31 @@ def test_the_schedule_asks_again_for_the_look_back_in_one_run(definitions: dg.De
 def test_two_mornings_a_month_ask_for_the_whole_month_before(today: date, first: date) -> None:
     """A look-back of 14 days never saw the first half of a month again after its end: no month was ever confirmed."""
     assert look_back_from(today, load_settings()) == first
+
+
+@pytest.mark.parametrize(
+    ("today", "newest", "first"),
+    [
+        (date(2026, 10, 26), date(2026, 10, 25), date(2026, 10, 12)),
+        (date(2026, 10, 26), date(2026, 10, 22), date(2026, 10, 12)),
+        (date(2026, 10, 26), date(2026, 9, 1), date(2026, 8, 1)),  # what the mornings of 3 and 11 September asked for
+        (date(2026, 10, 26), date(2026, 9, 20), date(2026, 9, 1)),  # that of 3 and 11 October was missed, too
+        (date(2026, 11, 5), date(2026, 11, 1), date(2026, 10, 1)),  # that of 3 November was missed
+        (date(2026, 11, 5), date(2026, 11, 4), date(2026, 10, 22)),
+    ],
+)
+def test_after_missed_mornings_one_asks_for_all_that_they_would_have(today: date, newest: date, first: date) -> None:
+    assert look_back_from(today, load_settings(), newest) == first
+
+
+def test_a_tick_of_a_day_that_has_not_begun_asks_for_nothing(definitions: dg.Definitions) -> None:
+    schedule = definitions.resolve_schedule_def("daily_look_back")
+    at = datetime.now(UTC) + timedelta(days=3)
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_schedule_context(instance=instance, scheduled_execution_time=at)
+        answer = schedule.evaluate_tick(context)
+    assert answer.run_requests == []
+    assert "has not begun" in str(answer.skip_message)
 
 
 def test_a_run_marks_exactly_the_good_days_green_and_names_what_failed(tmp_path: Path) -> None:
@@ -147,6 +180,13 @@ def test_a_run_marks_exactly_the_good_days_green_and_names_what_failed(tmp_path:
         assert [failure.subject_id for failure in reports[-1].failures] == [broken]
         (run,) = instance.get_runs()
         assert (run.job_name, run.status) == (INGEST_JOB.name, dg.DagsterRunStatus.FAILURE)
+        # A red day says why, with the name that people know.
+        records = instance.fetch_observations(asset_key("meter_intervals"), limit=10).records
+        observed = {record.partition_key: record.asset_observation for record in records}
+        assert set(observed) == days
+        why = str(observed["2026-10-25"].metadata["why"].value)
+        assert broken in why
+        assert world.sites[0].meters[0].name in why
 
         server.interceptor = None
         assert launch.ingest(date(2026, 10, 24), date(2026, 10, 26), ("meter_intervals",), (), refetch=False)
@@ -239,6 +279,40 @@ def _assert_the_data_are_judged(instance: dg.DagsterInstance, run_id: str) -> No
         assert (row.data["month"], row.data["meters"], row.data["blocked"]) == ("2026-10-01", 2, 0)
 
 
+def test_history_asks_for_the_newest_month_that_lacks_something_when_nothing_else_is_due(tmp_path: Path) -> None:
+    world = World(seed=3, sites=1, meters=1)
+    with (
+        SimulatorServer(world, requests_per_second=None) as server,
+        launcher(server, tmp_path) as (launch, instance, _),
+    ):
+        own = settings_for(server.base_url, tmp_path)
+        sensor = build_definitions(own).resolve_sensor_def("history")
+        assert sensor.default_status == dg.DefaultSensorStatus.STOPPED
+        today = datetime.now(UTC).astimezone(own.zone).date()
+        last_month = month_start(month_start(today) - timedelta(days=1))
+        # Until yesterday everything is there, back to the middle of the month before.
+        assert launch.ingest(last_month + timedelta(days=14), today - timedelta(days=1), ALL, (), refetch=False)
+
+        def asked(cursor: str | None) -> tuple[list[tuple[str, str]], str | None]:
+            context = dg.build_sensor_context(instance=instance, cursor=cursor)
+            found = sensor.evaluate_tick(context)
+            ranges = [
+                (request.tags["dagster/asset_partition_range_start"], request.tags["dagster/asset_partition_range_end"])
+                for request in found.run_requests or []
+            ]
+            return ranges, found.cursor
+
+        first, cursor = asked(None)
+        end_of_last = month_start(today) - timedelta(days=1)
+        expected = (last_month.isoformat(), min(end_of_last, today - timedelta(days=1)).isoformat())
+        assert first == [expected]
+        # It was tried today, so the month before it is next.
+        second, _ = asked(cursor)
+        assert second == [
+            (month_start(last_month - timedelta(days=1)).isoformat(), (last_month - timedelta(days=1)).isoformat())
+        ]
+
+
 @pytest.mark.parametrize(
     ("job_name", "selection", "tags", "requests"),
     [
@@ -249,15 +323,19 @@ def _assert_the_data_are_judged(instance: dg.DagsterInstance, run_id: str) -> No
         ("__ASSET_JOB", {dg.AssetKey(["warehouse", "meters"])}, {}, 0),
     ],
 )
-def test_models_follow_ingestions_that_nobody_follows_up(
+@pytest.mark.parametrize(
+    "name", ["models_after_ingestion", "models_after_partial_failure", "models_after_cancellation"]
+)
+def test_models_follow_ingestions_that_nobody_follows_up(  # noqa: PLR0917 - two parametrizations
     definitions: dg.Definitions,
+    name: str,
     job_name: str,
     selection: set[dg.AssetKey] | None,
     tags: dict[str, str],
     requests: int,
 ) -> None:
     """A materialization from the UI runs in Dagster's own asset job: it must be followed, too."""
-    sensor = definitions.resolve_sensor_def("models_after_ingestion")
+    sensor = definitions.resolve_sensor_def(name)
     run = dg.DagsterRun(
         job_name=job_name, asset_selection=frozenset(selection) if selection else None, tags=tags,
         status=dg.DagsterRunStatus.SUCCESS,
@@ -270,4 +348,7 @@ def test_models_follow_ingestions_that_nobody_follows_up(
             sensor_name=sensor.name, dagster_event=event, dagster_instance=instance, dagster_run=run
         )
         answer = sensor(context)
-    assert isinstance(answer, dg.RunRequest) == bool(requests)
+        assert isinstance(answer, dg.RunRequest) == bool(requests)
+        # One that waits for its turn will follow this ingestion, too.
+        instance.add_run(dg.DagsterRun(job_name=MODELS_JOB.name, status=dg.DagsterRunStatus.NOT_STARTED))
+        assert isinstance(sensor(context), dg.SkipReason)

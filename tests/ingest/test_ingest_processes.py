@@ -13,6 +13,8 @@ import pytest
 from ingest_bench import ENDPOINTS, QUARTER
 
 from climkit_pipeline.files import file_lock
+from climkit_pipeline.ingest.turns import site_lock
+from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import METER_INTERVALS
 
 DAY = date(2026, 2, 20)
@@ -141,8 +143,7 @@ def test_a_run_waits_for_the_site_that_another_works_on_and_does_the_others_firs
     """Waiting while holding the free sites' locks, two runs waited for each other for ever."""
     one = bench(world=TWO)
     held, free = one.world.sites
-    ingestion = one.new_ingestion()
-    lock = ingestion._site_lock(METER_INTERVALS, held.site_id)  # noqa: SLF001 - where another run would hold it
+    lock = site_lock(Layout(one.data_dir), METER_INTERVALS.name, held.site_id)
     order = []
 
     def intercept(request):

@@ -1,0 +1,86 @@
+"""What of a request has to be asked for now: coverage against what is listed.
+
+Here: reading the lake. Not here: which windows cover the days (``planner``), and making the calls (``fetching``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import date, datetime
+
+import polars as pl
+
+from climkit_pipeline.domain.periods import local_day
+from climkit_pipeline.ingest.listings import SiteListing
+from climkit_pipeline.ingest.planner import is_missing, months_newest_first, plan_windows
+from climkit_pipeline.ingest.reports import IngestRequest
+from climkit_pipeline.ingest.tasks import Plan, Task
+from climkit_pipeline.lake import coverage as law
+from climkit_pipeline.lake.coverage import DayCoverage
+from climkit_pipeline.lake.day_files import read_coverage_day
+from climkit_pipeline.lake.first_days import first_days_with_rows
+from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.lake.schemas import SNAPSHOTS
+
+DAYS_AT_ONCE = 62
+"""A longer range is brought up to date month by month."""
+
+
+def stretches_of(request: IngestRequest) -> list[IngestRequest]:
+    """A range of years month by month, newest first: a site is done, and free for others, within minutes."""
+    if len(request.days) <= DAYS_AT_ONCE:
+        return [request]
+    months = months_newest_first(request.first_day, request.last_day)
+    return [replace(request, first_day=month.first_day, last_day=month.last_day) for month in months]
+
+
+def plan_calls(
+    layout: Layout,
+    request: IngestRequest,
+    sites: Sequence[SiteListing],
+    window_days: Callable[[str], int],
+    now: datetime,
+) -> Plan:
+    """The calls that bring ``request`` up to date, meters first, site by site.
+
+    ``window_days`` gives the longest window of a dataset; days that begin after ``now`` are left out.
+    """
+    tasks: list[Task] = []
+    wanted = pl.col("site_id").is_in([listing.site_id for listing in sites])
+    for dataset in request.series:
+        firsts = first_days_with_rows(layout, dataset)
+        coverage = {day: law.from_frame(read_coverage_day(layout, dataset, day).filter(wanted)) for day in request.days}
+        for listing in sites:
+            begun = [
+                day
+                for day in request.days
+                if not listing.is_before_creation(day) and local_day(day, listing.zone).start_utc < now
+            ]
+            for subject_id in listing.subjects(dataset.name):
+                key = (listing.site_id, subject_id)
+                days = begun if request.refetch else _missing(begun, key, coverage, firsts.get(key))
+                windows = plan_windows(days, window_days(dataset.name))
+                tasks += [Task(dataset, listing, subject_id, window) for window in windows]
+    return Plan(tuple(tasks))
+
+
+def _missing(
+    days: Sequence[date],
+    key: tuple[str, str],
+    coverage: dict[date, dict[tuple[str, str], DayCoverage]],
+    first_day_with_rows: date | None,
+) -> list[date]:
+    return [day for day in days if is_missing(coverage[day].get(key), day, first_day_with_rows)]
+
+
+def has_snapshots(layout: Layout, request: IngestRequest, sites: Sequence[SiteListing]) -> bool:
+    """Whether every day asked for holds a listing of each of ``sites`` that existed, and none that failed."""
+    for dataset in SNAPSHOTS:
+        for day in request.days if dataset.name in request.datasets else ():
+            coverage = read_coverage_day(layout, dataset, day)
+            listed = set(coverage.filter(pl.col("state") == law.COMPLETE)["site_id"])
+            existing = {listing.site_id for listing in sites if not listing.is_before_creation(day)}
+            if existing - listed or law.FAILED in coverage["state"]:
+                return False
+    return True

@@ -24,7 +24,8 @@ from climkit_pipeline.domain.periods import local_day
 from climkit_pipeline.errors import ConfigurationError
 from climkit_pipeline.files import LockBusyError, file_lock
 from climkit_pipeline.ingest.absences import news_of_sites
-from climkit_pipeline.ingest.commit import CommitReport, commit_folder
+from climkit_pipeline.ingest.commit import commit_folder
+from climkit_pipeline.ingest.commit_report import CommitReport
 from climkit_pipeline.ingest.fetching import Fetcher
 from climkit_pipeline.ingest.frames import Finding
 from climkit_pipeline.ingest.landing import Landed, LandingFolder, abandoned_folders, open_landing

@@ -7,7 +7,7 @@ Here: reactions to answers and errors. Not here: which windows are wanted (``pla
 from __future__ import annotations
 
 import logging
-from collections import Counter, defaultdict, deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -28,7 +28,7 @@ from climkit_pipeline.ingest import intervals
 from climkit_pipeline.ingest.commit import commit_folder
 from climkit_pipeline.ingest.frames import ParsedAnswer
 from climkit_pipeline.ingest.landing import Landed, LandingFolder
-from climkit_pipeline.ingest.parsing import known_minutes, parse_landed
+from climkit_pipeline.ingest.parsing import known_steps, parse_landed
 from climkit_pipeline.ingest.planner import Window, plan_windows
 from climkit_pipeline.ingest.reports import Failure, IngestReport, Progress
 from climkit_pipeline.ingest.tasks import Plan, Task
@@ -36,6 +36,7 @@ from climkit_pipeline.lake import coverage as law
 from climkit_pipeline.lake.coverage import DayCoverage
 from climkit_pipeline.lake.day_files import current_rows, read_coverage_day, read_day
 from climkit_pipeline.lake.first_days import first_days_with_rows
+from climkit_pipeline.lake.held_times import held_times
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import SENSOR_READINGS
 from climkit_pipeline.settings import Settings
@@ -222,7 +223,7 @@ class Fetcher:
             answer = future.result()
             entry = task.landed(answer, task.asked, "plan")
             parsed, missing = self._missing_stretches(task, entry)
-            folder.add(entry)
+            folder.add(replace(entry, parsed=parsed))
             trouble.answered(task)
             self._sizes.answered(task)
             report.short_answers += bool(missing)
@@ -273,34 +274,29 @@ class Fetcher:
 
     def _missing_stretches(self, task: Task, entry: Landed) -> tuple[ParsedAnswer, list[Period]]:
         """What an answer holds, and where it is shorter than what exists, apart from gaps that are known already."""
-        steps = {}
-        if task.dataset.kind == "interval" and entry.interval_minutes is None:
-            steps = known_minutes(self._layout, task.dataset, [entry])
+        steps = known_steps(self._layout, task.dataset, [entry])
         # A shape that nobody knows must fail here, not in a commit.
-        parsed = parse_landed(task.dataset, entry, steps.get((task.site_id, task.subject_id)))
+        parsed = parse_landed(task.dataset, entry, steps.before(entry))
         if task.dataset.kind != "interval":
             return parsed, self._missing_tail(task, entry, parsed)
         key = (task.site_id, task.subject_id)
-        starts = parsed.rows["interval_start_utc"].to_list()
+        first_start = parsed.rows["interval_start_utc"].min()
         # Before its first row a meter may not have existed; where older rows are known, it did.
-        first_start = min(starts, default=None)
         opening = local_day(task.window.first_day, task.listing.zone)
-        is_whole_from_start = first_start is not None and first_start in opening
+        is_whole_from_start = isinstance(first_start, datetime) and first_start in opening
         first_day = None if is_whole_from_start else first_days_with_rows(self._layout, task.dataset).get(key)
-        by_day: dict[date, set[datetime]] = defaultdict(set)
-        for day, start in parsed.rows.select("local_date", "interval_start_utc").iter_rows():
-            by_day[day].add(start)
+        held = held_times(parsed.rows, "interval_start_utc", ["local_date"])
         missing: list[Period] = []
         minutes = parsed.interval_minutes or law.QUARTER_HOUR_MINUTES
         for day in dates_between(task.window.first_day, task.window.last_day):
             bounds = local_day(day, task.listing.zone)
-            assessment = law.assess_intervals(
+            assessment = law.assess_held_intervals(
                 bounds,
-                by_day[day],
+                held.get((day,)),
                 minutes=minutes,
                 asked_at=entry.received_at_utc,
                 exists_from=entry.exists_from_utc,
-                is_known_before=(first_start is not None and first_start < bounds.start_utc)
+                is_known_before=(isinstance(first_start, datetime) and first_start < bounds.start_utc)
                 or (first_day is not None and first_day < day),
             )
             if assessment.gaps:
@@ -343,11 +339,11 @@ class Fetcher:
         Nobody says when a meter is read, so only an answer that breaks off is noticed: it is what a short answer looks
         like, and its last reading is the one that closes a month.
         """
-        stamps = set(parsed.rows["read_at_utc"].to_list())
-        rhythm = law.rhythm_of(stamps)
-        if rhythm is None:
+        held = held_times(parsed.rows, "read_at_utc", [task.dataset.subject]).get((task.subject_id,))
+        rhythm = None if held is None else law.held_rhythm(held) or law.rhythm_of(held.each())
+        if held is None or rhythm is None:
             return []
-        last, zone = max(stamps), task.listing.zone
+        last, zone = held.last, task.listing.zone
         due = min(local_day(task.window.last_day, zone).end_utc, entry.received_at_utc - law.LATE_DATA)
         if last + rhythm > due:
             return []
@@ -388,7 +384,7 @@ class Fetcher:
                 self._progress.called("asking short answers again")
                 self._sizes.shorten(task.dataset.name, span // ONE_DAY)
                 return Window(uncut_until.astimezone(task.listing.zone).date(), task.window.last_day)
-            folder.add(entry)
+            folder.add(replace(entry, parsed=repeated))
         self._progress.called("asking short answers again")
         return None
 

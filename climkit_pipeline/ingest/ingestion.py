@@ -20,7 +20,8 @@ from climkit_pipeline.api.client import ClimkitClient
 from climkit_pipeline.errors import ClimkitError, ConfigurationError
 from climkit_pipeline.files import file_lock
 from climkit_pipeline.ingest.absences import news_of_sites
-from climkit_pipeline.ingest.commit import CommitReport, commit_folder
+from climkit_pipeline.ingest.commit import commit_folder
+from climkit_pipeline.ingest.commit_report import CommitReport
 from climkit_pipeline.ingest.fetching import Fetcher
 from climkit_pipeline.ingest.finished import DaysListener, FinishedDays, ignore_days
 from climkit_pipeline.ingest.frames import Finding

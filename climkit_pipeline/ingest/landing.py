@@ -14,15 +14,17 @@ import logging
 import threading
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from climkit_pipeline.errors import LakeError
 from climkit_pipeline.files import LockBusyError, atomic_file, file_lock, sync_directory
+from climkit_pipeline.ingest.frames import ParsedAnswer
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +61,11 @@ class Landed:
     detail: str | None = None
     is_timezone_assumed: bool = False
     body: bytes = field(default=b"", repr=False)
+    parsed: ParsedAnswer | None = field(default=None, repr=False, compare=False)
+    """What the answer holds, where this process has parsed it already; never on disk."""
+
+
+_HEADER = tuple(part.name for part in fields(Landed) if part.name not in {"body", "parsed"})
 
 
 class LandingFolder:
@@ -68,11 +75,12 @@ class LandingFolder:
         self.path = path
         self._next = 1 + max((int(file.name.split(".")[0]) for file in _answer_files(path)), default=0)
         self._calls_lock = threading.Lock()
+        self._parsed: dict[Path, Landed] = {}
+        """What this process landed and parsed: it need not come back from disk. Without the answers' bytes."""
 
     def add(self, landed: Landed) -> None:
         """Put one answer on disk, for good, before returning. Raises LakeError if that fails."""
-        header = asdict(landed)
-        del header["body"]
+        header = {name: getattr(landed, name) for name in _HEADER}
         header["sha256"] = hashlib.sha256(landed.body).hexdigest()
         content = json.dumps(header, default=_as_text).encode() + b"\n" + landed.body
         final = self.path / f"{self._next:08d}{SUFFIX}"
@@ -83,10 +91,47 @@ class LandingFolder:
                 temporary.write_bytes(gzip.compress(content, compresslevel=1, mtime=0))
         except OSError as error:
             raise LakeError(f"{final} cannot be written: {error.strerror or error}") from error
+        if landed.parsed is not None:
+            self._parsed[final] = replace(landed, body=b"")
 
     def read(self) -> list[Landed]:
         """Every answer in the folder, in order; damaged files are set aside under another name."""
-        return [landed for file in _answer_files(self.path) if (landed := _read(file)) is not None]
+        return self._read(_answer_files(self.path))
+
+    def batches(self, size: int) -> Iterator[list[Landed]]:
+        """Every answer in the folder, about ``size`` at a time, so that memory is bounded whatever was left behind.
+
+        What was asked about one subject comes together: a repeated call means something only beside the one before it.
+        """
+        files = _answer_files(self.path)
+        if len(files) <= size:
+            yield self._read(files)
+            return
+        by_subject: dict[tuple[str, str, str], list[Path]] = defaultdict(list)
+        for file in files:
+            by_subject[self._subject(file)].append(file)
+        batch: list[Path] = []
+        for _, of_subject in sorted(by_subject.items()):
+            if batch and len(batch) + len(of_subject) > size:
+                yield self._read(batch)
+                batch = []
+            batch += of_subject
+        yield self._read(batch)
+
+    def _read(self, files: Sequence[Path]) -> list[Landed]:
+        return [landed for file in files if (landed := self._parsed.get(file) or _read(file)) is not None]
+
+    def _subject(self, file: Path) -> tuple[str, str, str]:
+        """Dataset, site and subject of an answer; nothing for a damaged file, which is set aside when it is read."""
+        own = self._parsed.get(file)
+        if own is not None:
+            return own.dataset, own.site_id, own.subject_id
+        try:
+            with gzip.open(file) as content:
+                header = json.loads(content.readline())
+            return header["dataset"], header["site_id"], header["subject_id"]
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zlib.error):
+            return "", "", ""
 
     def add_call(self, row: Mapping[str, Any]) -> None:
         """Note one attempt at a call; it outlives this process, but not a power cut. Raises LakeError."""
@@ -113,6 +158,7 @@ class LandingFolder:
         """Delete what was read, after it has been committed."""
         for file in (*_answer_files(self.path), *self.path.glob(CALLS_READ)):
             file.unlink()
+        self._parsed.clear()
         sync_directory(self.path)
 
 

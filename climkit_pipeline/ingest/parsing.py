@@ -7,9 +7,10 @@ Here: choosing the parser, and what a series' answers tell only together. Not he
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -59,7 +60,7 @@ def parse_series(layout: Layout, dataset: Dataset, landed: Sequence[Landed]) -> 
     Reads coverage: the step of a short answer is known from the days around it.
     """
     is_interval = dataset.kind == "interval"
-    steps = known_minutes(layout, dataset, landed) if is_interval else {}
+    steps = known_steps(layout, dataset, [answer for answer in landed if answer.parsed is None])
     held: dict[tuple[str, str], Landed] = {}
     answers = []
     for answer in landed:
@@ -67,7 +68,7 @@ def parse_series(layout: Layout, dataset: Dataset, landed: Sequence[Landed]) -> 
             answers.append(SeriesAnswer(answer))
             continue
         subject = answer.site_id, answer.subject_id
-        parsed = parse_landed(dataset, answer, steps.get(subject))
+        parsed = answer.parsed or parse_landed(dataset, answer, steps.before(answer))
         withdraws = None
         if answer.kind == "plan" and not parsed.rows.is_empty():
             held[subject] = answer
@@ -87,19 +88,35 @@ def _lacking(plan: Landed, repeat: Landed, repeated: pl.DataFrame) -> Period | N
     return Period(repeat.asked_from_utc, until) if is_inside and until > repeat.asked_from_utc else None
 
 
-def known_minutes(layout: Layout, dataset: Dataset, landed: Sequence[Landed]) -> dict[tuple[str, str], int]:
-    """The step per subject as its answers show it; a lone row of a short answer cannot tell."""
-    steps: dict[tuple[str, str], int] = {}
+@dataclass(frozen=True, slots=True)
+class KnownSteps:
+    """The steps of intervals, in minutes, that coverage knows from earlier answers: a lone row cannot tell its own."""
+
+    by_subject: Mapping[tuple[str, str], Sequence[tuple[date, int]]]
+    """Day and step of each day with rows, oldest first."""
+
+    def before(self, answer: Landed) -> int | None:
+        """The step of the last of the days around an answer; None if nothing is known of them."""
+        first, last = answer.first_day - ONE_DAY, answer.last_day + ONE_DAY
+        days = self.by_subject.get((answer.site_id, answer.subject_id), ())
+        return next((minutes for day, minutes in reversed(days) if first <= day <= last), None)
+
+
+def known_steps(layout: Layout, dataset: Dataset, landed: Sequence[Landed]) -> KnownSteps:
+    """What coverage knows of the steps of those answers that do not state theirs."""
     days = {
         day
         for answer in landed
-        if answer.interval_minutes is None
+        if dataset.kind == "interval" and answer.interval_minutes is None
         for day in dates_between(answer.first_day - ONE_DAY, answer.last_day + ONE_DAY)
     }
-    for row in read_coverage(layout, dataset, sorted(days)).iter_rows(named=True):
-        if row["interval_minutes"] and row["received"]:
-            steps[row["site_id"], row["subject_id"]] = row["interval_minutes"]
-    return steps
+    columns = ("site_id", "subject_id", "interval_minutes", "received")
+    known = read_coverage(layout, dataset, sorted(days), columns)
+    steps = defaultdict(list)
+    of_rows = known.filter((pl.col("interval_minutes") > 0) & (pl.col("received") > 0)).drop("received")
+    for day, site_id, subject_id, minutes in of_rows.iter_rows():
+        steps[site_id, subject_id].append((day, minutes))
+    return KnownSteps(steps)
 
 
 def parse_landed(dataset: Dataset, answer: Landed, known_minutes: int | None = None) -> ParsedAnswer:

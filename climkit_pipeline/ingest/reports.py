@@ -11,7 +11,7 @@ from datetime import date, datetime
 from typing import Protocol
 
 from climkit_pipeline.domain.periods import dates_between
-from climkit_pipeline.ingest.commit import CommitReport
+from climkit_pipeline.ingest.commit_report import CommitReport
 from climkit_pipeline.ingest.frames import Finding
 from climkit_pipeline.ingest.landing import Landed
 from climkit_pipeline.lake.coverage import FAILED

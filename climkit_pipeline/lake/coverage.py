@@ -11,12 +11,14 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
 import polars as pl
 
 from climkit_pipeline.domain.periods import Period
+from climkit_pipeline.lake.held_times import HeldTimes
 from climkit_pipeline.lake.schemas import COVERAGE_SCHEMA
 
 COMPLETE = "complete"
@@ -96,6 +98,60 @@ def assess_intervals(
     if not starts and not is_known_before:
         return Assessment(len(expected), 0, EMPTY)
     return Assessment(len(expected), received, GAP, stretches(missing))
+
+
+def assess_held_intervals(
+    day: Period,
+    held: HeldTimes | None,
+    *,
+    minutes: int,
+    asked_at: datetime,
+    exists_from: datetime | None,
+    is_known_before: bool,
+) -> Assessment:
+    """As ``assess_intervals``, without a look at every start where the day is whole."""
+    # A site's creation before the day is nothing to the day: all sites share one list then.
+    count, first, last = _bounds_of_expected(day, minutes, exists_from if _is_within(exists_from, day) else None)
+    if held is not None and (held.count, held.first, held.last) == (count, first, last):
+        is_tiled = count == 1 or held.step == timedelta(minutes=minutes)
+        if is_tiled:
+            return Assessment(count, count, PENDING if asked_at < day.end_utc else COMPLETE)
+    return assess_intervals(
+        day,
+        held.each() if held else set(),
+        minutes=minutes,
+        asked_at=asked_at,
+        exists_from=exists_from,
+        is_known_before=is_known_before,
+    )
+
+
+def _is_within(instant: datetime | None, day: Period) -> bool:
+    return instant is not None and instant > day.start_utc
+
+
+@lru_cache(maxsize=512)
+def _bounds_of_expected(
+    day: Period, minutes: int, exists_from: datetime | None
+) -> tuple[int, datetime | None, datetime | None]:
+    """How many intervals are expected, and the starts of the first and the last."""
+    expected = expected_intervals(day, minutes, exists_from)
+    return len(expected), *((expected[0].start_utc, expected[-1].start_utc) if expected else (None, None))
+
+
+def assess_held_readings(
+    day: Period, held: HeldTimes | None, *, asked_at: datetime, is_known_before: bool
+) -> Assessment:
+    """As ``assess_readings``, without a look at every reading where they go on regularly to the end of the day."""
+    if held is not None and held.last == day.end_utc and held_rhythm(held) is not None:
+        return Assessment(None, held.count, PENDING if asked_at < day.end_utc else COMPLETE)
+    instants = held.each() if held else set()
+    return assess_readings(day, instants, asked_at=asked_at, is_known_before=is_known_before)
+
+
+def held_rhythm(held: HeldTimes) -> timedelta | None:
+    """The distance of readings that are all equally far apart; None for too few of them, or for any others."""
+    return held.step if held.count >= READINGS_THAT_SHOW_A_RHYTHM else None
 
 
 def assess_readings(day: Period, instants: set[datetime], *, asked_at: datetime, is_known_before: bool) -> Assessment:
@@ -208,10 +264,15 @@ def to_frame(rows: Iterable[DayCoverage]) -> pl.DataFrame:
     return pl.DataFrame(records, schema=COVERAGE_SCHEMA)
 
 
-def from_frame(frame: pl.DataFrame) -> dict[tuple[str, str], DayCoverage]:
-    """The rows of a coverage frame by site and subject."""
-    rows = {}
+def rows_of(frame: pl.DataFrame) -> list[DayCoverage]:
+    """The rows of a coverage frame in their order, whatever other columns it has."""
+    rows = []
     for record in frame.select(list(COVERAGE_SCHEMA)).iter_rows(named=True):
         gaps = tuple(Period(gap["gap_start_utc"], gap["gap_end_utc"]) for gap in record.pop("gaps") or ())
-        rows[record["site_id"], record["subject_id"]] = DayCoverage(**record, gaps=gaps)
+        rows.append(DayCoverage(**record, gaps=gaps))
     return rows
+
+
+def from_frame(frame: pl.DataFrame) -> dict[tuple[str, str], DayCoverage]:
+    """The rows of one day's coverage frame by site and subject."""
+    return {(row.site_id, row.subject_id): row for row in rows_of(frame)}

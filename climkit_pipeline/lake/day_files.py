@@ -15,7 +15,7 @@ from datetime import date
 import polars as pl
 
 from climkit_pipeline.lake.layout import EMPTY_PARTITION, Layout
-from climkit_pipeline.lake.parquet import read_parquet, write_parquet
+from climkit_pipeline.lake.parquet import read_parquet, read_parquets, write_parquet
 from climkit_pipeline.lake.schemas import COVERAGE_SCHEMA, DATASETS, JOURNALS, Dataset, Journal
 
 
@@ -27,35 +27,65 @@ def merge_versions(
     last_asked: pl.DataFrame | None = None,
     withdrawn: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """All versions of the day after ``answered``, ordered by key and time; equal to ``existing`` if nothing is new.
+    """All versions after ``answered``, ordered by key and time; ``existing`` itself if nothing is new.
 
-    ``existing`` has the columns of ``dataset.schema``. ``answered`` has them without ``superseded_at_utc``; its
-    ``fetched_at_utc`` is when the answer came, and a key occurs at most once per answer. ``last_asked`` (site_id, the
-    subject column, last_asked_at_utc) tells when each subject's latest committed answer came: an older answer that
-    arrives late then becomes history. ``withdrawn`` (the key, ``fetched_at_utc``) closes rows without a successor.
+    ``existing`` has the columns of ``dataset.schema``, those of many days ``local_date`` before them, which then is
+    part of the key; so have all frames. ``answered`` is without ``superseded_at_utc``; its ``fetched_at_utc`` is when
+    the answer came, and a key occurs at most once per answer. ``last_asked`` (site_id, the subject column,
+    last_asked_at_utc) tells when each subject's latest committed answer came: an older answer that arrives late then
+    becomes history. ``withdrawn`` (the key, ``fetched_at_utc``) closes rows without a successor.
     """
-    key = list(dataset.key)
-    touched = answered.select(key) if withdrawn is None else pl.concat([answered.select(key), withdrawn.select(key)])
-    touched = touched.unique()
-    known = existing.join(touched, on=key, how="semi")
-    if withdrawn is None and _says_nothing_new(dataset, known, answered):
+    key = _key(dataset, existing)
+    if existing.is_empty() and withdrawn is None:
+        return _versions(dataset, _events(dataset, existing, answered, last_asked, None))
+    subjects = _subjects_of(dataset, [answered] if withdrawn is None else [answered, withdrawn])
+    own = existing.join(subjects, on=subjects.columns, how="semi")
+    touched = _keys_with_news(dataset, own, answered)
+    if withdrawn is not None:
+        touched = pl.concat([touched, withdrawn.select(key)]).unique()
+    if touched.is_empty():
         return existing
-    events = _events(dataset, known, answered, last_asked, withdrawn)
-    return pl.concat([existing.join(touched, on=key, how="anti"), _versions(dataset, events)]).sort(
-        *key, "fetched_at_utc"
+    events = _events(
+        dataset,
+        own.join(touched, on=key, how="semi"),
+        answered.join(touched, on=key, how="semi"),
+        last_asked,
+        withdrawn,
     )
+    parts = [
+        existing.join(subjects, on=subjects.columns, how="anti"),
+        own.join(touched, on=key, how="anti"),
+        _versions(dataset, events),
+    ]
+    # Each part is in order already, which a stable sort makes use of.
+    return pl.concat(parts).sort(*key, "fetched_at_utc", maintain_order=True)
 
 
-def _says_nothing_new(dataset: Dataset, known: pl.DataFrame, answered: pl.DataFrame) -> bool:
-    """Whether every answered row equals the current one and is no older: the usual case, and the cheap one."""
-    compared = [*dataset.values, "extra"]
-    current = known.filter(pl.col("superseded_at_utc").is_null())
-    both = answered.join(current, on=list(dataset.key), how="left", suffix="_known")
+def _key(dataset: Dataset, frame: pl.DataFrame) -> list[str]:
+    """What identifies a row of ``frame``, whatever its version."""
+    return [*_day_of(frame), *dataset.key]
+
+
+def _subject(dataset: Dataset, frame: pl.DataFrame) -> list[str]:
+    """What tells apart the subjects in ``frame``, and their days if there are many."""
+    return [*_day_of(frame), *dict.fromkeys(("site_id", dataset.subject))]
+
+
+def _day_of(frame: pl.DataFrame) -> list[str]:
+    return ["local_date"] if "local_date" in frame.columns else []
+
+
+def _subjects_of(dataset: Dataset, frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    return pl.concat([frame.select(_subject(dataset, frame)) for frame in frames]).unique()
+
+
+def _keys_with_news(dataset: Dataset, known: pl.DataFrame, answered: pl.DataFrame) -> pl.DataFrame:
+    """The keys of answered rows, except where each only confirms the current row: the usual case, and the cheap one."""
+    key, compared = _key(dataset, known), [*dataset.values, "extra"]
+    both = answered.join(current_rows(known), on=key, how="left", suffix="_known")
     equal = [pl.col(column).eq_missing(pl.col(f"{column}_known")) for column in compared]
-    confirmed = both.filter(
-        pl.all_horizontal(equal) & (pl.col("fetched_at_utc") >= pl.col("fetched_at_utc_known")).fill_null(value=False)
-    )
-    return confirmed.height == answered.height
+    is_later = pl.col("fetched_at_utc") >= pl.col("fetched_at_utc_known")
+    return both.filter(~(pl.all_horizontal(equal) & is_later).fill_null(value=False)).select(key).unique()
 
 
 def _events(
@@ -66,7 +96,7 @@ def _events(
     withdrawn: pl.DataFrame | None,
 ) -> pl.DataFrame:
     """What was said when, per key: a value from an instant on, or (``is_end``) that the row is gone."""
-    key, compared = list(dataset.key), [*dataset.values, "extra"]
+    key, compared = _key(dataset, known), [*dataset.values, "extra"]
     starts = known.select(*key, *compared, "fetched_at_utc", pl.lit(value=False).alias("is_end"))
     closed = known.filter(pl.col("superseded_at_utc").is_not_null()).select(*key, "superseded_at_utc")
     ends = closed.join(
@@ -83,8 +113,9 @@ def _events(
         parts.append(withdrawn.select(*key, "fetched_at_utc", pl.lit(value=True).alias("is_end")))
     if last_asked is not None:
         # Equal answers leave no row, so a late one is placed before the latest by repeating what that one confirmed.
-        subject = list(dict.fromkeys(("site_id", dataset.subject)))
-        late = answered.join(last_asked, on=subject).filter(pl.col("fetched_at_utc") < pl.col("last_asked_at_utc"))
+        late = answered.join(last_asked, on=_subject(dataset, answered)).filter(
+            pl.col("fetched_at_utc") < pl.col("last_asked_at_utc")
+        )
         current = known.filter(pl.col("superseded_at_utc").is_null()).drop("fetched_at_utc")
         confirmed = current.join(late.select(*key, "last_asked_at_utc").unique(), on=key)
         parts.append(
@@ -92,19 +123,19 @@ def _events(
                 *key, *compared, "fetched_at_utc", pl.lit(value=False).alias("is_end")
             )
         )
-    return pl.concat(parts, how="diagonal").sort(*key, "fetched_at_utc", "is_end")
+    return pl.concat(parts, how="diagonal").sort(*key, "fetched_at_utc", "is_end", maintain_order=True)
 
 
 def _versions(dataset: Dataset, events: pl.DataFrame) -> pl.DataFrame:
     """Versions from events: equal neighbours are one, each version ends where the next event begins."""
-    key = list(dataset.key)
+    key = _key(dataset, events)
     compared = [*dataset.values, "extra", "is_end"]
     same_key = pl.all_horizontal([pl.col(column).eq_missing(pl.col(column).shift(1)) for column in key])
     same_value = pl.all_horizontal([pl.col(column).eq_missing(pl.col(column).shift(1)) for column in compared])
     kept = events.with_row_index("position").filter((pl.col("position") == 0) | ~(same_key & same_value))
     next_is_same_key = pl.all_horizontal([pl.col(column).eq_missing(pl.col(column).shift(-1)) for column in key])
     versions = kept.with_columns(superseded_at_utc=pl.when(next_is_same_key).then(pl.col("fetched_at_utc").shift(-1)))
-    return versions.filter(~pl.col("is_end")).select(list(dataset.schema))
+    return versions.filter(~pl.col("is_end")).select(*_day_of(events), *dataset.schema)
 
 
 def current_rows(versions: pl.DataFrame) -> pl.DataFrame:
@@ -112,21 +143,32 @@ def current_rows(versions: pl.DataFrame) -> pl.DataFrame:
     return versions.filter(pl.col("superseded_at_utc").is_null())
 
 
-def overtaken_rows(
-    dataset: Dataset, versions: pl.DataFrame, subjects: Collection[tuple[str, str]]
-) -> pl.DataFrame | None:
+def count_keys(dataset: Dataset, versions: pl.DataFrame) -> int:
+    """How many intervals, readings or listed things there are, whatever their versions."""
+    is_current = pl.col("superseded_at_utc").is_null()
+    key = _key(dataset, versions)
+    closed = versions.filter(~is_current).select(key).unique()
+    current = versions.filter(is_current)
+    # A key has one current row at most, so only those without one need a closer look.
+    return current.height + closed.join(current, on=key, how="anti").height
+
+
+def overtaken_rows(dataset: Dataset, versions: pl.DataFrame, asked: pl.DataFrame) -> pl.DataFrame | None:
     """Keys of current intervals that overlap one of the same subject seen later, with that one's ``fetched_at_utc``.
 
     A series whose step changes (15 to 60 minutes) answers the same time under other keys: without this its energy
-    would count twice. None if nothing overlaps, or if the dataset holds no intervals.
+    would count twice. Only subjects of ``asked`` (site_id, the subject column, after ``local_date`` in case of many
+    days) are looked at. None if nothing overlaps, or if the dataset holds no intervals.
     """
     if dataset.kind != "interval":
         return None
     start, end = "interval_start_utc", "interval_end_utc"
-    subject = ["site_id", dataset.subject]
-    current = current_rows(versions).sort(*subject, start)
+    subject = _subject(dataset, versions)
+    current = current_rows(versions).join(asked, on=subject, how="semi").sort(*subject, start, maintain_order=True)
     is_same = pl.all_horizontal([pl.col(column) == pl.col(column).shift(1) for column in subject])
-    suspects = current.filter(is_same & (pl.col(start) < pl.col(end).shift(1))).select(subject).unique()
+    suspects = current.filter((pl.col(start) < pl.col(end).shift(1)) & is_same).select(subject).unique()
+    if suspects.is_empty():
+        return None
     rows = current.join(suspects, on=subject).select(*subject, start, end, "fetched_at_utc")
     pairs = rows.join(rows, on=subject, suffix="_later").filter(
         (pl.col("fetched_at_utc") < pl.col("fetched_at_utc_later"))
@@ -134,14 +176,23 @@ def overtaken_rows(
         & (pl.col(f"{start}_later") < pl.col(end))
     )
     overtaken = pairs.group_by([*subject, start]).agg(pl.col("fetched_at_utc_later").min().alias("fetched_at_utc"))
-    asked = pl.DataFrame(list(subjects), schema=dict.fromkeys(subject, pl.String), orient="row")
-    overtaken = overtaken.join(asked, on=subject, how="semi").select(*dataset.key, "fetched_at_utc")
-    return None if overtaken.is_empty() else overtaken
+    return None if overtaken.is_empty() else overtaken.select(*_key(dataset, versions), "fetched_at_utc")
 
 
 def read_day(layout: Layout, dataset: Dataset, day: date) -> pl.DataFrame:
     """Every version of the day's rows; no row if the day has no file. Raises LakeError for an unreadable file."""
     return read_parquet(layout.data_file(dataset.name, day), dataset.schema)
+
+
+def read_days(layout: Layout, dataset: Dataset, days: Iterable[date]) -> pl.DataFrame:
+    """Every version of the rows of many days, ``local_date`` first. Raises LakeError for an unreadable file."""
+    return read_parquets({day: layout.data_file(dataset.name, day) for day in days}, dataset.schema)
+
+
+def by_day(rows: pl.DataFrame) -> dict[date, pl.DataFrame]:
+    """The rows of each day in their order, without ``local_date``; a day without rows is left out."""
+    parts = rows.partition_by("local_date", as_dict=True, include_key=False, maintain_order=True)
+    return {day: part for (day,), part in parts.items()}
 
 
 def write_day(layout: Layout, dataset: Dataset, day: date, versions: pl.DataFrame) -> None:
@@ -181,13 +232,13 @@ def days_on_disk(layout: Layout, dataset: Dataset | Journal) -> list[date]:
     return sorted(date.fromisoformat(name) for name in names if len(name) == 10)
 
 
-def read_coverage(layout: Layout, dataset: Dataset, days: Iterable[date] | None = None) -> pl.DataFrame:
+def read_coverage(
+    layout: Layout,
+    dataset: Dataset,
+    days: Iterable[date] | None = None,
+    columns: Collection[str] = tuple(COVERAGE_SCHEMA),
+) -> pl.DataFrame:
     """Coverage of many days (all, unless ``days`` says which), with ``local_date`` as the first column."""
     wanted = days_on_disk(layout, dataset) if days is None else days
-    frames = [
-        read_coverage_day(layout, dataset, day).select(pl.lit(day).alias("local_date"), pl.all())
-        for day in wanted
-        if layout.coverage_file(dataset.name, day).exists()
-    ]
-    empty = pl.DataFrame(schema={"local_date": pl.Date, **COVERAGE_SCHEMA})
-    return pl.concat([empty, *frames])
+    schema = {name: COVERAGE_SCHEMA[name] for name in columns}
+    return read_parquets({day: layout.coverage_file(dataset.name, day) for day in wanted}, schema)

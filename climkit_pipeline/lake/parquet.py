@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
+from io import BytesIO
 from pathlib import Path
 
 import polars as pl
@@ -12,8 +14,10 @@ from climkit_pipeline.files import atomic_file
 
 COMPRESSION_LEVEL = 3
 
+Schema = Mapping[str, pl.DataType | type[pl.DataType]]
 
-def read_parquet(path: Path, schema: Mapping[str, pl.DataType | type[pl.DataType]]) -> pl.DataFrame:
+
+def read_parquet(path: Path, schema: Schema) -> pl.DataFrame:
     """The columns of ``schema``; no row if there is no file. Raises LakeError for an unreadable file."""
     try:
         # The hive folder holds the day; the file itself must hold exactly the dataset's columns. A user's directory
@@ -27,11 +31,37 @@ def read_parquet(path: Path, schema: Mapping[str, pl.DataType | type[pl.DataType
         ) from error
 
 
+def read_parquets(paths: Mapping[date, Path], schema: Schema) -> pl.DataFrame:
+    """The columns of ``schema`` of many days in one scan, after ``local_date``, in the order of ``paths``.
+
+    Days without a file have no row. Raises LakeError for an unreadable file.
+    """
+    there = {day: path for day, path in paths.items() if path.exists()}
+    empty = pl.DataFrame(schema={"local_date": pl.Date, **schema})
+    if not there:
+        return empty
+    scans = [_of_day(day, pl.scan_parquet(path, glob=False, hive_partitioning=False), schema)
+             for day, path in there.items()]  # fmt: skip
+    try:
+        return pl.concat(scans).collect()
+    except (OSError, pl.exceptions.PolarsError):
+        # One of many: read one by one, the error names it; or it was removed meanwhile.
+        frames = [_of_day(day, read_parquet(path, schema).lazy(), schema) for day, path in there.items()]
+        return pl.concat([empty.lazy(), *frames]).collect()
+
+
+def _of_day(day: date, rows: pl.LazyFrame, schema: Schema) -> pl.LazyFrame:
+    return rows.select(pl.lit(day, dtype=pl.Date).alias("local_date"), *schema)
+
+
 def write_parquet(path: Path, frame: pl.DataFrame) -> None:
     """Replace a file of the lake in one step. Raises LakeError if that fails; the old file stays then."""
     try:
         with atomic_file(path) as temporary:
-            frame.write_parquet(temporary, compression="zstd", compression_level=COMPRESSION_LEVEL, statistics=True)
+            # By way of memory: for small files the writer's own threads cost more than the writing.
+            content = BytesIO()
+            frame.write_parquet(content, compression="zstd", compression_level=COMPRESSION_LEVEL, statistics=True)
+            temporary.write_bytes(content.getbuffer())
     except (OSError, pl.exceptions.PolarsError) as error:  # a full disk comes as either
         reason = getattr(error, "strerror", None) or str(error).partition("\n")[0].rpartition(": ")[2]
         raise LakeError(f"{path} cannot be written: {reason}") from error

@@ -38,7 +38,7 @@ def first_days_with_rows(layout: Layout, dataset: Dataset) -> dict[Subject, date
     for day in days_on_disk(layout, dataset):
         try:
             status = layout.coverage_file(dataset.name, day).stat()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
         files[day] = (status.st_size, status.st_mtime_ns)
     changed = [day for day, state in files.items() if known.files.get(day) != state]

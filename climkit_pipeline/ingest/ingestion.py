@@ -19,6 +19,8 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import polars as pl
+
 from climkit_pipeline.api.client import ClimkitClient
 from climkit_pipeline.domain.periods import local_day
 from climkit_pipeline.errors import ConfigurationError
@@ -38,7 +40,7 @@ from climkit_pipeline.ingest.zones import news_of_zones
 from climkit_pipeline.lake import coverage as law
 from climkit_pipeline.lake.account import account_identity, claim
 from climkit_pipeline.lake.coverage import DayCoverage
-from climkit_pipeline.lake.day_files import first_days_with_rows, read_coverage_day
+from climkit_pipeline.lake.day_files import by_day, first_days_with_rows, read_coverage
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import DATASETS, SNAPSHOTS, Dataset
 from climkit_pipeline.lake.site_zones import filed_zones
@@ -146,7 +148,8 @@ class Ingestion:
         tasks: list[Task] = []
         for dataset in request.series:
             firsts = first_days_with_rows(self.layout, dataset)
-            coverage = {day: law.from_frame(read_coverage_day(self.layout, dataset, day)) for day in request.days}
+            known = by_day(read_coverage(self.layout, dataset, request.days))
+            coverage = {day: law.from_frame(known[day]) if day in known else {} for day in request.days}
             for listing in sites:
                 for subject_id in listing.subjects(dataset.name):
                     days = self._missing_days(request, listing, subject_id, coverage, firsts)
@@ -291,10 +294,13 @@ class Ingestion:
                 for subject_id in ([listing.site_id] if dataset in SNAPSHOTS else listing.subjects(name))
             }
             read_sites = {listing.site_id for listing in listings.sites}
+            columns = ("site_id", "subject_id", "state")
+            known = by_day(read_coverage(self.layout, dataset, request.days, columns))
+            nothing = pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
             report.states[name] = {
                 day: Counter(
                     row["state"]
-                    for row in read_coverage_day(self.layout, DATASETS[name], day).iter_rows(named=True)
+                    for row in known.get(day, nothing).iter_rows(named=True)
                     if row["site_id"] in wanted
                     # What is no longer listed cannot be asked for: its failure would stay for ever.
                     and not (

@@ -1,4 +1,4 @@
-"""Series answers as columns: the same as the records of ``answers``, a hundred times faster for the usual answer.
+"""Series answers as columns: the same as the records of ``answers``, without a record a row where an answer is usual.
 
 Usual is an answer of which every instant is written in the documented way (ISO with an offset, or whole seconds) and
 every number is one. Anything else is read row by row, by the functions that know what to say about it; both ways give

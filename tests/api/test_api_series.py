@@ -108,7 +108,7 @@ def test_both_ways_say_the_same_of_any_answer(form, data):
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.what)
 def test_the_documented_answer_is_a_usual_one(form):
-    """An answer that goes the careful way costs ten times as much, and nothing would say so."""
+    """An answer that goes the careful way costs more, and nothing would say so."""
     stamps = [START + number * timedelta(minutes=15) for number in range(5)]
     for how in (
         lambda at: at.isoformat(sep=" "),

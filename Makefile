@@ -9,7 +9,7 @@ TWO_AT_A_TIME := --numprocesses 2 --dist loadscope --no-loadscope-reorder
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .DEFAULT_GOAL := install
-.PHONY: install demo dev test test-stories rehearse rehearse-short system-packages test-system rehearse-data-faults bench-scale lint format check-definitions clean
+.PHONY: install demo dev test test-stories rehearse rehearse-short system-packages test-system rehearse-data-faults bench-scale bench-ingest lint format check-definitions clean
 
 install: $(INSTALLED) ## the environment in .venv, from pinned versions
 
@@ -65,6 +65,9 @@ COMPARE_DAYS ?= 365
 bench-scale: $(INSTALLED) ## what a large account costs (hours at this size), SITES= METERS= DAYS=: docs/benchmarks.md
 	$(BIN)/python tests/rehearsals/bench_scale.py --sites $(SITES) --meters $(METERS) --days $(DAYS) \
 		--compare-days $(COMPARE_DAYS) $(if $(FOLDER),--folder $(FOLDER)) --output docs/benchmarks.md
+
+bench-ingest: $(INSTALLED) ## what the work around a call costs beside a hand-written script: docs/benchmarks_ingest.md
+	$(BIN)/python tests/rehearsals/bench_ingest.py --output docs/benchmarks_ingest.md
 
 lint: $(INSTALLED) ## style and types
 	$(BIN)/ruff check .

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeGuard, TypeVar
+from typing import Any, Generic, TypeGuard, TypeVar
 from zoneinfo import ZoneInfo
 
 from climkit_pipeline.domain.periods import Period
@@ -382,62 +382,84 @@ def parse_sensors(payload: object) -> list[Sensor]:
 # --- series -----------------------------------------------------------------------------------------------------
 
 
-def _series(
-    payload: object,
-    asked: Period | None,
-    *,
-    what: str,
-    names: tuple[str, ...],
-    build: Callable[..., Record],
-    is_known: Callable[[str], bool] = lambda _: False,
-) -> list[Record]:
-    rows = _objects(payload, what=what)
+@dataclass(frozen=True, slots=True)
+class SeriesForm(Generic[Record]):
+    """What the rows of one kind of series hold beside ``timestamp``."""
+
+    what: str
+    record: Callable[..., Record]
+    names: Mapping[str, str]
+    """The API's names of the numbers, in the order of the record's fields, and ours."""
+    has_wide_columns: bool = False
+    """Whether columns per meter (``total_<meter id>`` …) come along; ``/meter_data`` tells the same: not kept."""
+
+    def knows(self, key: str) -> bool:
+        """Whether a field is none to keep as it came."""
+        is_wide = self.has_wide_columns and key.startswith(("total_", "self_", "ext_"))
+        return key == "timestamp" or key in self.names or is_wide
+
+
+METER_SERIES = SeriesForm("meter_data", MeterInterval, {"total": "total", "self": "solar", "ext": "grid"})
+SITE_SERIES = SeriesForm(
+    "site_data",
+    SiteInterval,
+    {
+        "conso_total": "consumption",
+        "prod_total": "production",
+        "from_ext": "grid_import",
+        "self": "self_consumption",
+        "to_ext": "grid_export",
+        "storage_charging_total": "storage_charge",
+        "storage_discharging_total": "storage_discharge",
+    },
+    has_wide_columns=True,
+)
+RAW_SERIES = SeriesForm(
+    "meter_data_raw",
+    RawReading,
+    {
+        "en_im": "index_import_kwh",
+        "en_ex": "index_export_kwh",
+        "heat_energy_kwh": "heat_kwh",
+        "vol_m3": "volume_m3",
+    },
+)
+SENSOR_SERIES = SeriesForm("sensor_data", SensorReading, {"value": "reading"})
+
+
+def parse_series(payload: object, asked: Period | None, form: SeriesForm[Record]) -> list[Record]:
+    """The rows of a series answer, in its order; zone-less stamps are understood by the window ``asked`` for."""
+    rows = _objects(payload, what=form.what)
     if any("timestamp" not in row for row in rows):
-        raise UnexpectedPayloadError(f"{what}: a row without a timestamp")
+        raise UnexpectedPayloadError(f"{form.what}: a row without a timestamp")
     try:
         stamps = [parse_instant(row["timestamp"]) for row in rows]
         stamps = _resolve_naive(stamps, asked)
     except UnexpectedPayloadError as error:
-        raise UnexpectedPayloadError(f"{what}: {error}") from None
-    known = frozenset((*names, "timestamp"))
+        raise UnexpectedPayloadError(f"{form.what}: {error}") from None
     records = []
     for row, stamp in zip(rows, stamps, strict=True):
-        extra = {key: value for key, value in row.items() if key not in known and not is_known(key)}
-        numbers = [_number(row, name, extra) for name in names]
-        records.append(build(stamp, *numbers, extra, tuple(name for name in names if name in extra)))
+        extra = {key: value for key, value in row.items() if not form.knows(key)}
+        numbers = [_number(row, name, extra) for name in form.names]
+        records.append(form.record(stamp, *numbers, extra, tuple(name for name in form.names if name in extra)))
     return records
 
 
 def parse_meter_series(payload: object, asked: Period | None = None) -> list[MeterInterval]:
     """The rows of a ``/meter_data`` answer, in its order."""
-    return _series(payload, asked, what="meter_data", names=("total", "self", "ext"), build=MeterInterval)
-
-
-def _is_wide_column(name: str) -> bool:
-    """Per-meter columns (``total_<meter id>`` …) repeat what ``/meter_data`` tells, so they are not kept."""
-    return name.startswith(("total_", "self_", "ext_"))
+    return parse_series(payload, asked, METER_SERIES)
 
 
 def parse_site_series(payload: object, asked: Period | None = None) -> list[SiteInterval]:
     """The rows of a ``/site_data`` answer, in its order."""
-    names = (
-        "conso_total",
-        "prod_total",
-        "from_ext",
-        "self",
-        "to_ext",
-        "storage_charging_total",
-        "storage_discharging_total",
-    )
-    return _series(payload, asked, what="site_data", names=names, build=SiteInterval, is_known=_is_wide_column)
+    return parse_series(payload, asked, SITE_SERIES)
 
 
 def parse_raw_readings(payload: object, asked: Period | None = None) -> list[RawReading]:
     """The rows of a ``/meter_data_raw`` answer, in its order."""
-    names = ("en_im", "en_ex", "heat_energy_kwh", "vol_m3")
-    return _series(payload, asked, what="meter_data_raw", names=names, build=RawReading)
+    return parse_series(payload, asked, RAW_SERIES)
 
 
 def parse_sensor_readings(payload: object, asked: Period | None = None) -> list[SensorReading]:
     """The rows of a ``/sensor_data`` answer, in its order."""
-    return _series(payload, asked, what="sensor_data", names=("value",), build=SensorReading)
+    return parse_series(payload, asked, SENSOR_SERIES)

@@ -27,7 +27,7 @@ from climkit_pipeline.lake.schemas import API_CALLS, DATASETS, FINDINGS
 logger = logging.getLogger(__name__)
 
 ANSWERS_AT_ONCE = 400
-"""Of a folder that somebody left behind: a month of a meter takes 0.3 MB of memory, a large account has thousands."""
+"""Of a folder that somebody left behind; chosen, not measured: a large account has thousands, too many for memory."""
 
 
 def commit_folder(layout: Layout, folder: LandingFolder) -> CommitReport:

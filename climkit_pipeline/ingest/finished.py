@@ -16,7 +16,7 @@ from climkit_pipeline.ingest.listings import SiteListing
 from climkit_pipeline.ingest.reports import IngestReport, IngestRequest
 from climkit_pipeline.ingest.tasks import Plan
 from climkit_pipeline.lake import coverage as law
-from climkit_pipeline.lake.day_files import read_coverage_day
+from climkit_pipeline.lake.day_files import read_coverage
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import DATASETS, SNAPSHOTS, Dataset
 
@@ -68,24 +68,26 @@ class FinishedDays:
         """Say how these days stand, and tell of those that are what was asked for."""
         for name in request.datasets:
             states = self._report.states.setdefault(name, {})
-            states |= {day: self._states_of(DATASETS[name], day, sites) for day in sorted(days)}
+            states |= self._states_of(DATASETS[name], sorted(days), sites)
             good = sorted(days - self._report.failed_days(name))
             ended = {day: states[day] for day in good if local_day(day, self._zone).end_utc <= self._now()}
             if ended:
                 self._on_days(name, ended)
 
-    def _states_of(self, dataset: Dataset, day: date, sites: Sequence[SiteListing]) -> Counter[str]:
+    def _states_of(
+        self, dataset: Dataset, days: Sequence[date], sites: Sequence[SiteListing]
+    ) -> dict[date, Counter[str]]:
         read_sites = {listing.site_id for listing in sites}
         listed = {
             (listing.site_id, subject_id)
             for listing in sites
             for subject_id in ([listing.site_id] if dataset in SNAPSHOTS else listing.subjects(dataset.name))
         }
-        coverage = read_coverage_day(self._layout, dataset, day).select("site_id", "subject_id", "state")
-        is_set_aside = self._request.is_set_aside
-        return Counter(
-            SET_ASIDE if state == law.FAILED and is_set_aside(site_id, subject_id, day) else state
-            for site_id, subject_id, state in coverage.iter_rows()
+        states: dict[date, Counter[str]] = {day: Counter() for day in days}
+        coverage = read_coverage(self._layout, dataset, days, ("site_id", "subject_id", "state"))
+        for day, site_id, subject_id, state in coverage.iter_rows():
             # What is no longer listed cannot be asked for: its failure would stay for ever.
-            if site_id in read_sites and (state != law.FAILED or (site_id, subject_id) in listed)
-        )
+            if site_id in read_sites and (state != law.FAILED or (site_id, subject_id) in listed):
+                is_no_news = state == law.FAILED and self._request.is_set_aside(site_id, subject_id, day)
+                states[day][SET_ASIDE if is_no_news else state] += 1
+        return states

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from climkit_pipeline.domain.periods import Period
+from climkit_pipeline.domain.periods import Period, dates_between, local_date_of_reading, local_midnight_utc
 from climkit_pipeline.lake.schemas import Dataset
 
 
@@ -48,17 +48,12 @@ class ParsedAnswer:
     findings: tuple[Finding, ...] = field(default=())
 
 
-def extra_text(extra: Mapping[str, Any]) -> str | None:
-    """Unknown fields as JSON text with a stable order of keys, or None when there are none."""
-    return json.dumps(extra, sort_keys=True, ensure_ascii=False, default=str) if extra else None
-
-
 def rows_frame(
     dataset: Dataset,
-    columns: Mapping[str, Sequence[Any]],
+    columns: Mapping[str, Sequence[Any] | pl.Series],
     *,
-    extras: Sequence[str | None],
-    local_dates: Sequence[date],
+    extras: Sequence[str | None] | None,
+    local_dates: Sequence[date] | pl.Series,
     fetched_at: datetime,
 ) -> pl.DataFrame:
     """A frame with ``local_date``, the dataset's columns, ``extra`` and ``fetched_at_utc``; absent columns are null."""
@@ -67,13 +62,15 @@ def rows_frame(
     for name, dtype in dataset.columns.items():
         values = columns.get(name)
         series.append(_column(name, [None] * height if values is None else values, dtype))
-    series.append(_column("extra", extras, pl.String))
+    series.append(_column("extra", [None] * height if extras is None else extras, pl.String))
     frame = pl.DataFrame(series)
     return frame.with_columns(pl.lit(fetched_at).dt.cast_time_unit("us").alias("fetched_at_utc"))
 
 
-def _column(name: str, values: Sequence[Any], dtype: pl.DataType | type[pl.DataType]) -> pl.Series:
+def _column(name: str, values: Sequence[Any] | pl.Series, dtype: pl.DataType | type[pl.DataType]) -> pl.Series:
     """A column of what the API said; half a character, or a whole number beyond 64 bits, has no place in a file."""
+    if isinstance(values, pl.Series):
+        return values.alias(name)
     try:
         return pl.Series(name, values, dtype=dtype)
     except UnicodeEncodeError:
@@ -88,6 +85,8 @@ def one_value_per_key(
     dataset: Dataset, rows: pl.DataFrame, site_id: str, subject_id: str
 ) -> tuple[pl.DataFrame, list[Finding]]:
     """Rows with each key once (the last one given wins), and findings for what was doubled."""
+    if dataset.time and rows[dataset.time].n_unique() == rows.height:
+        return rows, []  # one subject's answer: nothing but the time tells its rows apart
     key = list(dataset.key)
     doubled = rows.filter(pl.struct(key).is_duplicated())
     if doubled.is_empty():
@@ -107,24 +106,35 @@ def one_value_per_key(
     return rows.unique(key, keep="last", maintain_order=True), findings
 
 
-def findings_of(
-    dataset: Dataset, site_id: str, subject_id: str, odd: Mapping[str, Sequence[datetime]]
-) -> list[Finding]:
-    """A finding for each code with instants, with the first three of them."""
+def findings_of(dataset: Dataset, site_id: str, subject_id: str, odd: Mapping[str, pl.Series]) -> list[Finding]:
+    """A finding for each code with instants in the order of ``odd``, with the first three of them."""
     return [
-        Finding(code, dataset.name, site_id, subject_id, len(at), tuple(each.isoformat() for each in sorted(at)[:3]))
+        Finding(code, dataset.name, site_id, subject_id, len(at), tuple(each.isoformat() for each in at.sort().head(3)))
         for code, at in odd.items()
-        if at
+        if len(at)
     ]
 
 
-def is_near(asked: Period, stamp: datetime, edge: timedelta) -> bool:
-    """Whether a stamp is of the window asked for, or so close to a bound that only the bound's meaning decides."""
-    return asked.start_utc - edge <= stamp <= asked.end_utc + edge
+def local_dates_of(stamps: pl.Series, wanted: Period, zone: ZoneInfo, *, includes_end: bool) -> pl.Series:
+    """The local day of each stamp, all being of the days ``wanted``: ``[start, end)``, or ``(start, end]``.
+
+    Counted from one midnight to the next, which asks the zone once a day.
+    """
+    first, last = (local_date_of_reading(at, zone) for at in (wanted.start_utc + timedelta.resolution, wanted.end_utc))
+    days = dates_between(first, last)
+    midnights = pl.Series([local_midnight_utc(day, zone) for day in days], dtype=stamps.dtype)
+    # How many midnights lie before (or at) a stamp is the number of its day, from 1.
+    numbers = midnights.search_sorted(stamps, side="left" if includes_end else "right")
+    return pl.Series("local_date", days, dtype=pl.Date).gather(numbers - 1)
 
 
-def within(period: Period, instant: datetime, *, includes_end: bool) -> bool:
-    """Whether an instant belongs to a period of days: ``[start, end)``, or ``(start, end]`` for readings."""
+def beyond(asked: Period, stamps: pl.Series, edge: timedelta) -> pl.Series:
+    """The stamps that are not of the window asked for, nor so close to a bound that only its meaning decides."""
+    return stamps.filter((stamps < asked.start_utc - edge) | (stamps > asked.end_utc + edge))
+
+
+def within(period: Period, stamps: pl.Series, *, includes_end: bool) -> pl.Series:
+    """Whether stamps belong to a period of days: ``[start, end)``, or ``(start, end]`` for readings."""
     if includes_end:
-        return period.start_utc < instant <= period.end_utc
-    return instant in period
+        return (stamps > period.start_utc) & (stamps <= period.end_utc)
+    return (stamps >= period.start_utc) & (stamps < period.end_utc)

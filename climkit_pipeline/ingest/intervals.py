@@ -11,16 +11,21 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, time, timedelta
 from itertools import pairwise
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from climkit_pipeline.api import answers, calls
+import polars as pl
+
+from climkit_pipeline.api import calls
+from climkit_pipeline.api.answers import METER_SERIES, SITE_SERIES, SeriesForm
 from climkit_pipeline.api.calls import Call
-from climkit_pipeline.domain.periods import ONE_DAY, QUARTER_HOUR, Period, local_date_of_interval, local_midnight_utc
+from climkit_pipeline.api.series import series_columns
+from climkit_pipeline.domain.periods import ONE_DAY, QUARTER_HOUR, Period, local_midnight_utc
 from climkit_pipeline.ingest.frames import (
     ParsedAnswer,
-    extra_text,
+    beyond,
     findings_of,
-    is_near,
+    local_dates_of,
     one_value_per_key,
     rows_frame,
     within,
@@ -30,6 +35,8 @@ from climkit_pipeline.lake.schemas import METER_INTERVALS, SITE_INTERVALS, Datas
 
 STEPS_MINUTES = (QUARTER_HOUR_MINUTES, 60, DAILY_MINUTES)
 """Steps that heat and water series are known to come in; electricity is always 15."""
+
+_FORMS: dict[str, SeriesForm[Any]] = {METER_INTERVALS.name: METER_SERIES, SITE_INTERVALS.name: SITE_SERIES}
 
 
 def asked_period(wanted: Period) -> Period:
@@ -90,41 +97,46 @@ def parse_answer(
     Rows beyond the window asked for, off the grid, doubled, or with values that are no numbers become findings; edge
     rows are dropped silently.
     """
-    records: Sequence[answers.MeterInterval] | Sequence[answers.SiteInterval]
-    if dataset is METER_INTERVALS:
-        records = answers.parse_meter_series(payload, asked)
-    else:
-        records = answers.parse_site_series(payload, asked)
-    step = minutes or step_minutes([record.stamp_utc for record in records], known_minutes, zone)
-    rows = [(interval_start(record.stamp_utc, step, zone), record) for record in records]
-    kept = [(start, record) for start, record in rows if within(wanted, start, includes_end=False)]
+    columns = series_columns(payload, asked, _FORMS[dataset.name])
+    stamps = columns.stamp_utc
+    step = minutes or step_minutes(stamps.to_list(), known_minutes, zone)
+    starts = _interval_starts(stamps, step, zone)
+    is_kept = within(wanted, starts, includes_end=False)
+    starts, kept = starts.filter(is_kept), columns.filter(is_kept)
     edge = ONE_DAY if step == DAILY_MINUTES else timedelta(minutes=step)
     findings = findings_of(
         dataset,
         site_id,
         subject_id,
         {
-            "outside_window": [r.stamp_utc for _, r in rows if not is_near(asked, r.stamp_utc, edge)],
-            "off_grid": [r.stamp_utc for s, r in kept if (s.minute % min(step, 60) or s.second or s.microsecond)],
-            "not_a_number": [r.stamp_utc for _, r in kept if r.not_numbers],
+            "outside_window": beyond(asked, stamps, edge),
+            "off_grid": kept.stamp_utc.filter(_are_off_grid(starts, step)),
+            "not_a_number": kept.stamp_utc.filter(kept.has_no_number),
         },
     )
     frame = rows_frame(
         dataset,
         {
-            "site_id": [site_id] * len(kept),
-            dataset.subject: [subject_id] * len(kept),
-            "interval_start_utc": [start for start, _ in kept],
-            "interval_end_utc": [record.stamp_utc for _, record in kept],
-            **{
-                name: [getattr(record, name) for _, record in kept]
-                for name in dataset.values
-                if name != "interval_end_utc"
-            },
+            "site_id": [site_id] * len(starts),
+            dataset.subject: [subject_id] * len(starts),
+            "interval_start_utc": starts,
+            "interval_end_utc": kept.stamp_utc,
+            **kept.numbers,
         },
-        extras=[extra_text(record.extra) for _, record in kept],
-        local_dates=[local_date_of_interval(start, zone) for start, _ in kept],
+        extras=kept.extras,
+        local_dates=local_dates_of(starts, wanted, zone, includes_end=False),
         fetched_at=fetched_at,
     )
     frame, doubled = one_value_per_key(dataset, frame, site_id, subject_id)
     return ParsedAnswer(frame, step, (*findings, *doubled))
+
+
+def _interval_starts(stamps: pl.Series, step: int, zone: ZoneInfo) -> pl.Series:
+    if step == DAILY_MINUTES:
+        return pl.Series([interval_start(stamp, step, zone) for stamp in stamps], dtype=stamps.dtype)
+    return stamps - timedelta(minutes=step)
+
+
+def _are_off_grid(starts: pl.Series, step: int) -> pl.Series:
+    past_the_hour = starts.dt.epoch("us") % (3600 * 1_000_000)
+    return past_the_hour % (min(step, 60) * 60 * 1_000_000) != 0

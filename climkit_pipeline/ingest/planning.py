@@ -18,7 +18,7 @@ from climkit_pipeline.ingest.reports import IngestRequest
 from climkit_pipeline.ingest.tasks import Plan, Task
 from climkit_pipeline.lake import coverage as law
 from climkit_pipeline.lake.coverage import DayCoverage
-from climkit_pipeline.lake.day_files import read_coverage_day
+from climkit_pipeline.lake.day_files import by_day, read_coverage
 from climkit_pipeline.lake.first_days import first_days_with_rows
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import SNAPSHOTS
@@ -50,7 +50,8 @@ def plan_calls(
     wanted = pl.col("site_id").is_in([listing.site_id for listing in sites])
     for dataset in request.series:
         firsts = first_days_with_rows(layout, dataset)
-        coverage = {day: law.from_frame(read_coverage_day(layout, dataset, day).filter(wanted)) for day in request.days}
+        known = by_day(read_coverage(layout, dataset, request.days).filter(wanted))
+        coverage = {day: law.from_frame(known[day]) if day in known else {} for day in request.days}
         for listing in sites:
             begun = [
                 day
@@ -77,10 +78,15 @@ def _missing(
 def has_snapshots(layout: Layout, request: IngestRequest, sites: Sequence[SiteListing]) -> bool:
     """Whether every day asked for holds a listing of each of ``sites`` that existed, and none that failed."""
     for dataset in SNAPSHOTS:
-        for day in request.days if dataset.name in request.datasets else ():
-            coverage = read_coverage_day(layout, dataset, day)
-            listed = set(coverage.filter(pl.col("state") == law.COMPLETE)["site_id"])
+        if dataset.name not in request.datasets:
+            continue
+        coverage = read_coverage(layout, dataset, request.days, ("site_id", "state"))
+        if law.FAILED in coverage["state"]:
+            return False
+        complete = by_day(coverage.filter(pl.col("state") == law.COMPLETE))
+        for day in request.days:
+            listed = set(complete[day]["site_id"]) if day in complete else set()
             existing = {listing.site_id for listing in sites if not listing.is_before_creation(day)}
-            if existing - listed or law.FAILED in coverage["state"]:
+            if existing - listed:
                 return False
     return True

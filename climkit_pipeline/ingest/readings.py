@@ -6,23 +6,27 @@ midnight, which a month's opening index needs, is there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from climkit_pipeline.api import answers, calls
+from climkit_pipeline.api import calls
+from climkit_pipeline.api.answers import RAW_SERIES, SENSOR_SERIES, SeriesForm
 from climkit_pipeline.api.calls import Call
-from climkit_pipeline.domain.periods import QUARTER_HOUR, Period, local_date_of_reading
+from climkit_pipeline.api.series import series_columns
+from climkit_pipeline.domain.periods import QUARTER_HOUR, Period
 from climkit_pipeline.ingest.frames import (
     ParsedAnswer,
-    extra_text,
+    beyond,
     findings_of,
-    is_near,
+    local_dates_of,
     one_value_per_key,
     rows_frame,
     within,
 )
-from climkit_pipeline.lake.schemas import METER_INDICES, Dataset
+from climkit_pipeline.lake.schemas import METER_INDICES, SENSOR_READINGS, Dataset
+
+_FORMS: dict[str, SeriesForm[Any]] = {METER_INDICES.name: RAW_SERIES, SENSOR_READINGS.name: SENSOR_SERIES}
 
 
 def call_for(dataset: Dataset, site_id: str, subject_id: str, asked: Period) -> Call:
@@ -47,31 +51,27 @@ def parse_answer(
 
     Rows beyond the window asked for, doubled, or with values that are no numbers become findings.
     """
-    records: Sequence[answers.RawReading] | Sequence[answers.SensorReading]
-    if dataset is METER_INDICES:
-        records = answers.parse_raw_readings(payload, asked)
-    else:
-        records = answers.parse_sensor_readings(payload, asked)
-    kept = [record for record in records if within(wanted, record.stamp_utc, includes_end=True)]
+    columns = series_columns(payload, asked, _FORMS[dataset.name])
+    kept = columns.filter(within(wanted, columns.stamp_utc, includes_end=True))
     findings = findings_of(
         dataset,
         site_id,
         subject_id,
         {
-            "outside_window": [r.stamp_utc for r in records if not is_near(asked, r.stamp_utc, QUARTER_HOUR)],
-            "not_a_number": [record.stamp_utc for record in kept if record.not_numbers],
+            "outside_window": beyond(asked, columns.stamp_utc, QUARTER_HOUR),
+            "not_a_number": kept.stamp_utc.filter(kept.has_no_number),
         },
     )
     frame = rows_frame(
         dataset,
         {
-            "site_id": [site_id] * len(kept),
-            dataset.subject: [subject_id] * len(kept),
-            "read_at_utc": [record.stamp_utc for record in kept],
-            **{name: [getattr(record, name) for record in kept] for name in dataset.values},
+            "site_id": [site_id] * len(kept.stamp_utc),
+            dataset.subject: [subject_id] * len(kept.stamp_utc),
+            "read_at_utc": kept.stamp_utc,
+            **kept.numbers,
         },
-        extras=[extra_text(record.extra) for record in kept],
-        local_dates=[local_date_of_reading(record.stamp_utc, zone) for record in kept],
+        extras=kept.extras,
+        local_dates=local_dates_of(kept.stamp_utc, wanted, zone, includes_end=True),
         fetched_at=fetched_at,
     )
     frame, doubled = one_value_per_key(dataset, frame, site_id, subject_id)

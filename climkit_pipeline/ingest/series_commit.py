@@ -33,7 +33,7 @@ from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import Dataset
 
 ROWS_AT_ONCE = 250_000
-"""What a merge may hold, unless a single day has more; it takes about 0.5 kB of memory a row for a moment."""
+"""What a merge may hold, unless a single day has more; chosen, not measured: it bounds memory."""
 
 
 def commit_series(layout: Layout, dataset: Dataset, landed: Sequence[Landed], report: CommitReport) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 import polars as pl
 
 from climkit_pipeline.api import answers
-from climkit_pipeline.ingest.frames import extra_text, rows_frame
+from climkit_pipeline.api.series import extra_text
+from climkit_pipeline.ingest.frames import rows_frame
 from climkit_pipeline.lake.schemas import METERS, SENSORS, SITES, Dataset
 
 

@@ -46,7 +46,9 @@ def test_a_site_that_leaves_is_said_once_and_noticed_when_it_returns(bench, faul
     assert one.run(*DAYS, refetch=True).news == []
     faults.add(lambda request: request.endpoint == "all_installations", unlisted)
     clock.at += timedelta(days=1)
-    assert [finding.code for finding in one.run(*DAYS, refetch=True).news] == ["site_vanished"], "leaving again is news again"
+    assert [finding.code for finding in one.run(*DAYS, refetch=True).news] == ["site_vanished"], (
+        "leaving again is news again"
+    )
     assert news(one) == [("site_vanished", gone), ("site_returned", gone), ("site_vanished", gone)]
 
 

@@ -11,8 +11,8 @@ view        made once
 
 A month is stale when one of its days changed, or a day near it (models look at the season around a day), when what
 time it is makes a difference to it, when a row of a watched table that it stands on is another, and when the user's
-files, the settings or closed months say something else. Nothing is computed over all intervals at once, so memory
-does not grow with the years.
+files, the settings or closed months say something else. For a model that ``goes_on`` every month after a stale one is
+stale, too: registers count on. Nothing is computed over all intervals at once, so memory does not grow with the years.
 
 Here: what is stale, and the statements. Not here: what changed in the lake (``warehouse.lake_state``), and the order of
 a whole refresh (``warehouse.refresh``).
@@ -21,11 +21,11 @@ a whole refresh (``warehouse.refresh``).
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import duckdb
 
@@ -43,6 +43,16 @@ MEMORY_LIMIT = "4GB"
 
 UNFINISHED = "unfinished"
 """Stands among the changed inputs from the first model on until all have succeeded."""
+
+WRITING = (
+    # Where rows need an order, the model states it; to keep that of the files copies every row twice.
+    "set preserve_insertion_order = false",
+    # DuckDB tries every method on every column. These are slow to try, and win less than a hundredth of the file.
+    "set disabled_compression_methods = 'fsst,patas,chimp,alprd'",
+    # Rows wait in the log until the end: each time that they are put in their place, what lies around them is, too.
+    "set checkpoint_threshold = '1GB'",
+)
+"""How rows are written: to copy the intervals costs a third less CPU so (measured in November 2026)."""
 
 DAYS_AT_ONCE_BYTES = 64 * 2**20
 """How much of the lake a model over intervals or readings is given at once: a month of sixty sites of thirty meters."""
@@ -161,7 +171,8 @@ class _Run:
         """Of a build file that is begun anew: whether the table at hand is there."""
         for schema in ("intermediate", "main"):
             connection.execute(f"create schema if not exists {schema}")
-        connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
+        for setting in (f"set memory_limit = '{MEMORY_LIMIT}'", *WRITING):
+            connection.execute(setting)
         connection.execute("insert into pipeline.changed_inputs values (?)", [UNFINISHED])
 
     def make(self, model: Model) -> None:
@@ -215,14 +226,15 @@ class _Run:
         return 1, rows
 
     def _watch(self, model: Model, watched: str) -> None:
-        """What stands on a row that was known, and is another now, or gone, is stale."""
-        self._connection.execute(
-            f"create or replace temp table lost as from known except select {watched} from {model.relation}"
-        )
+        """What stands on a row that was known, and is another now, or gone, is stale; so is the month of a new row."""
+        now = f"select {watched} from {model.relation}"
+        self._connection.execute(f"create or replace temp table lost as from known except {now}")
         columns = [row[0] for row in self._connection.execute("describe lost").fetchall()]
         if "billing_month" in columns:
-            lost = self._connection.execute("select distinct billing_month from lost").fetchall()
-            self._watched_months |= {row[0] for row in lost}
+            other = self._connection.execute(
+                f"select distinct billing_month from (from lost union all ({now} except from known))"
+            ).fetchall()
+            self._watched_months |= {row[0] for row in other if row[0] is not None}
         elif self._connection.execute("from lost limit 1").fetchall():
             self._is_all_watched = True
 
@@ -242,7 +254,7 @@ class _Run:
         rows = 0
         for days in self._at_once(stale, DAYS_AT_ONCE_BYTES):
             self._set_bounds(days[0], days[-1])
-            rows += self._replace(model, _is_among(column, days))
+            rows += self._replace(model, _is_among(column, days, lambda day: day + ONE_DAY))
         return len(stale), rows
 
     def _replace_months(self, model: Model) -> tuple[int, int]:
@@ -252,8 +264,14 @@ class _Run:
         )
         rows = 0
         for months in self._at_once(stale, MONTHS_AT_ONCE_BYTES):
-            self._set_bounds(months[0], next_month(months[-1]) - ONE_DAY)
-            rows += self._replace(model, _is_among(column, months))
+            first_day, last_day = months[0], next_month(months[-1]) - ONE_DAY
+            where = _is_among(column, months, next_month)
+            if column == "local_date":
+                # A meter may have been installed before the first day that was ever asked for.
+                first_day = date.min if months[0] == (self._months or months)[0] else first_day
+                where = f"{column} between date '{first_day}' and date '{last_day}'"
+            self._set_bounds(first_day, last_day)
+            rows += self._replace(model, where)
         return len(stale), rows
 
     def _at_once(self, days: Iterable[date], most_bytes: int) -> Iterator[list[date]]:
@@ -284,6 +302,8 @@ class _Run:
                 self._changes.as_of_before - timedelta(days=SEASON_DAYS + self._changes.close_after_days)
             )
             stale |= {month for month in self._months if month >= began}
+        if model.options.get("goes_on"):
+            return [month for month in self._months if stale and month >= min(stale)]
         return [month for month in self._months if month in stale]
 
     def _replace(self, model: Model, where: str) -> int:
@@ -318,10 +338,16 @@ class _Run:
             self._report.problem = f"data tests failed: {'; '.join(failed)}"
 
 
-def _is_among(column: str, days: Sequence[date]) -> str:
-    """A condition for these days (or first days of months), as a span too, by which DuckDB leaves out whole files."""
+def _is_among(column: str, days: Sequence[date], following: Callable[[date], date]) -> str:
+    """A condition for these days (or first days of months): a span, by which DuckDB leaves out whole files.
+
+    They are named one by one only where one is missing, since DuckDB joins the rows with what is named.
+    """
+    span = f"{column} between date '{days[0]}' and date '{days[-1]}'"
+    if all(following(earlier) == later for earlier, later in pairwise(days)):
+        return span
     names = ", ".join(f"date '{day}'" for day in days)
-    return f"{column} between date '{days[0]}' and date '{days[-1]}' and {column} in ({names})"
+    return f"{span} and {column} in ({names})"
 
 
 def _months_around(days: Iterable[date]) -> set[date]:

@@ -111,10 +111,8 @@ class BuildReport:
             raise WarehouseError(self.problem)
 
 
-def build(
-    connection: duckdb.DuckDBPyConnection, project: Project, changes: LakeChanges, *, select: Sequence[str] = ()
-) -> BuildReport:
-    """Make again what is stale (of the models in ``select``, if it names any), and test what was made.
+def build(connection: duckdb.DuckDBPyConnection, project: Project, changes: LakeChanges) -> BuildReport:
+    """Make again what is stale, and test what was made.
 
     ``connection`` is to the build file, in which ``lake_state.prepare`` has stated what changed. What fails is in the
     report: models before it are made, so the same build can be repeated.
@@ -122,8 +120,6 @@ def build(
     report = BuildReport()
     run = _Run(connection, project, changes, report)
     for model in project.models.values():
-        if select and model.name not in select:
-            continue
         try:
             run.make(model)
         except duckdb.Error as error:
@@ -132,14 +128,14 @@ def build(
         if run.is_outdated(model):
             report.is_outdated = True
             return report
-    if not select and changes.full_refresh:
+    if changes.full_refresh:
         for name, statement in project.functions.items():
             try:
                 connection.execute(statement)
             except duckdb.Error as error:
                 report.problem = f"the function {name} failed: {one_line(error)}"
                 return report
-    run.test(select)
+    run.test()
     return report
 
 
@@ -321,10 +317,10 @@ class _Run:
         self._made = True
         return int(rows)
 
-    def test(self, select: Sequence[str]) -> None:
+    def test(self) -> None:
         """Every data test of what was made; one that says something about days, of the days that changed alone."""
         for test in self._project.tests:
-            if test.model not in self._touched or (select and test.model not in select):
+            if test.model not in self._touched:
                 continue
             began = time.monotonic()
             try:

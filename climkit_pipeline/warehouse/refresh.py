@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -94,24 +94,24 @@ class Refresh:
     held: ExitStack = field(repr=False)
     """Holds the build file open between the steps: to open a file, and to close it, costs more than many a step."""
 
-    def run_models(self, *, select: Sequence[str] = ()) -> BuildReport:
-        """Build and test what is stale (of the models in ``select``, if it names any); failures are in the report.
+    def run_models(self) -> BuildReport:
+        """Build and test what is stale; failures are in the report.
 
         What fails while others commit to the lake is built once more while nobody does: models that read the lake
         at different moments rightly fail the tests that compare them. When a known meter is another than before (what
         it is listed as, or its site's place), the days of all years that repeat this are wrong: all is built anew.
         """
-        report = self._build(select)
-        if report.is_outdated and not select:
+        report = self._build()
+        if report.is_outdated:
             self.held.close()
             self.build_file = fresh_build_file(self.layout)
             self.held.enter_context(open_build_file(self.build_file))
             self._prepare()
-            report = self._build(select)
+            report = self._build()
         if report.problem is not None and not scan_lake(self.layout).is_same(self.scan):
             with self.lake_at_rest():
                 self.look_again()
-                report = self._build(select)
+                report = self._build()
         return report
 
     @contextmanager
@@ -132,9 +132,9 @@ class Refresh:
             self.build_file, self.scan, self.settings, self.inputs, models_version=self.models_version
         )
 
-    def _build(self, select: Sequence[str]) -> BuildReport:
+    def _build(self) -> BuildReport:
         with open_build_file(self.build_file) as connection:
-            return build(connection, load_project(), self.changes, select=select)
+            return build(connection, load_project(), self.changes)
 
     def follow(self) -> None:
         """Remember that the models have followed the lake; call it only after all of them succeeded."""
@@ -156,7 +156,7 @@ class Refresh:
         self.inputs = with_closings(self.inputs, self.layout, without=without)
         # The same scan and the same decisions: what changed in them meanwhile is for the next refresh.
         self._prepare()
-        self._build(()).check()
+        self._build().check()
         self.follow()
 
     def publish(self, publish_months: int | None) -> PublishReport | None:

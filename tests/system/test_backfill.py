@@ -1,0 +1,156 @@
+"""A backfill from the UI, with a real daemon: cut into runs of a window, cancelled in the second, taken up again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from accounts import Account, account_for
+from service_parts import Service, wait_until
+
+from climkit_pipeline.lake.schemas import DATASETS
+from climkit_pipeline.simulator import SimulatorServer, World
+
+pytestmark = pytest.mark.filterwarnings("default")
+
+WINDOW = 31
+LAST = date.today() - timedelta(days=1)  # noqa: DTZ011 - partitions are days of the machine's calendar, near enough
+DAYS = [LAST - timedelta(days=n) for n in reversed(range(3 * WINDOW))]
+SERIES = "meter_intervals"
+ENDPOINTS = {"meter_data", "site_data", "meter_data_raw", "sensor_data"}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[SimulatorServer]:
+    with SimulatorServer(World(seed=7, sites=2, meters=4), requests_per_second=500) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def account(server: SimulatorServer, tmp_path_factory: pytest.TempPathFactory) -> Account:
+    return account_for(server, tmp_path_factory.mktemp("backfill"))
+
+
+@pytest.fixture(scope="module")
+def service(account: Account) -> Iterator[Service]:
+    # Slow enough that a run can be met while it is under way.
+    service = Service(account.environment | {"CLIMKIT_REQUESTS_PER_SECOND": "2"}, account.folder)
+    service.start()
+    yield service
+    if service.process is not None and service.process.poll() is None:
+        service.stop()
+
+
+def launch(service: Service) -> str:
+    answer = service.ask(
+        """
+        mutation($params: LaunchBackfillParams!) {
+          launchPartitionBackfill(backfillParams: $params) {
+            __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message }
+          }
+        }
+        """,
+        params={
+            "partitionNames": [day.isoformat() for day in DAYS],
+            "assetSelection": [{"path": ["climkit", name]} for name in DATASETS],
+        },
+    )
+    assert answer["launchPartitionBackfill"]["__typename"] == "LaunchBackfillSuccess", answer
+    found: str = answer["launchPartitionBackfill"]["backfillId"]
+    return found
+
+
+def runs_of(service: Service, backfill: str) -> list[dict[str, Any]]:
+    """The backfill's runs, oldest first."""
+    found = service.ask(
+        """
+        query($filter: RunsFilter!) {
+          runsOrError(filter: $filter) { ... on Runs { results { runId status tags { key value } } } }
+        }
+        """,
+        filter={"tags": [{"key": "dagster/backfill", "value": backfill}]},
+    )
+    runs: list[dict[str, Any]] = found["runsOrError"]["results"]
+    return runs[::-1]
+
+
+def days_of(run: dict[str, Any]) -> set[str]:
+    tags = {tag["key"]: tag["value"] for tag in run["tags"]}
+    first, last = (tags[f"dagster/asset_partition_range_{end}"] for end in ("start", "end"))
+    return {day.isoformat() for day in DAYS if first <= day.isoformat() <= last}
+
+
+def green_days(service: Service) -> set[str]:
+    found = service.ask(
+        """
+        query($key: AssetKeyInput!) {
+          assetNodeOrError(assetKey: $key) {
+            ... on AssetNode {
+              assetPartitionStatuses { ... on TimePartitionStatuses { ranges { status startKey endKey } } }
+            }
+          }
+        }
+        """,
+        key={"path": ["climkit", SERIES]},
+    )
+    ranges = found["assetNodeOrError"]["assetPartitionStatuses"]["ranges"]
+    green = [(each["startKey"], each["endKey"]) for each in ranges if each["status"] == "MATERIALIZED"]
+    return {day.isoformat() for day in DAYS if any(first <= day.isoformat() <= last for first, last in green)}
+
+
+def states(service: Service, backfill: str) -> list[str]:
+    return sorted(run["status"] for run in runs_of(service, backfill))
+
+
+def test_a_backfill_shows_what_it_does_and_goes_on_where_it_was_cancelled(
+    server: SimulatorServer, account: Account, service: Service
+) -> None:
+    """It was one run: nothing green before its end, and nothing after a cancel, although the data were there."""
+    first = launch(service)
+    wait_until(lambda: {"SUCCESS", "STARTED"} <= set(states(service, first)), "the second run of the backfill")
+    # One at a time, so that the morning's run and a refresh find a place.
+    assert states(service, first).count("STARTED") == 1
+    done = [run for run in runs_of(service, first) if run["status"] == "SUCCESS"]
+    assert len(done) == 1
+    assert len(days_of(done[0])) == WINDOW
+    assert days_of(done[0]) <= green_days(service)
+    service.ask("mutation($id: String!) { cancelPartitionBackfill(backfillId: $id) { __typename } }", id=first)
+    wait_until(lambda: not {"STARTED", "QUEUED", "CANCELING"} & set(states(service, first)), "the end of the backfill")
+    green = green_days(service)
+    finished = [days_of(run) for run in runs_of(service, first) if run["status"] == "SUCCESS"]
+    assert set().union(*finished) <= green < {day.isoformat() for day in DAYS}
+    # What was received before the cancel is in the lake: it is not asked for again.
+    asked = windows(server)
+    second = launch(service)
+    wait_until(lambda: states(service, second) == ["SUCCESS"] * 3, "the end of the second backfill")
+    assert green_days(service) == {day.isoformat() for day in DAYS}
+    again = [window for window in windows(server) if windows(server).count(window) > 1]
+    assert len(set(again)) <= 1, "more than the call in flight was made twice"
+    assert len(windows(server)) > len(asked)
+
+    # Complete: green within seconds, and no call.
+    before = len(server.calls)
+    third = launch(service)
+    wait_until(lambda: states(service, third) == ["SUCCESS"] * 3, "the end of the third backfill")
+    assert len(server.calls) == before
+
+    # Nine ingestions, one of them cancelled: refreshes were never two at once, and fewer than runs.
+    def models() -> list[str] | None:
+        found = [status for job, status in service.runs().values() if job == "refresh_models"]
+        return None if {"STARTED", "QUEUED", "STARTING"} & set(found) else found
+
+    refreshes = wait_until(models, "the last refresh")
+    assert 1 <= len(refreshes) <= 9
+    assert set(refreshes) == {"SUCCESS"}
+    assert (account.data_dir / "warehouse.duckdb").exists()
+
+
+def windows(server: SimulatorServer) -> list[tuple[Any, ...]]:
+    """The series calls that were answered: endpoint, site, subject and window."""
+    return [
+        (call.endpoint, call.site_id, call.subject, call.t_s, call.t_e)
+        for call in server.calls
+        if call.endpoint in ENDPOINTS and call.status == 200
+    ]

@@ -21,11 +21,11 @@ a whole refresh (``warehouse.refresh``).
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import duckdb
 
@@ -43,6 +43,14 @@ MEMORY_LIMIT = "4GB"
 
 UNFINISHED = "unfinished"
 """Stands among the changed inputs from the first model on until all have succeeded."""
+
+WRITING = (
+    # Where rows need an order, the model states it; to keep that of the files copies every row twice.
+    "set preserve_insertion_order = false",
+    # DuckDB tries every method on every column. These are slow to try, and win less than a hundredth of the file.
+    "set disabled_compression_methods = 'fsst,patas,chimp,alprd'",
+)
+"""How rows are written: to copy the intervals costs a third less CPU so (measured in November 2026)."""
 
 DAYS_AT_ONCE_BYTES = 64 * 2**20
 """How much of the lake a model over intervals or readings is given at once: a month of sixty sites of thirty meters."""
@@ -161,7 +169,8 @@ class _Run:
         """Of a build file that is begun anew: whether the table at hand is there."""
         for schema in ("intermediate", "main"):
             connection.execute(f"create schema if not exists {schema}")
-        connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'")
+        for setting in (f"set memory_limit = '{MEMORY_LIMIT}'", *WRITING):
+            connection.execute(setting)
         connection.execute("insert into pipeline.changed_inputs values (?)", [UNFINISHED])
 
     def make(self, model: Model) -> None:
@@ -242,7 +251,7 @@ class _Run:
         rows = 0
         for days in self._at_once(stale, DAYS_AT_ONCE_BYTES):
             self._set_bounds(days[0], days[-1])
-            rows += self._replace(model, _is_among(column, days))
+            rows += self._replace(model, _is_among(column, days, lambda day: day + ONE_DAY))
         return len(stale), rows
 
     def _replace_months(self, model: Model) -> tuple[int, int]:
@@ -253,7 +262,7 @@ class _Run:
         rows = 0
         for months in self._at_once(stale, MONTHS_AT_ONCE_BYTES):
             self._set_bounds(months[0], next_month(months[-1]) - ONE_DAY)
-            rows += self._replace(model, _is_among(column, months))
+            rows += self._replace(model, _is_among(column, months, next_month))
         return len(stale), rows
 
     def _at_once(self, days: Iterable[date], most_bytes: int) -> Iterator[list[date]]:
@@ -318,10 +327,16 @@ class _Run:
             self._report.problem = f"data tests failed: {'; '.join(failed)}"
 
 
-def _is_among(column: str, days: Sequence[date]) -> str:
-    """A condition for these days (or first days of months), as a span too, by which DuckDB leaves out whole files."""
+def _is_among(column: str, days: Sequence[date], following: Callable[[date], date]) -> str:
+    """A condition for these days (or first days of months): a span, by which DuckDB leaves out whole files.
+
+    They are named one by one only where one is missing, since DuckDB joins the rows with what is named.
+    """
+    span = f"{column} between date '{days[0]}' and date '{days[-1]}'"
+    if all(following(earlier) == later for earlier, later in pairwise(days)):
+        return span
     names = ", ".join(f"date '{day}'" for day in days)
-    return f"{column} between date '{days[0]}' and date '{days[-1]}' and {column} in ({names})"
+    return f"{span} and {column} in ({names})"
 
 
 def _months_around(days: Iterable[date]) -> set[date]:

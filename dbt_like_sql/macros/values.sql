@@ -1,8 +1,11 @@
 {# What a number looks like when it is none. #}
 
-{# A quantity that can be added up exactly; null where no meter measures so much in one interval. #}
+{#
+  A quantity that can be added up exactly; null where no meter measures so much in one interval (1e8). With 14 digits,
+  what is worked out of a few of them still fits into 18, with which DuckDB computes several times faster than with more.
+#}
 {% macro quantity(number) -%}
-    case when abs({{ number }}) < 1e8 then {{ number }}::decimal(18, 6) end
+    try_cast({{ number }} as decimal(14, 6))
 {%- endmacro %}
 
 {#

@@ -11,7 +11,7 @@ select
     calendar.day_start_utc,
     calendar.day_end_utc,
     {{ minutes_between('intervals.interval_start_utc', 'intervals.interval_end_utc') }} as minutes,
-    {{ minutes_between('calendar.day_start_utc', 'intervals.interval_start_utc') }} + 1 as place,
+    {{ minutes_between('calendar.day_start_utc', 'intervals.interval_start_utc') }}::smallint + 1 as place,
     {{ quantity('intervals.total') }} as total,
     {{ quantity('intervals.solar') }} as solar,
     {{ quantity('intervals.grid') }} as grid

@@ -8,21 +8,19 @@ select
     sum(grid)::decimal(18, 6) as grid,
     count(total)::integer as intervals_present,
     (count(*) - count(total))::integer as intervals_null,
-    count(*) filter (where total < 0 or solar < 0 or grid < 0)::integer as intervals_negative,
+    count(*) filter (where least(total, solar, grid) < 0)::integer as intervals_negative,
     count(*) filter (where total > 0 and (solar is null or grid is null))::integer as intervals_without_split,
     count(*) filter (where {{ is_off_grid('interval_start_utc', 'interval_end_utc', 'day_start_utc') }})::integer
         as intervals_off_grid,
     count(*) filter (where total in ({{ sentinel_values() }}))::integer as sure_sentinels,
     count(*) filter (where total in ({{ possible_sentinel_values() }}))::integer as possible_sentinels,
-    max(total) filter (where total not in ({{ possible_sentinel_values() }})) as highest_other,
-    max(abs(total - solar - grid)) as split_error,
-    min(least(total, solar, grid)) as lowest,
-    max((total * 60 / nullif(minutes, 0))::decimal(18, 6)) as peak,
+    max(total) filter (where total not in ({{ possible_sentinel_values() }}))::decimal(18, 6) as highest_other,
+    max(abs(total - solar - grid))::decimal(18, 6) as split_error,
+    min(least(total, solar, grid))::decimal(18, 6) as lowest,
+    max(total * 60 / nullif(minutes, 0))::decimal(18, 6) as peak,
     -- Of equal peaks the first.
-    arg_max(
-        interval_start_utc,
-        ((total * 60 / nullif(minutes, 0))::decimal(18, 6), -epoch_us(interval_start_utc))
-    ) filter (where total is not null) as peak_at_utc,
+    arg_max(interval_start_utc, (total * 60 / nullif(minutes, 0), -epoch_us(interval_start_utc)))
+        filter (where total is not null) as peak_at_utc,
     min(interval_start_utc) filter (where total <> 0) as first_nonzero_utc,
     max(interval_end_utc) filter (where total <> 0) as last_nonzero_utc,
     min(interval_start_utc) filter (where total is not null) as first_value_utc,

@@ -45,3 +45,8 @@
 {% macro is_being_built() -%}
     local_date between {{ built_from() }} and {{ built_until() }}
 {%- endmacro %}
+
+{# The same, and the days around that can still matter: nothing is put between two readings that lie 40 days apart. #}
+{% macro is_around_built() -%}
+    local_date between {{ built_from() }} - 45 and {{ built_until() }} + 45
+{%- endmacro %}

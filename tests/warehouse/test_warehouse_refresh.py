@@ -257,6 +257,37 @@ def test_a_run_of_zeros_that_goes_on_makes_only_its_season_again(tmp_path):
     assert [built.rows(f"from {table} order by all") for table in tables] == followed
 
 
+def registers(built: Built) -> dict[str, list[tuple]]:
+    """The inner tables that follow registers from day to day, all rows in order."""
+    tables = ("links", "counts", "midnights", "agreements", "roles")
+    with duckdb.connect(built.layout.build_file, read_only=True) as connection:
+        return {
+            table: connection.execute(f"from intermediate.int_register_{table} order by all").fetchall()
+            for table in tables
+        }
+
+
+def test_registers_of_months_long_past_are_those_of_a_full_build(copy):
+    """A reading after months without one is looked at from the last day before; a late one, from all days since."""
+    lake = copy.lake
+    late, silent_until = LATE_DAY, date(2027, 1, 15)
+    for day, index in ((late, 100.0), (silent_until, 90000.0)):
+        at = midnight(day + timedelta(days=1), ZURICH)
+        lake.add("meter_indices", day, site_id="z1", meter_id="flat", read_at_utc=at, index_import_kwh=index)
+        lake.cover("meter_indices", day, "z1", "flat")
+        lake.write(copy.layout, only=[("meter_indices", day)])
+        copy.refresh()
+
+    with duckdb.connect(copy.layout.build_file, read_only=True) as connection:
+        silences = connection.execute(
+            "select max(silent_until) from intermediate.int_register_silences where meter_id = 'flat'"
+        ).fetchall()
+    assert silences == [(silent_until,)]
+    followed = registers(copy)
+    assert_equal_to_a_full_build(copy)
+    assert registers(copy) == followed
+
+
 def test_nothing_changed_means_no_models_and_no_publishing(copy):
     report = copy.refresh()
     assert report.changes.is_empty

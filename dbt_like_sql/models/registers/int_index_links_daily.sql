@@ -1,3 +1,14 @@
+{{ config(materialized='by_month', month_column='local_date', goes_on=true) }}
+
+with
+
+counts as (
+    select * from {{ ref('int_register_counts') }}
+    where
+        {{ is_around_built() }}
+        or local_date in (select silent_until from {{ ref('int_register_silences') }})
+)
+
 -- A day without a reading has only the readings around it.
 select
     roles.site_id,
@@ -22,12 +33,12 @@ inner join {{ ref('int_register_midnights') }} as midnights
     and midnights.local_date = roles.local_date
     and midnights.register = roles.counting_register
 -- There is one for each: with an inner join DuckDB would begin with all days of a meter times all days.
-left join {{ ref('int_register_counts') }} as last_read
+left join counts as last_read
     on last_read.site_id = midnights.site_id
     and last_read.meter_id = midnights.meter_id
     and last_read.register = midnights.register
     and last_read.local_date = midnights.read_on
-left join {{ ref('int_register_counts') }} as next_read
+left join counts as next_read
     on next_read.site_id = midnights.site_id
     and next_read.meter_id = midnights.meter_id
     and next_read.register = midnights.register

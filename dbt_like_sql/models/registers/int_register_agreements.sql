@@ -1,3 +1,5 @@
+{{ config(materialized='by_month', month_column='local_date', goes_on=true) }}
+
 with
 
 -- The register that counts as a rule, and the other one of electricity.
@@ -27,17 +29,6 @@ both_sides as (
     group by site_id, meter_id, local_date, meters.zone, meters.usual_register
 ),
 
-index_steps as (
-    select
-        site_id,
-        meter_id,
-        max(step) as step,
-        max(usual_readings) as usual_readings
-    from {{ ref('int_registers') }}
-    where series_kind = 'index' and register in (usual_register, 'import', 'export')
-    group by site_id, meter_id
-),
-
 mapped as (
     select
         both_sides.* exclude (uncertainty, usual_unmeasured, other_unmeasured),
@@ -54,8 +45,8 @@ mapped as (
         greatest(2 * coalesce(facts.resolution, index_steps.step), abs(meter_days.total) * 0.001)
             + coalesce(uncertainty, 0) + open as slack
     from both_sides
-    left join index_steps using (site_id, meter_id)
-    left join {{ ref('meter_days') }} as meter_days
+    left join {{ ref('int_index_steps') }} as index_steps using (site_id, meter_id)
+    left join (select * from {{ ref('meter_days') }} where {{ is_being_built() }}) as meter_days
         on meter_days.site_id = both_sides.site_id
         and meter_days.meter_id = both_sides.meter_id
         and meter_days.local_date = both_sides.local_date

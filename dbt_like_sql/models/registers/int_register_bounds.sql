@@ -1,5 +1,7 @@
 {{ config(materialized='view') }}
 
+-- Of the days that are being built: int_register_midnights keeps them.
+
 with
 
 -- A meter that was taken out in the middle of a day was read for the last time when its last interval ended.
@@ -16,26 +18,50 @@ ends_of_service as (
         and meter_days.local_date = services.in_service_until
 ),
 
-neighbours as (
+-- What each register had counted before that.
+counted_before as (
     select
         site_id,
         meter_id,
         register,
-        local_date as read_on,
+        sum(counted) as counted
+    from {{ ref('int_register_counts') }}
+    where local_date < {{ built_from() }} - 45
+    group by site_id, meter_id, register
+),
+
+neighbours as (
+    select
+        counts.site_id,
+        counts.meter_id,
+        counts.register,
+        counts.local_date as read_on,
         last_read_at_utc,
         last_index,
-        counted_at_last,
+        -- What the register has counted since its first known index, over all cuts: never falls.
+        -- Null where wrong readings added up to more than it can hold: not known, rather than no build.
+        try_cast(
+            coalesce(counted_before.counted, 0) + sum(counts.counted) over (series rows unbounded preceding)
+            as decimal(18, 6)
+        ) as counted_at_last,
         is_crossed,
         is_installation,
         readings,
-        lead(local_date) over series as next_read_on,
+        coalesce(lead(counts.local_date) over series, silences.silent_until) as next_read_on,
         lead(first_read_at_utc) over series as next_read_at_utc,
         lead(first_index) over series as next_index,
         lead(opening_cut) over series as next_cut,
         -- Beyond 40 days a straight line says little.
         epoch_us(next_read_at_utc) - epoch_us(last_read_at_utc) <= 40 * 86400000000 as is_next_near
-    from {{ ref('int_register_counts') }}
-    window series as (partition by site_id, meter_id, register order by local_date)
+    from {{ ref('int_register_counts') }} as counts
+    left join counted_before using (site_id, meter_id, register)
+    left join {{ ref('int_register_silences') }} as silences
+        on silences.site_id = counts.site_id
+        and silences.meter_id = counts.meter_id
+        and silences.register = counts.register
+        and silences.silent_from = counts.local_date
+    where {{ is_around_built() }}
+    window series as (partition by counts.site_id, counts.meter_id, counts.register order by counts.local_date)
 ),
 
 -- Days without a reading stand between their neighbours.

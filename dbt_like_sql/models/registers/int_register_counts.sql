@@ -1,3 +1,5 @@
+{{ config(materialized='by_month', month_column='local_date', goes_on=true) }}
+
 with
 
 -- What lies between the readings around cuts that the register does not show itself is not counted either; nor what was
@@ -40,7 +42,7 @@ whole_days as (
         local_date,
         total
     from {{ ref('meter_days') }}
-    where intervals_missing = 0 and intervals_null = 0
+    where intervals_missing = 0 and intervals_null = 0 and {{ is_around_built() }}
 ),
 
 advances as (
@@ -107,9 +109,6 @@ select
     )::decimal(18, 6) as apart_within,
     coalesce(before_first_open, 0)::decimal(18, 6) as open_at_first,
     coalesce(after_last_open, 0)::decimal(18, 6) as open_at_last,
-    -- What the register has counted since its first known index, over all cuts: never falls.
-    -- Null where wrong readings added up to more than it can hold: not known, rather than no build.
-    try_cast(sum(opening_advance + advance) over (
-        partition by site_id, meter_id, register order by local_date rows unbounded preceding
-    ) as decimal(18, 6)) as counted_at_last
+    -- Since the reading before until the day's last one, over all cuts: never less than nothing.
+    opening_advance + advance as counted
 from advances

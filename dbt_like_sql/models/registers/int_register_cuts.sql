@@ -1,3 +1,5 @@
+{{ config(watch="date_trunc('month', local_date)::date as billing_month, *") }}
+
 -- Of an interval that reaches over a reading, half is taken for each side: how far off that can be, is kept with it.
 select
     site_id,

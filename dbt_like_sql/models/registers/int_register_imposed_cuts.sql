@@ -1,3 +1,5 @@
+{{ config(watch="date_trunc('month', local_date)::date as billing_month, *") }}
+
 with
 
 pairs as (

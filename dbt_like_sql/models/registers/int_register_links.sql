@@ -1,4 +1,21 @@
+{{ config(materialized='by_month', month_column='local_date', goes_on=true) }}
+
 with
+
+-- Since when readings are needed: the last that each register of a meter showed before what is being built.
+reading_before as (
+    select
+        site_id,
+        meter_id,
+        min(last_read_on) as last_read_on
+    from (
+        select site_id, meter_id, register, max(local_date) as last_read_on
+        from {{ ref('int_register_days') }}
+        where first_read_at_utc is not null and local_date < {{ built_from() }}
+        group by site_id, meter_id, register
+    )
+    group by site_id, meter_id
+),
 
 -- A register is followed through its columns, under the name of the one in which it was read first: to change places is
 -- no cut.
@@ -33,7 +50,12 @@ followed as (
     from {{ ref('int_register_days') }} as days
     inner join {{ ref('int_registers') }} as registers using (site_id, meter_id, register)
     left join {{ ref('int_register_crossings') }} as crossings using (site_id, meter_id, local_date)
-    where days.first_read_at_utc is not null and registers.series_kind = 'index'
+    left join reading_before using (site_id, meter_id)
+    where
+        days.first_read_at_utc is not null
+        and registers.series_kind = 'index'
+        and local_date >= coalesce(reading_before.last_read_on, {{ built_from() }})
+        and local_date <= {{ built_until() }}
     union all by name
     -- The index 0 of an installation, behind which there is no reading.
     select

@@ -1,3 +1,5 @@
+{{ config(materialized='by_month', month_column='local_date', goes_on=true) }}
+
 with
 
 -- The operator's load curve is what the meter counts, whatever its other register shows.

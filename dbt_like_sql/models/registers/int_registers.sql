@@ -1,3 +1,5 @@
+{{ config(watch='site_id, meter_id, register, series_kind, step, usual_readings, first_read_on') }}
+
 -- An index falls when a meter is replaced; consumption per interval falls every other time.
 with
 

@@ -1,3 +1,5 @@
+{{ config(watch="date_trunc('month', first_day)::date as billing_month, *") }}
+
 with
 
 replaced as (

@@ -1,9 +1,24 @@
+{{ config(watch="date_trunc('month', local_date)::date as billing_month, *") }}
+
 with
+
+changing_meters as (
+    select
+        site_id,
+        meter_id
+    from {{ ref('int_register_roles') }}
+    group by site_id, meter_id
+    having
+        min(counting_register) <> max(counting_register)
+        or min(drawn_register) <> max(drawn_register)
+        or min(feed_in_register) <> max(feed_in_register)
+),
 
 roles as (
     from (
         select site_id, meter_id, local_date, counting_register, drawn_register, feed_in_register
         from {{ ref('int_register_roles') }}
+        semi join changing_meters using (site_id, meter_id)
     ) unpivot (register for role in (
         counting_register as 'counting', drawn_register as 'drawn', feed_in_register as 'feed_in'
     ))

@@ -1,4 +1,14 @@
+{{ config(
+    materialized='by_month', month_column='local_date', goes_on=true,
+    order_by='billing_month, site_id, meter_id, local_date'
+) }}
+
 with
+
+midnights as (
+    select * from {{ ref('int_register_midnights') }}
+    where {{ is_being_built() }}
+),
 
 -- Also of days on which nothing else was read. Consumption per interval lies on no line.
 glitch_days as (
@@ -9,7 +19,7 @@ glitch_days as (
         sum(glitches)::integer as glitches
     from {{ ref('int_register_days') }}
     anti join (from {{ ref('int_registers') }} where series_kind = 'interval') using (site_id, meter_id, register)
-    where glitches > 0
+    where glitches > 0 and {{ is_being_built() }}
     group by site_id, meter_id, local_date
 ),
 
@@ -46,7 +56,7 @@ index_days as (
         null::decimal(18, 6) as load_curve_total
     from {{ ref('int_register_roles') }} as roles
     {% for role in ['counting', 'drawn', 'feed_in'] -%}
-    left join {{ ref('int_register_midnights') }} as {{ role }}
+    left join midnights as {{ role }}
         on {{ role }}.site_id = roles.site_id
         and {{ role }}.meter_id = roles.meter_id
         and {{ role }}.local_date = roles.local_date
@@ -87,4 +97,3 @@ select
     readings,
     load_curve_total
 from {{ ref('int_load_curves_daily') }}
-order by billing_month, site_id, meter_id, local_date

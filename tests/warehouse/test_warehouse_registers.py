@@ -496,7 +496,7 @@ def test_what_was_counted_is_unknown_rather_than_an_error_where_it_overflows(dat
     wrong = 6 * Decimal(10) ** 11
     read = [ReadDay(day, BEGIN[day] + QUARTER, END[day], Decimal(0), wrong, None) for day in DAYS[10:13]]
     make_counts(database, [Device({"heat": read}, None)], Decimal("0.001"))
-    assert database.execute("select counted_at_last from int_register_counts order by local_date").fetchall() == [
+    assert database.execute("select counted from int_register_bounds order by local_date").fetchall() == [
         (wrong,), (None,), (None,),
     ]  # fmt: skip
 

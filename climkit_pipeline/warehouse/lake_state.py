@@ -250,8 +250,8 @@ def prepare(
 ) -> LakeChanges:
     """Write ``changed_days``, ``settings`` and the inputs for the models, and say what changed.
 
-    ``models_version`` names the SQL that is about to run (``dbt_project.models_version``). In a file that is new, or
-    was built by another SQL, every day counts as changed. The models see the files of changed days only: to find the
+    ``models_version`` names the SQL that is about to run (``warehouse.project.models_version``). In a file that is new,
+    or was built by another SQL, every day counts as changed. The models see the files of changed days only: to find the
     few among all of them costs more every year.
     """
     with open_build_file(build_file) as connection:

@@ -1,7 +1,7 @@
 {# Conditions on days and periods of a meter. #}
 
 {#
-  Whether a day's values are settled: two equal answers after the month's end, the last after the closing delay; or
+  Whether a day's values are confirmed: two equal answers after the month's end, the last after the closing delay; or
   first seen 35 days after it. `day` is a relation with what coverage tells of the day.
 #}
 {% macro is_confirmed(day, month_end_utc, closing_delay_us) -%}

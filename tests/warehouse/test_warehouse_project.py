@@ -34,8 +34,8 @@ from climkit_pipeline.warehouse.project import (
 MODELS = sorted((PROJECT_DIR / "models").rglob("*.sql"))
 MACROS = sorted((PROJECT_DIR / "macros").glob("*.sql"))
 TESTS = sorted((PROJECT_DIR / "tests").rglob("*.sql"))
-MOST_LINES, MOST_STEPS = 150, 10
-STEP = re.compile(r"^\s*(?:with\s+)?\w+ as (?:materialized )?\($", re.MULTILINE)
+MOST_LINES, MOST_PARTS = 150, 10
+PART = re.compile(r"^\s*(?:with\s+)?\w+ as (?:materialized )?\($", re.MULTILINE)
 """The beginning of a common table expression, as they are written here."""
 
 
@@ -65,16 +65,16 @@ def test_a_model_is_short_enough_to_be_read():
     """One of them had 1,600 lines once it was rendered, and nobody could say what it did."""
     texts = {path.stem: path.read_text(encoding="utf-8") for path in MODELS}
     assert [name for name, text in texts.items() if text.count("\n") > MOST_LINES] == []
-    steps = {name: len(STEP.findall(text)) for name, text in texts.items()}
-    assert [name for name, number in steps.items() if number > MOST_STEPS] == []
-    assert max(steps.values()) > MOST_STEPS / 2  # they are seen
+    parts = {name: len(PART.findall(text)) for name, text in texts.items()}
+    assert [name for name, number in parts.items() if number > MOST_PARTS] == []
+    assert max(parts.values()) > MOST_PARTS / 2  # they are seen
 
 
 def test_a_macro_is_an_expression():
-    """What is a step has a name, a grain and a description of its own: it is a model."""
+    """What is a table in between has a name, a grain and a description of its own: it is a model."""
     statement = re.compile(r"^\s*(?:with|create|insert|delete|update|drop|set)\b", re.MULTILINE)
     code = {path.stem: code_of(path) for path in MACROS}
-    assert [name for name, text in code.items() if STEP.search(text) or statement.search(text)] == []
+    assert [name for name, text in code.items() if PART.search(text) or statement.search(text)] == []
 
 
 def test_nothing_is_asked_of_the_database_while_a_file_is_rendered():

@@ -23,7 +23,9 @@ holes as (
         and (failures.local_date <= measures.last_value_on or coalesce(measures.days_after_last_value, 0) = 0)
 ),
 
--- What is wrong on days that are excluded is wrong in what the provider works out of it all the same.
+-- What is wrong on days that are excluded is wrong in what the provider works out of it all the same. Two checks are
+-- named: of missing_intervals only holes count; and what index_difference would say of excluded days no row says, since
+-- it judges whole periods.
 unsettled as (
     select check_name, site_id, meter_id, period_from
     from {{ ref('int_period_own_checks') }}

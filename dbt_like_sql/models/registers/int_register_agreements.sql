@@ -1,5 +1,6 @@
 {{ config(materialized='by_month', month_column='local_date', goes_on=true) }}
 
+-- What the registers of a meter and its intervals tell of which one counts.
 with
 
 -- The register that counts as a rule, and the other one of electricity.

@@ -1,5 +1,6 @@
 {{ config(materialized='by_month', month_column='local_date', goes_on=true) }}
 
+-- What a register counted since the reading before: the links with all cuts, known and shown.
 with
 
 -- What lies between the readings around cuts that the register does not show itself is not counted either; nor what was

@@ -1,5 +1,6 @@
 {{ config(materialized='by_month', month_column='local_date', goes_on=true) }}
 
+-- Each day of a register joined to the day with readings before it, and what its readings show between the two.
 with
 
 -- Since when readings are needed: the last that each register of a meter showed before what is being built.

@@ -1,5 +1,6 @@
 {{ config(materialized='by_month', month_column='local_date', goes_on=true) }}
 
+-- What each register stood at when a day ended, kept; and what happened in that day.
 with
 
 -- The operator's load curve is what the meter counts, whatever its other register shows.

@@ -1,5 +1,6 @@
 {{ config(materialized='by_month', month_column='local_date', goes_on=true) }}
 
+-- Which register counts for a meter on each day, which one what is drawn, and which one what is fed in.
 with
 
 -- Where nothing is in doubt, the register counts that does so as a rule.

@@ -3,6 +3,7 @@
     order_by='billing_month, site_id, meter_id, local_date'
 ) }}
 
+-- What the register that counts stood at when each day ended, and what it had counted until then.
 with
 
 midnights as (

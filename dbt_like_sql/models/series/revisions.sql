@@ -2,14 +2,14 @@
 
 with
 
--- Only keys of which a version was closed: a window over every row would cost as much as all other models together.
+-- Only keys of which a version was superseded: a window over every row would cost as much as all other models together.
 meter_intervals_revised as (
     select versions.*
     from {{ source('climkit', 'meter_intervals') }} as versions
     semi join (
         select * from {{ source('climkit', 'meter_intervals') }}
         where superseded_at_utc is not null and {{ is_being_built() }}
-    ) as closed
+    ) as superseded
         using (local_date, site_id, meter_id, interval_start_utc)
 ),
 
@@ -19,7 +19,7 @@ site_intervals_revised as (
     semi join (
         select * from {{ source('climkit', 'site_intervals') }}
         where superseded_at_utc is not null and {{ is_being_built() }}
-    ) as closed
+    ) as superseded
         using (local_date, site_id, meter_type, interval_start_utc)
 ),
 
@@ -29,7 +29,7 @@ meter_indices_revised as (
     semi join (
         select * from {{ source('climkit', 'meter_indices') }}
         where superseded_at_utc is not null and {{ is_being_built() }}
-    ) as closed
+    ) as superseded
         using (local_date, site_id, meter_id, read_at_utc)
 ),
 

@@ -66,7 +66,7 @@ def payloads(draw, form):
                 row[draw(st.sampled_from([*form.names]))] = draw(ODD_VALUES)
             case 2:
                 row[draw(st.sampled_from(["flag", "total_m1", "self_", "Total", "\ud800", ""]))] = draw(ODD_VALUES)
-            case 3:
+            case 3 if row:
                 del row[draw(st.sampled_from([*row]))]
             case 4:
                 rows[0] = draw(st.sampled_from([None, [], "row", 1]))

@@ -163,6 +163,8 @@ class Refresh:
         """Publish what the models built; None if that is what is published already."""
         if is_published(self.layout, publish_months=publish_months):
             return None
+        # What is written anew reads the build file as another database does, which DuckDB refuses while it is held.
+        self.held.close()
         return publish(self.layout, publish_months=publish_months)
 
 

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from built_warehouse import SETTINGS
 
 from climkit_pipeline.errors import WarehouseError
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.warehouse import publish as publishing
 from climkit_pipeline.warehouse.publish import is_published, publish
+from climkit_pipeline.warehouse.refresh import refresh
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "warehouse.md"
 COUNT = "select count(*) from billing_monthly"
@@ -107,6 +109,16 @@ def test_shortened_detail_keeps_whole_months_and_all_of_billing(copy):
     assert copy.rows(COUNT) == rows
     assert is_published(copy.layout, publish_months=1)
     assert not is_published(copy.layout)
+
+
+def test_a_whole_refresh_shortens_detail_too(copy):
+    """It holds the build file, which could not be read a second time then: nothing was published."""
+    report = refresh(copy.layout, SETTINGS, publish_months=1)
+    assert report.published is not None
+    assert copy.rows("select distinct date_trunc('month', local_date)::date::varchar from meter_intervals") == [
+        ("2026-11-01",)
+    ]
+    assert refresh(copy.layout, SETTINGS, publish_months=1).published is None
 
 
 def test_shortened_detail_is_all_else_the_same_and_takes_less_room(copy):

@@ -15,10 +15,8 @@ import dagster as dg
 
 from climkit_pipeline.alerts.alarms import Alarm, News, as_json, from_json, message_of, news_of, told_after
 from climkit_pipeline.alerts.sending import send
-from climkit_pipeline.defs.automation import INGEST_JOB, MODELS_JOB, RANGE_END_TAG, RANGE_START_TAG
-from climkit_pipeline.defs.lake_assets import KEY_PREFIX as LAKE_PREFIX
-from climkit_pipeline.defs.lake_assets import asset_key
-from climkit_pipeline.defs.warehouse_assets import KEY_PREFIX as WAREHOUSE_PREFIX
+from climkit_pipeline.defs.automation import MODELS_JOB, RANGE_END_TAG, RANGE_START_TAG, fills_the_lake, selects
+from climkit_pipeline.defs.keys import WAREHOUSE_PREFIX, asset_key
 from climkit_pipeline.domain.periods import local_day
 from climkit_pipeline.errors import WarehouseError
 from climkit_pipeline.lake.coverage import LATE_DATA
@@ -172,14 +170,10 @@ def _is_ours(run: dg.DagsterRun) -> bool:
 
 
 def _kind_of(run: dg.DagsterRun) -> str:
-    if run.job_name == INGEST_JOB.name or _selects(run, LAKE_PREFIX):
+    if fills_the_lake(run):
         return "ingestion"
     # Dagster's own job of assets selects what a person picked.
-    return "models" if run.job_name == MODELS_JOB.name or _selects(run, WAREHOUSE_PREFIX) else "other"
-
-
-def _selects(run: dg.DagsterRun, prefix: str) -> bool:
-    return any(key.path[0] == prefix for key in run.asset_selection or ())
+    return "models" if run.job_name == MODELS_JOB.name or selects(run, WAREHOUSE_PREFIX) else "other"
 
 
 def _failure(instance: dg.DagsterInstance, run: dg.DagsterRun, ended: float) -> Alarm:

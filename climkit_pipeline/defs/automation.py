@@ -7,10 +7,11 @@ from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
-from climkit_pipeline.defs.lake_assets import KEY_PREFIX, asset_key
+from climkit_pipeline.defs.keys import LAKE_PREFIX, asset_key
 from climkit_pipeline.defs.warehouse_assets import model_keys
 from climkit_pipeline.domain.periods import ONE_DAY, month_start
-from climkit_pipeline.ingest.history import Month, unfinished_months
+from climkit_pipeline.ingest.history import unfinished_months
+from climkit_pipeline.ingest.planner import Window
 from climkit_pipeline.lake.day_files import days_on_disk
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import DATASETS, METER_INTERVALS
@@ -43,14 +44,8 @@ MODELS_JOB = dg.define_asset_job(
 LATE_DATA_DAYS = 2
 """When gateways have delivered what they still held at a month's end."""
 
-UNDER_WAY = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
-WAITING = UNDER_WAY[:3]
+WAITING = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING]
+UNDER_WAY = [*WAITING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 
 def look_back_from(today: date, settings: Settings, newest: date | None = None) -> date:
@@ -123,7 +118,7 @@ def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
         )
         def refresh(context: dg.RunStatusSensorContext) -> dg.RunRequest | dg.SkipReason:
             run = context.dagster_run
-            if not _has_ingested(run):
+            if not fills_the_lake(run):
                 return dg.SkipReason(f"{run.job_name} fills no dataset of the lake")
             if MODELS_BY_CALLER_TAG in run.tags:
                 return dg.SkipReason("whoever started that run refreshes the models")
@@ -142,10 +137,14 @@ def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
     ]
 
 
-def _has_ingested(run: dg.DagsterRun) -> bool:
-    if run.asset_selection is None:
-        return run.job_name == INGEST_JOB.name
-    return any(key.path[0] == KEY_PREFIX for key in run.asset_selection)
+def fills_the_lake(run: dg.DagsterRun) -> bool:
+    """Whether a run ingests: by the job, or by what a person selected in Dagster's own job of assets."""
+    return run.job_name == INGEST_JOB.name or selects(run, LAKE_PREFIX)
+
+
+def selects(run: dg.DagsterRun, prefix: str) -> bool:
+    """Whether assets with this prefix were selected for a run."""
+    return any(key.path[0] == prefix for key in run.asset_selection or ())
 
 
 def _build_history(settings: Settings) -> dg.SensorDefinition:
@@ -163,7 +162,7 @@ def _build_history(settings: Settings) -> dg.SensorDefinition:
     )
     def history(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         under_way = context.instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY), limit=50)
-        if any(_has_ingested(run) for run in under_way):
+        if any(fills_the_lake(run) for run in under_way):
             yield dg.SkipReason("another run fills the lake")
             return
         today = datetime.now(UTC).astimezone(settings.zone).date()
@@ -191,5 +190,5 @@ def _build_history(settings: Settings) -> dg.SensorDefinition:
     return history
 
 
-def _attempt(month: Month, today: date) -> str:
+def _attempt(month: Window, today: date) -> str:
     return f"{today}/{month.first_day:%Y-%m}"

@@ -11,15 +11,14 @@ from typing import Any
 
 import dagster as dg
 
+from climkit_pipeline.defs.keys import model_key
 from climkit_pipeline.warehouse.data_checks import DATA_CHECKS, MOST_ROWS, DataCheck
 from climkit_pipeline.warehouse.data_state import DataState
 from climkit_pipeline.warehouse.pictures import GRADES
 
-WAREHOUSE = "warehouse"
-
 
 def _key(check: DataCheck) -> dg.AssetCheckKey:
-    return dg.AssetCheckKey(dg.AssetKey([WAREHOUSE, check.table]), check.name)
+    return dg.AssetCheckKey(model_key(check.table), check.name)
 
 
 def data_check_specs() -> list[dg.AssetCheckSpec]:

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from climkit_pipeline.defs.lake_assets import KEY_PREFIX as LAKE_PREFIX
+from climkit_pipeline.defs.keys import LAKE_PREFIX
 from climkit_pipeline.errors import WarehouseError
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import DATASETS, INSTANT, VERSION_COLUMNS

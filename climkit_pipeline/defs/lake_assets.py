@@ -12,14 +12,13 @@ import dagster as dg
 from pydantic import Field
 
 from climkit_pipeline.api.pacer import spacing_seconds
+from climkit_pipeline.defs.keys import asset_key
 from climkit_pipeline.defs.partitions import daily_partitions
 from climkit_pipeline.defs.resources import Ingests
-from climkit_pipeline.defs.run_log import KEY_PREFIX, RunLog, asset_key
+from climkit_pipeline.defs.run_log import RunLog
 from climkit_pipeline.ingest.reports import IngestRequest
 from climkit_pipeline.lake.schemas import DATASETS, SNAPSHOTS
 from climkit_pipeline.settings import Settings
-
-__all__ = ["KEY_PREFIX", "LAKE_GROUP", "asset_key", "build_lake_assets"]
 
 LAKE_GROUP = "lake"
 

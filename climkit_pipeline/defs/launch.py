@@ -19,7 +19,7 @@ from climkit_pipeline.defs.automation import (
 )
 from climkit_pipeline.defs.dagster_home import dagster_home
 from climkit_pipeline.defs.factory import build_lake_definitions, build_warehouse_definitions
-from climkit_pipeline.defs.lake_assets import asset_key
+from climkit_pipeline.defs.keys import asset_key
 from climkit_pipeline.defs.resources import SharedIngestion
 from climkit_pipeline.defs.run_locks import held_run_lock
 from climkit_pipeline.errors import RunError, WarehouseError

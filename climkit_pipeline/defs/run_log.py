@@ -12,20 +12,14 @@ from datetime import date
 
 import dagster as dg
 
+from climkit_pipeline.defs.keys import asset_key
 from climkit_pipeline.ingest.finished import SET_ASIDE
 from climkit_pipeline.ingest.progress import CallProgress, end_text
 from climkit_pipeline.ingest.reports import IngestReport
-from climkit_pipeline.lake.schemas import DATASETS
 from climkit_pipeline.lake.status import WORST_FIRST
 
-KEY_PREFIX = "climkit"
 SECONDS_BETWEEN_LINES = 60.0
 MOST_REASONS = 20
-
-
-def asset_key(dataset: str) -> dg.AssetKey:
-    """The asset of a dataset."""
-    return dg.AssetKey([KEY_PREFIX, dataset])
 
 
 class RunLog:
@@ -86,7 +80,7 @@ class RunLog:
         """What came of the run, in one line and in findings."""
         for finding in report.news:
             self._context.log.warning(str(finding))
-        calls = ", ".join(f"{DATASETS[name].name} {count:,}" for name, count in report.calls.items()) or "none"
+        calls = ", ".join(f"{name} {count:,}" for name, count in report.calls.items()) or "none"
         self._context.log.info(
             f"calls: {calls}; rows: {report.committed.rows:,}; new: {report.committed.rows_new:,}; "
             f"revised: {report.committed.rows_revised:,}; short answers: {report.short_answers:,}; "

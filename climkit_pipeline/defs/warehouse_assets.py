@@ -5,7 +5,7 @@ models lie on the way to a table, and belong to it. One step of Dagster follows 
 stale and publishes, under one lock: two refreshes never meet.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +17,8 @@ from climkit_pipeline.defs.data_checks import (
     selected_data_checks,
     table_metadata,
 )
-from climkit_pipeline.defs.lake_assets import asset_key as lake_asset_key
+from climkit_pipeline.defs.keys import asset_key as lake_asset_key
+from climkit_pipeline.defs.keys import model_key
 from climkit_pipeline.lake.account import create_data_dir
 from climkit_pipeline.lake.day_files import write_empty_files
 from climkit_pipeline.lake.layout import Layout
@@ -30,7 +31,6 @@ from climkit_pipeline.warehouse.data_state import DataState, look_at_build_file,
 from climkit_pipeline.warehouse.project import Project, load_project
 from climkit_pipeline.warehouse.refresh import Refresh, model_settings, open_refresh
 
-KEY_PREFIX = "warehouse"
 CHECK = "data_tests"
 """The check of a table: how many rows each of its data tests found that should not be there."""
 
@@ -46,11 +46,6 @@ class RefreshConfig(dg.Config):
     """How to refresh: from what changed, or everything anew."""
 
     full: bool = False
-
-
-def model_key(name: str) -> dg.AssetKey:
-    """The asset of a model."""
-    return dg.AssetKey([KEY_PREFIX, name])
 
 
 def model_keys() -> list[dg.AssetKey]:
@@ -99,10 +94,8 @@ def build_warehouse_assets(settings: Settings) -> dg.AssetsDefinition:
                     state = look_at_build_file(refresh.build_file, asked, checks)
                 for event in _materializations(project, report, state):
                     context.log_event(event)
-                wanted = {key.asset_key for key in context.selected_asset_check_keys}
-                yield from (result for result in _check_results(project, report) if result.asset_key in wanted)
+                yield from _check_results(project, report, context.selected_asset_check_keys)
                 report.check()
-            if not refresh.changes.is_empty:
                 refresh.follow()
             _tell_closable(context, refresh, close_them=settings.close_automatically)
             context.log.info(f"published: {refresh.publish(settings.publish_months) or 'it is up to date'}")
@@ -165,12 +158,16 @@ def _materializations(project: Project, report: BuildReport, state: DataState) -
             yield dg.AssetMaterialization(model_key(table), metadata=metadata | table_metadata(state, table))
 
 
-def _check_results(project: Project, report: BuildReport) -> Iterator[dg.AssetCheckResult]:
-    """What the data tests found, by table."""
+def _check_results(
+    project: Project, report: BuildReport, selected: Collection[dg.AssetCheckKey]
+) -> Iterator[dg.AssetCheckResult]:
+    """What the data tests found, by table, as far as the run was asked for it."""
     results: dict[str, list[TestResult]] = {}
     for result in report.tests:
         results.setdefault(_table_of(project, result.test.model), []).append(result)
     for table, of_table in results.items():
+        if dg.AssetCheckKey(model_key(table), CHECK) not in selected:
+            continue
         failed = [result for result in of_table if not result.has_passed]
         yield dg.AssetCheckResult(
             asset_key=model_key(table),

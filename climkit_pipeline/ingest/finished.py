@@ -49,24 +49,23 @@ class FinishedDays:
         self._zone = zone
         self._now = now
         self._sites: Sequence[SiteListing] = ()
-        self._request = report.request
         self._unfinished: dict[str, set[date]] = {}
 
     def begin(self, request: IngestRequest, sites: Sequence[SiteListing], planned: Plan) -> None:
         """A part of the run begins; days of which nothing is to be asked for are finished."""
-        self._request, self._sites, self._unfinished = request, sites, {}
+        self._sites, self._unfinished = sites, {}
         for task in planned.tasks:
             self._unfinished.setdefault(task.site_id, set()).update(task.window.dates)
-        self.tell(request, sites, set(request.days).difference(*self._unfinished.values()))
+        self.tell(sites, set(request.days).difference(*self._unfinished.values()))
 
     def is_done(self, listing: SiteListing) -> None:
         """Everything of a site is committed."""
         of_site = self._unfinished.pop(listing.site_id, set())
-        self.tell(self._request, self._sites, of_site.difference(*self._unfinished.values()))
+        self.tell(self._sites, of_site.difference(*self._unfinished.values()))
 
-    def tell(self, request: IngestRequest, sites: Sequence[SiteListing], days: set[date]) -> None:
+    def tell(self, sites: Sequence[SiteListing], days: set[date]) -> None:
         """Say how these days stand, and tell of those that are what was asked for."""
-        for name in request.datasets:
+        for name in self._report.request.datasets:
             states = self._report.states.setdefault(name, {})
             states |= self._states_of(DATASETS[name], sorted(days), sites)
             good = sorted(days - self._report.failed_days(name))
@@ -88,6 +87,6 @@ class FinishedDays:
         for day, site_id, subject_id, state in coverage.iter_rows():
             # What is no longer listed cannot be asked for: its failure would stay for ever.
             if site_id in read_sites and (state != law.FAILED or (site_id, subject_id) in listed):
-                is_no_news = state == law.FAILED and self._request.is_set_aside(site_id, subject_id, day)
+                is_no_news = state == law.FAILED and self._report.request.is_set_aside(site_id, subject_id, day)
                 states[day][SET_ASIDE if is_no_news else state] += 1
         return states

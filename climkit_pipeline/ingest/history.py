@@ -7,16 +7,13 @@ from datetime import UTC, date, datetime
 
 from climkit_pipeline.ingest.known import known_listings
 from climkit_pipeline.ingest.planner import Window, months_newest_first
-from climkit_pipeline.ingest.planning import has_snapshots, plan_calls
+from climkit_pipeline.ingest.planning import is_complete
 from climkit_pipeline.ingest.reports import IngestRequest
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.settings import Settings
 
-Month = Window
-"""The days of a calendar month that are wanted."""
 
-
-def unfinished_months(layout: Layout, settings: Settings, last_day: date) -> Iterator[Month]:
+def unfinished_months(layout: Layout, settings: Settings, last_day: date) -> Iterator[Window]:
     """The months from ``last_day`` back to the start date of which something has to be asked for, newest first.
 
     Of an account that nothing is known of yet, all of them.
@@ -25,9 +22,5 @@ def unfinished_months(layout: Layout, settings: Settings, last_day: date) -> Ite
     sites = [listing for listing in known or () if settings.wants_site(listing.site_id)]
     for month in months_newest_first(settings.start_date, last_day):
         request = IngestRequest(month.first_day, month.last_day)
-        if not (
-            sites
-            and has_snapshots(layout, request, sites)
-            and not plan_calls(layout, request, sites, lambda _: settings.window_days, datetime.now(UTC)).tasks
-        ):
+        if not is_complete(layout, request, sites, lambda _: settings.window_days, datetime.now(UTC)):
             yield month

@@ -29,7 +29,7 @@ from climkit_pipeline.ingest.known import known_listings
 from climkit_pipeline.ingest.landing import Landed, LandingFolder, abandoned_folders, open_landing
 from climkit_pipeline.ingest.ledger import CallLedger
 from climkit_pipeline.ingest.listings import Listings, SiteListing, fetch_listings, list_site_ids
-from climkit_pipeline.ingest.planning import has_snapshots, plan_calls, stretches_of
+from climkit_pipeline.ingest.planning import is_complete, plan_calls, stretches_of
 from climkit_pipeline.ingest.progress import Watchers
 from climkit_pipeline.ingest.reports import Failure, IngestReport, IngestRequest, Progress
 from climkit_pipeline.ingest.tasks import Plan
@@ -184,7 +184,7 @@ class Ingestion:
         complete = self._complete_account(request)
         if complete is not None:
             logger.info("everything asked for is complete: no call is made")
-            finished.tell(request, complete, set(request.days))
+            finished.tell(complete, set(request.days))
             return report
         site_ids = self._wanted_sites(request)
         report.committed.add(self.recover())
@@ -239,7 +239,7 @@ class Ingestion:
             if self.settings.wants_site(listing.site_id)
             and (request.site_ids is None or listing.site_id in request.site_ids)
         ]
-        is_whole = known and has_snapshots(self.layout, request, known) and not self.plan(request, known).tasks
+        is_whole = is_complete(self.layout, request, known, self._fetcher.window_days, self._now())
         return known if is_whole else None
 
     def _begun(self, request: IngestRequest) -> IngestRequest:

@@ -17,7 +17,7 @@ from climkit_pipeline.ingest.listings import SiteListing
 from climkit_pipeline.lake.coverage import FAILED
 from climkit_pipeline.lake.day_files import current_rows, read_coverage, read_coverage_day, read_day
 from climkit_pipeline.lake.layout import Layout
-from climkit_pipeline.lake.schemas import METERS, SENSORS, SITES, Dataset
+from climkit_pipeline.lake.schemas import DATASETS, METERS, SENSORS, SITES, Dataset
 
 RECENT = timedelta(days=7)
 """A site that was listed this long before the last listing may only have failed to answer since."""
@@ -33,21 +33,31 @@ def known_listings(layout: Layout) -> list[SiteListing] | None:
     newest = listed["listed_on"].max()
     if not isinstance(newest, date) or listed["listed_on"].has_nulls():
         return None
+    recent = listed.filter(pl.col("listed_on") >= newest - RECENT).sort("site_id")
+    snapshots = {
+        (dataset, day): _by_site(layout, DATASETS[dataset], day)
+        for dataset in (SITES.name, METERS.name, SENSORS.name)
+        for day in set(recent["listed_on"])
+    }
     found = []
-    for site_id, day in listed.filter(pl.col("listed_on") >= newest - RECENT).sort("site_id").iter_rows():
-        sites = _listed(layout, SITES, day, site_id)
-        of_site = [_listed(layout, dataset, day, site_id) for dataset in (METERS, SENSORS)]
-        if sites is None or sites.is_empty() or any(rows is None for rows in of_site):
+    for site_id, day in recent.iter_rows():
+        site, meters, sensors = (
+            snapshots[dataset, day].get(site_id) for dataset in (SITES.name, METERS.name, SENSORS.name)
+        )
+        if not site or meters is None or sensors is None:
             return None
-        meters, sensors = (rows.iter_rows(named=True) for rows in of_site if rows is not None)
-        found.append(_listing(sites.row(0, named=True), meters, sensors))
+        found.append(_listing(site[0], meters, sensors))
     return found
 
 
-def _listed(layout: Layout, dataset: Dataset, day: date, site_id: str) -> pl.DataFrame | None:
-    is_site = pl.col("site_id") == site_id
-    coverage = read_coverage_day(layout, dataset, day).filter(is_site & (pl.col("state") != FAILED))
-    return None if coverage.is_empty() else current_rows(read_day(layout, dataset, day)).filter(is_site)
+def _by_site(layout: Layout, dataset: Dataset, day: date) -> dict[str, list[dict[str, Any]]]:
+    """What a day's snapshot lists of each site whose listing came; nothing of some is an empty list."""
+    came = read_coverage_day(layout, dataset, day).filter(pl.col("state") != FAILED)["site_id"]
+    listed: dict[str, list[dict[str, Any]]] = {site_id: [] for site_id in came}
+    for row in current_rows(read_day(layout, dataset, day)).iter_rows(named=True):
+        if row["site_id"] in listed:
+            listed[row["site_id"]].append(row)
+    return listed
 
 
 def _listing(site: dict[str, Any], meters: Iterable[dict[str, Any]], sensors: Iterable[dict[str, Any]]) -> SiteListing:

@@ -75,7 +75,22 @@ def _missing(
     return [day for day in days if is_missing(coverage[day].get(key), day, first_day_with_rows)]
 
 
-def has_snapshots(layout: Layout, request: IngestRequest, sites: Sequence[SiteListing]) -> bool:
+def is_complete(
+    layout: Layout,
+    request: IngestRequest,
+    sites: Sequence[SiteListing],
+    window_days: Callable[[str], int],
+    now: datetime,
+) -> bool:
+    """Whether nothing of ``request`` has to be asked for, if these are the account's sites; never without any."""
+    return (
+        bool(sites)
+        and _has_snapshots(layout, request, sites)
+        and not plan_calls(layout, request, sites, window_days, now).tasks
+    )
+
+
+def _has_snapshots(layout: Layout, request: IngestRequest, sites: Sequence[SiteListing]) -> bool:
     """Whether every day asked for holds a listing of each of ``sites`` that existed, and none that failed."""
     for dataset in SNAPSHOTS:
         if dataset.name not in request.datasets:

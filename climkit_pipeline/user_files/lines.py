@@ -118,6 +118,14 @@ class MeterFact(Line):
         return self
 
 
+AnyStretch = TypeVar("AnyStretch", "Decision", "SetAside")
+
+
+def _in_order(line: AnyStretch) -> AnyStretch:
+    _check_order("from", line.first_day, "to", line.last_day)
+    return line
+
+
 class Decision(Line):
     """What a person decided about a check that failed, or about a stretch that is not billed."""
 
@@ -130,10 +138,7 @@ class Decision(Line):
     decided_by: str = Field(alias="who", description="who decided")
     reason: str = Field(alias="why", description="the reason, for whoever asks in two years")
 
-    @model_validator(mode="after")
-    def _check_order(self) -> Decision:
-        _check_order("from", self.first_day, "to", self.last_day)
-        return self
+    _check_order = model_validator(mode="after")(_in_order)
 
 
 class Tolerance(Line):
@@ -156,10 +161,7 @@ class SetAside(Line):
     decided_by: str = Field(alias="who", description="who knows of it")
     reason: str = Field(alias="why", description="the reason, for whoever asks")
 
-    @model_validator(mode="after")
-    def _check_order(self) -> SetAside:
-        _check_order("from", self.first_day, "to", self.last_day)
-        return self
+    _check_order = model_validator(mode="after")(_in_order)
 
 
 def _check_order(first_name: str, first: date, last_name: str, last: date) -> None:

@@ -14,8 +14,7 @@ from climkit_pipeline.defs.alert_sensors import watch_alarms
 from climkit_pipeline.defs.automation import INGEST_JOB, MODELS_BY_CALLER_TAG, MODELS_JOB, look_back_from
 from climkit_pipeline.defs.descriptions import STEPS
 from climkit_pipeline.defs.factory import build_definitions
-from climkit_pipeline.defs.lake_assets import asset_key
-from climkit_pipeline.defs.warehouse_assets import model_key
+from climkit_pipeline.defs.keys import asset_key, model_key
 from climkit_pipeline.domain.periods import month_start
 from climkit_pipeline.lake.schemas import DATASETS
 from climkit_pipeline.settings import Settings, load_settings

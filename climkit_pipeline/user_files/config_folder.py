@@ -13,7 +13,7 @@ from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.user_files.checks import acceptable, known_checks, never_accepted, part_of_a_month, unknown_check
 from climkit_pipeline.user_files.contradictions import contradictions
 from climkit_pipeline.user_files.csv_text import csv_rows, delimiter_of, read_lines, validated
-from climkit_pipeline.user_files.lines import AnyLine, Decision, Entry, MeterFact, SetAside, Tolerance, UserInputs
+from climkit_pipeline.user_files.lines import AnyLine, Decision, Entry, MeterFact, Occupancy, SetAside, Tolerance, UserInputs
 
 
 def read_user_inputs(layout: Layout) -> UserInputs:
@@ -32,6 +32,7 @@ def read_user_inputs(layout: Layout) -> UserInputs:
         lines("decisions.csv", Decision),
         lines("tolerances.csv", Tolerance),
         lines("set_aside.csv", SetAside),
+        lines("occupancies.csv", Occupancy),
     )
     problems += contradictions(inputs, known_checks())
     if problems:

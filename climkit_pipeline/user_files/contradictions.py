@@ -8,7 +8,7 @@ from itertools import groupby, pairwise
 from typing import Any
 
 from climkit_pipeline.user_files.checks import KnownCheck, acceptable, tolerable, unknown_check
-from climkit_pipeline.user_files.lines import FIRST_DATE, Decision, Entry, MeterFact, Tolerance, UserInputs
+from climkit_pipeline.user_files.lines import FIRST_DATE, Decision, Entry, MeterFact, Occupancy, Tolerance, UserInputs
 
 
 def contradictions(inputs: UserInputs, checks: Mapping[str, KnownCheck] | None) -> Iterator[str]:
@@ -19,6 +19,7 @@ def contradictions(inputs: UserInputs, checks: Mapping[str, KnownCheck] | None) 
     yield from _unknown_checks("tolerances.csv", inputs.tolerances, checks)
     yield from _fixed_tolerances(inputs.tolerances, checks)
     yield from _repeated_tolerances(inputs.tolerances)
+    yield from _double_occupancies(inputs.occupancies)
 
 
 def _overlaps(facts: Sequence[Entry[MeterFact]]) -> Iterator[str]:
@@ -87,3 +88,18 @@ def _repeated_tolerances(tolerances: Sequence[Entry[Tolerance]]) -> Iterator[str
         known = first.setdefault(entry.content.check_name, entry.line)
         if known != entry.line:
             yield f"tolerances.csv, line {entry.line}: the tolerance of {entry.content.check_name} is in line {known}"
+
+
+def _double_occupancies(occupancies: Sequence[Entry[Occupancy]]) -> Iterator[str]:
+    """A day of a billing point is billed to one occupant; what nobody occupies is the owner's."""
+    def point(entry: Entry[Occupancy]) -> tuple[str, str]:
+        return entry.content.site, entry.content.billing_point
+
+    in_order = sorted(occupancies, key=lambda entry: (*point(entry), entry.content.first_day))
+    for earlier, later in pairwise(in_order):
+        if point(earlier) == point(later) and later.content.first_day <= earlier.content.last_day:
+            yield (
+                f"occupancies.csv, line {later.line}, column from: {later.content.billing_point!r} of "
+                f"{later.content.site!r} is {earlier.content.occupant!r}'s by line {earlier.line} until "
+                f"{earlier.content.last_day}; accepted: stretches that do not overlap"
+            )

@@ -23,9 +23,13 @@ REGISTERS = ("import", "export", "heat", "volume")
 def _as_date(text: object) -> object:
     if not isinstance(text, str):
         return text
-    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+    # A spreadsheet in Switzerland writes 31.12.2026.
+    if found := re.fullmatch(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", text):
+        day = date(int(found[3]), int(found[2]), int(found[1]))
+    elif re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        day = date.fromisoformat(text)
+    else:
         raise ValueError("not a date")
-    day = date.fromisoformat(text)
     if day < FIRST_DATE:
         raise ValueError("long before there were meters")
     return day
@@ -34,7 +38,7 @@ def _as_date(text: object) -> object:
 def _as_instant(text: object) -> object:
     if not isinstance(text, str):
         return text
-    if len(text) == len("YYYY-MM-DD"):
+    if len(text) <= len("YYYY-MM-DD"):
         return _as_date(text)
     instant = datetime.fromisoformat(text)
     if instant.tzinfo is None:
@@ -63,7 +67,7 @@ Flag = Annotated[bool, BeforeValidator(_as_boolean)]
 Number = Annotated[Decimal, BeforeValidator(_as_number)]
 WholeNumber = Annotated[int, BeforeValidator(_as_number)]
 
-A_DATE = "a local date such as 2026-10-31, from 1900 on"
+A_DATE = "a local date such as 2026-10-31 or 31.10.2026, from 1900 on"
 A_SITE = "the id of a site"
 A_METER = "the id of a meter"
 A_CHECK = "the name of a check"
@@ -164,6 +168,22 @@ class SetAside(Line):
     _check_order = model_validator(mode="after")(_in_order)
 
 
+class Occupancy(Line):
+    """Who occupies a billing point, and so is billed for it, while ``from`` to ``until``."""
+
+    site: str = Field(description="the id of a site, or its name where no other site has it")
+    billing_point: str = Field(description="a billing point of meters.csv, or the id or the name of a meter")
+    occupant: str = Field(description="who is billed: a name or a key of your own")
+    first_day: LocalDate = Field(FIRST_DATE, alias="from", description=A_DATE)
+    last_day: LocalDate = Field(LAST_DATE, alias="until", description=f"{A_DATE}, the last day included")
+    note: str | None = Field(None, description="any text")
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Occupancy:
+        _check_order("from", self.first_day, "until", self.last_day)
+        return self
+
+
 def _check_order(first_name: str, first: date, last_name: str, last: date) -> None:
     if last < first:
         raise ValueError(f"{last_name} {last} is before {first_name} {first}")
@@ -193,6 +213,7 @@ class UserInputs:
     decisions: tuple[Entry[Decision], ...] = ()
     tolerances: tuple[Entry[Tolerance], ...] = ()
     set_aside: tuple[Entry[SetAside], ...] = ()
+    occupancies: tuple[Entry[Occupancy], ...] = ()
 
     def __str__(self) -> str:
         counts = {
@@ -200,6 +221,7 @@ class UserInputs:
             "decisions.csv": len(self.decisions),
             "tolerances.csv": len(self.tolerances),
             "set_aside.csv": len(self.set_aside),
+            "occupancies.csv": len(self.occupancies),
         }
         named = [f"{name}: {lines} line{'s' * (lines != 1)}" for name, lines in counts.items() if lines]
         return ", ".join(named) or "none given"

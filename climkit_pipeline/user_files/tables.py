@@ -1,10 +1,10 @@
-"""The tables that the models read of the user's files: ``pipeline.meter_facts``, ``decisions`` and ``tolerances``."""
+"""The tables that the models read of the user's files, in schema ``pipeline``."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
@@ -46,22 +46,35 @@ TOLERANCES_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "tolerance": pl.Decimal(18, 6),
     "reason": pl.String,
 }
+OCCUPANCIES_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "site": pl.String,
+    "billing_point": pl.String,
+    "occupant": pl.String,
+    "first_day": pl.Date,
+    "last_day": pl.Date,
+}
 
 
 @dataclass(frozen=True)
 class InputTables:
-    """What the models read: the columns of ``pipeline.meter_facts``, ``decisions`` and ``tolerances``."""
+    """What the models read: ``pipeline.meter_facts``, ``decisions``, ``tolerances`` and ``occupancies``."""
 
     meter_facts: pl.DataFrame
     decisions: pl.DataFrame
     tolerances: pl.DataFrame
+    occupancies: pl.DataFrame
+
+    @property
+    def by_name(self) -> dict[str, pl.DataFrame]:
+        """By the name that each has in schema ``pipeline``."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @property
     def digest(self) -> str:
         """A short hash of all rows: comments, order of columns and of lines have no part in it."""
         rows = [
             sorted(json.dumps(row, default=str) for row in frame.iter_rows())
-            for frame in (self.meter_facts, self.decisions, self.tolerances)
+            for frame in self.by_name.values()
         ]
         return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
 
@@ -83,6 +96,10 @@ def input_tables(inputs: UserInputs, layout: Layout, default_timezone: str) -> I
         pl.DataFrame(facts, schema=FACTS_SCHEMA),
         pl.DataFrame([entry.content.model_dump() for entry in inputs.decisions], schema=DECISIONS_SCHEMA),
         pl.DataFrame([entry.content.model_dump() for entry in inputs.tolerances], schema=TOLERANCES_SCHEMA),
+        pl.DataFrame(
+            [entry.content.model_dump(include=set(OCCUPANCIES_SCHEMA)) for entry in inputs.occupancies],
+            schema=OCCUPANCIES_SCHEMA,
+        ),
     )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -242,15 +242,20 @@ class _Reader:
         return DataTest(path.stem, self._refs[0], sql, is_warning=self._options.get("severity") == "warn")
 
     def _functions(self, models: Mapping[str, Model]) -> dict[str, str]:
-        """Table macros; ``models_up_to`` in one gives SQL of models as common table expressions."""
+        """Table macros; ``models_up_to`` in one gives SQL of models as common table expressions, ``part`` a text that
+        several have in common."""
         found = {}
         for path in sorted((PROJECT_DIR / "functions").glob("*.sql")):
             expressions = _Expressions(models)
-            found[path.stem] = self._rendered(
-                path.read_text(encoding="utf-8"), path, models_up_to=expressions.up_to, stated=expressions.stated
-            )
+            given: dict[str, object] = {"models_up_to": expressions.up_to, "stated": expressions.stated}
+            given["part"] = partial(self._part, given)
+            found[path.stem] = self._rendered(path.read_text(encoding="utf-8"), path, **given)
         calls = {name: [other for other in found if other != name and f"{other}(" in found[name]] for name in found}
         return {name: found[name] for name in TopologicalSorter(calls).static_order()}
+
+    def _part(self, given: Mapping[str, object], name: str) -> str:
+        path = PROJECT_DIR / "functions" / "parts" / f"{name}.sql"
+        return self._environment.from_string(path.read_text(encoding="utf-8")).render(given).strip()
 
 
 class _Expressions:

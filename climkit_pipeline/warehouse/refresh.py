@@ -65,8 +65,7 @@ def read_inputs(layout: Layout, settings: ModelSettings) -> PipelineInputs:
     """
     check_none_is_gone(layout)
     given = input_tables(read_user_inputs(layout), layout, settings.default_timezone)
-    tables = {"meter_facts": given.meter_facts, "decisions": given.decisions, "tolerances": given.tolerances}
-    return with_closings(PipelineInputs(tables, user_digest=given.digest), layout)
+    return with_closings(PipelineInputs(given.by_name, user_digest=given.digest), layout)
 
 
 def with_closings(inputs: PipelineInputs, layout: Layout, *, without: tuple[str, date] | None = None) -> PipelineInputs:

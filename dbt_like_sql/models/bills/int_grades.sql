@@ -2,51 +2,15 @@
 
 with
 
--- A failure of the site as a whole is one of every meter whose energy is split there.
-failures as (
-    select
-        measures.site_id,
-        measures.meter_id,
-        measures.period_from,
-        checked.severity,
-        checked.is_accepted,
-        checked.reason_code || ': ' || checked.reason as sentence,
-        known.position,
-        known.is_always_reason,
-        known.waits_last
-    from {{ ref('int_period_measures') }} as measures
-    inner join {{ ref('int_graded_checks') }} as checked
-        on checked.site_id = measures.site_id
-        and checked.period_from = measures.period_from
-        and (checked.meter_id = measures.meter_id or (checked.meter_id is null and measures.has_split))
-    inner join {{ ref('data_quality_checks') }} as known on known.check_name = checked.check_name
-    left join {{ ref('int_spared_checks') }} as spared
-        on spared.site_id = measures.site_id
-        and spared.meter_id = measures.meter_id
-        and spared.period_from = measures.period_from
-        and spared.check_name = checked.check_name
-        and checked.meter_id is null
-    where not checked.passed and spared.site_id is null
-),
-
 verdicts as (
     select
         site_id,
         meter_id,
         period_from,
-        bool_or(severity = 'waits' and not is_accepted and not waits_last) as has_to_wait,
-        bool_or(severity = 'blocks' and not is_accepted) as is_blocked,
-        bool_or(waits_last and not is_accepted) as waits_at_last,
-        bool_or(is_always_reason) as is_estimated,
-        list(sentence order by position, sentence) filter (
-            where (severity <> 'warns' and not waits_last) or is_always_reason or is_accepted
-        ) as reasons,
-        list(sentence order by position, sentence) filter (where waits_last and not is_accepted) as last_reasons,
-        -- What is among the reasons is no warning as well.
-        list(sentence order by position, sentence) filter (
-            where severity = 'warns' and not is_always_reason and not is_accepted
-        ) as warnings
-    from failures
+        {{ grade_of() }} as grade,
+        {{ reasons_of() }} as check_reasons,
+        {{ warnings_of() }} as warnings
+    from {{ ref('int_graded_failures') }}
     group by site_id, meter_id, period_from
 )
 
@@ -54,17 +18,8 @@ select
     measures.site_id,
     measures.meter_id,
     measures.period_from,
-    case
-        when verdicts.has_to_wait then 'provisional'
-        when verdicts.is_blocked then 'blocked'
-        when verdicts.waits_at_last then 'provisional'
-        when verdicts.is_estimated then 'ready_with_estimates'
-        else 'ready'
-    end as grade,
-    coalesce(verdicts.reasons, [])
-    || case
-        when not verdicts.has_to_wait and not verdicts.is_blocked then coalesce(verdicts.last_reasons, []) else []
-    end as check_reasons,
+    coalesce(verdicts.grade, 'ready') as grade,
+    coalesce(verdicts.check_reasons, []) as check_reasons,
     coalesce(verdicts.warnings, []) as warnings
 from {{ ref('int_period_measures') }} as measures
 left join verdicts

@@ -1,67 +1,24 @@
--- Sites and billing points by the ids that the data have. A name stands for every meter that bears it: a flat's
--- electricity, water and heat are often called the same.
+-- Whose a billing point is on which days, for all days of a point that somebody ever occupied: what lies between
+-- occupancies, before the first and after the last one is the owner's.
 with
 
-named_sites as (
+neighbours as (
     select
-        site_id,
-        site_name,
-        count(*) over (partition by site_name) as namesakes
-    from {{ ref('sites') }}
-),
-
-stated_points as (
-    select site_id, meter_id, max_by(billing_point, valid_from) as billing_point
-    from {{ ref('meter_facts') }}
-    where billing_point is not null
-    group by site_id, meter_id
-),
-
-points as (
-    select
-        site_id,
-        billing_point as called,
-        billing_point,
-        1 as precedence
-    from {{ ref('meter_facts') }}
-    where billing_point is not null
-    union
-    select
-        meters.site_id,
-        unnest([meters.meter_id, meters.meter_name]),
-        coalesce(stated_points.billing_point, meters.meter_id),
-        unnest([2, 3])
-    from {{ ref('meters') }} as meters
-    left join stated_points using (site_id, meter_id)
-),
-
-found as (
-    select
-        named_sites.site_id,
-        points.billing_point,
-        lines.occupant,
-        lines.first_day,
-        lines.last_day
-    from {{ source('pipeline', 'occupancies') }} as lines
-    inner join named_sites
-        on named_sites.site_id = lines.site
-        or (named_sites.site_name = lines.site and named_sites.namesakes = 1)
-    inner join points
-        on points.site_id = named_sites.site_id
-        and points.called = lines.billing_point
-    qualify points.precedence = min(points.precedence) over (
-        partition by named_sites.site_id, lines.billing_point
-    )
+        *,
+        lag(last_day) over of_point as last_day_before,
+        lead(first_day) over of_point as first_day_after
+    from {{ ref('int_stated_occupancies') }}
+    where first_day <= last_day
+    window of_point as (partition by site_id, billing_point order by first_day)
 )
 
--- Two names for one point can say two things of a day: then whoever came later occupies it.
-select
-    site_id,
-    billing_point,
-    occupant,
-    first_day,
-    coalesce(
-        least(last_day, lead(first_day) over (partition by site_id, billing_point order by first_day, occupant) - 1),
-        last_day
-    ) as last_day
-from (select distinct * from found)
+select site_id, billing_point, occupant, false as is_vacant, first_day, last_day
+from neighbours
+union all
+select site_id, billing_point, null, true, coalesce(last_day_before + 1, date '1900-01-01'), first_day - 1
+from neighbours
+where first_day > coalesce(last_day_before + 1, date '1900-01-01')
+union all
+select site_id, billing_point, null, true, last_day + 1, date '9999-12-31'
+from neighbours
+where first_day_after is null and last_day < date '9999-12-31'

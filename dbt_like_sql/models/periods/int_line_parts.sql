@@ -28,7 +28,7 @@ select
     sum(days.intervals_present)::integer as intervals_present,
     md5(string_agg(days.content_hash, ',' order by days.local_date)) as content_hash
 from billed_days as days
-left join {{ ref('int_occupied_stretches') }} as stretches
+left join {{ ref('occupancies') }} as stretches
     on stretches.site_id = days.site_id
     and stretches.billing_point = days.point
     and days.local_date between stretches.first_day and stretches.last_day

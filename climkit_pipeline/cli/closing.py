@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 from datetime import date
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import click
@@ -90,9 +91,10 @@ def close(*, month: str, site_id: str, who: str | None, reopen: bool, why: str |
 @click.argument("month", metavar="MONTH")
 @click.option("--site", "site_id", required=True, metavar="ID")
 @click.option("--by", "who", metavar="WHO", help="Who settles. Default: the user of this machine.")
-def settle(*, month: str, site_id: str, who: str | None) -> None:
-    """Freeze the present corrections of a closed MONTH (YYYY-MM) as its next version."""
-    _act("settle", parse_month(month), site_id, who, None)
+@click.option("--why", metavar="TEXT", help="What is to be remembered of it; it stands beside the corrections.")
+def settle(*, month: str, site_id: str, who: str | None, why: str | None) -> None:
+    """Freeze the present corrections of a closed MONTH (YYYY-MM) as its next version, and print them."""
+    _act("settle", parse_month(month), site_id, who, why)
 
 
 def _act(kind: str, month: date, site_id: str, who: str | None, why: str | None) -> None:
@@ -110,7 +112,7 @@ def _act(kind: str, month: date, site_id: str, who: str | None, why: str | None)
         if kind == "reopen":
             version = closings.reopen(site_id, month, by, " ".join((why or "").split()))
         elif kind == "settle":
-            version = closings.settle(site_id, month, by)
+            version = closings.settle(site_id, month, by, " ".join((why or "").split()) or None)
         else:
             version = closings.close(site_id, month, by)
     done = {"close": "closed", "settle": "settled", "reopen": "open again"}[kind]
@@ -119,6 +121,35 @@ def _act(kind: str, month: date, site_id: str, who: str | None, why: str | None)
         f"{month:%Y-%m} of site {site_id} is {done} by {by}: version {version.version}{held}, "
         f"data as of {version.lake_as_of_utc:%Y-%m-%dT%H:%M:%SZ}, {version_file(layout, version)}"
     )
+    if kind == "settle":
+        _print_corrections(layout, site_id, month, version.version)
+
+
+def _print_corrections(layout: Layout, site_id: str, month: date, version: int) -> None:
+    """What a settlement changed on bills, one line per occupant and quantity."""
+    from climkit_pipeline.warehouse.queries import run_query
+
+    corrections = run_query(
+        layout.warehouse,
+        """
+        from billing_line_corrections
+        where site_id = ? and billing_month = ? and settled_version = ?
+        order by billing_point, meter_name, occupant, quantity = 'total' desc, quantity
+        """,
+        [site_id, month, version],
+    )
+    if corrections.is_empty():
+        click.echo("no occupant's quantities changed: the corrections are of meters that are not billed, or of indices")
+    for row in corrections.iter_rows(named=True):
+        click.echo(
+            f"  {row['meter_name'] or row['meter_id']}, {row['occupant'] or 'the owner'}: {row['quantity']} "
+            f"{_amount(row['closed_value'])} -> {_amount(row['current_value'])}, {row['delta']:+f} {row['unit']} "
+            f"({row['cause']})"
+        )
+
+
+def _amount(value: Decimal | None) -> str:
+    return "nothing" if value is None else f"{value:f}"
 
 
 def warn_of_doubtful_lines(layout: Layout) -> None:

@@ -13,7 +13,16 @@ from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.user_files.checks import acceptable, known_checks, never_accepted, part_of_a_month, unknown_check
 from climkit_pipeline.user_files.contradictions import contradictions
 from climkit_pipeline.user_files.csv_text import csv_rows, delimiter_of, read_lines, validated
-from climkit_pipeline.user_files.lines import AnyLine, Decision, Entry, MeterFact, Occupancy, SetAside, Tolerance, UserInputs
+from climkit_pipeline.user_files.lines import (
+    AnyLine,
+    Decision,
+    Entry,
+    MeterFact,
+    Occupancy,
+    SetAside,
+    Tolerance,
+    UserInputs,
+)
 
 
 def read_user_inputs(layout: Layout) -> UserInputs:
@@ -38,6 +47,13 @@ def read_user_inputs(layout: Layout) -> UserInputs:
     if problems:
         raise ConfigurationError("\n".join(problems))
     return inputs
+
+
+def read_texts(layout: Layout) -> dict[str, str]:
+    """The text of each file that says something of a bill, by name."""
+    names = ("meters.csv", "decisions.csv", "tolerances.csv", "occupancies.csv")
+    paths = [layout.config / name for name in names]
+    return {path.name: path.read_bytes().decode("utf-8-sig") for path in paths if path.exists()}
 
 
 def decision(cells: Mapping[str, str | None]) -> Decision:

@@ -92,6 +92,7 @@ def _repeated_tolerances(tolerances: Sequence[Entry[Tolerance]]) -> Iterator[str
 
 def _double_occupancies(occupancies: Sequence[Entry[Occupancy]]) -> Iterator[str]:
     """A day of a billing point is billed to one occupant; what nobody occupies is the owner's."""
+
     def point(entry: Entry[Occupancy]) -> tuple[str, str]:
         return entry.content.site, entry.content.billing_point
 

@@ -72,10 +72,7 @@ class InputTables:
     @property
     def digest(self) -> str:
         """A short hash of all rows: comments, order of columns and of lines have no part in it."""
-        rows = [
-            sorted(json.dumps(row, default=str) for row in frame.iter_rows())
-            for frame in self.by_name.values()
-        ]
+        rows = [sorted(json.dumps(row, default=str) for row in frame.iter_rows()) for frame in self.by_name.values()]
         return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
 
 

@@ -19,8 +19,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -56,16 +56,38 @@ VERSIONS_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "models_version": pl.String,
     "frozen_columns": pl.List(pl.String),
 }
+QUANTITY = pl.Decimal(18, 6)
+LINE_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "billing_point": pl.String,
+    "occupant": pl.String,
+    "is_vacant": pl.Boolean,
+    "line_from": pl.Date,
+    "line_until": pl.Date,
+    "total": QUANTITY,
+    "solar": QUANTITY,
+    "grid": QUANTITY,
+    "billable_total": QUANTITY,
+    "billable_solar": QUANTITY,
+    "billable_grid": QUANTITY,
+    "index_start": QUANTITY,
+    "index_end": QUANTITY,
+    "grade": pl.String,
+    "reasons": pl.List(pl.String),
+}
+"""What is frozen of a line of billing_lines_monthly, with the meter that measured it."""
 ROWS_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "site_id": pl.String,
     "billing_month": pl.Date,
     "version": pl.Int32,
     "meter_id": pl.String,
+    "meter_name": pl.String,
+    "meter_type": pl.String,
     "total": pl.Decimal(18, 6),
     "solar": pl.Decimal(18, 6),
     "grid": pl.Decimal(18, 6),
     "inputs_hash": pl.String,
     "was_excluded": pl.Boolean,
+    "lines": pl.List(pl.Struct(LINE_SCHEMA)),
 }
 """The least that ``pipeline.closed_rows`` holds; every quantity of an invoice, and whatever else was frozen, come on
 top."""
@@ -104,6 +126,8 @@ class Version:
     models_version: str
     frozen_columns: tuple[str, ...]
     """The columns of billing_monthly then; later versions of the models may have more."""
+    user_files: Mapping[str, str] = field(default_factory=dict)
+    """What the user's files said then, by name; nothing in versions from before they were kept."""
     follows: tuple[str, ...] = ()
     """The site's files that no other follows, as ``sha256sum`` writes them: hash, two spaces, path in ``closed/``.
 
@@ -170,7 +194,7 @@ def write_version(layout: Layout, version: Version, rows: pl.DataFrame) -> Path:
         if path.exists():
             raise LakeError(f"{path} is frozen and cannot be replaced")
         version = replace(version, follows=tuple(_ends(layout, version.site_id)))
-        metadata = json.dumps({field.name: getattr(version, field.name) for field in fields(version)}, default=_plain)
+        metadata = json.dumps({each.name: getattr(version, each.name) for each in fields(version)}, default=_plain)
         with atomic_file(path) as temporary:
             rows.write_parquet(temporary, metadata={METADATA_KEY: metadata})
             temporary.chmod(0o400)
@@ -252,7 +276,9 @@ def closed_tables(layout: Layout, *, without: tuple[str, date] | None = None) ->
         if version.is_closed
     ]
     return {
-        "closed_versions": pl.DataFrame([asdict(version) for version in versions], schema=VERSIONS_SCHEMA),
+        "closed_versions": pl.DataFrame(
+            [{name: getattr(version, name) for name in VERSIONS_SCHEMA} for version in versions], schema=VERSIONS_SCHEMA
+        ),
         "closed_rows": pl.concat([pl.DataFrame(schema=_rows_schema()), *frozen], how="diagonal_relaxed"),
     }
 
@@ -284,6 +310,12 @@ def versions_digest(layout: Layout) -> str:
         status = path.stat()
         lines.append(f"{path.relative_to(layout.closed)} {status.st_size} {status.st_mtime_ns}")
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:16]
+
+
+def lines_by_meter(lines: pl.DataFrame) -> pl.DataFrame:
+    """``billing_lines_monthly`` of one site and month as one row per meter: meter_id, lines (a list of structures)."""
+    line = pl.struct(pl.col(name).cast(kind) for name, kind in LINE_SCHEMA.items())
+    return lines.select("meter_id", lines=line).group_by("meter_id", maintain_order=True).all()
 
 
 def content_hash(rows: pl.DataFrame) -> str:

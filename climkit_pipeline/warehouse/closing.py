@@ -22,11 +22,13 @@ import polars as pl
 from climkit_pipeline.errors import ConfigurationError, WarehouseError
 from climkit_pipeline.lake.day_files import write_empty_files
 from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.user_files.config_folder import read_texts
 from climkit_pipeline.warehouse.closed_files import (
     Kind,
     Version,
     content_hash,
     latest_by_month,
+    lines_by_meter,
     read_versions,
     write_version,
 )
@@ -82,7 +84,7 @@ class Closings:
             )
         return self._freeze(_Act("close", by), site_id, month, latest)
 
-    def settle(self, site_id: str, month: date, by: str) -> Version:
+    def settle(self, site_id: str, month: date, by: str, why: str | None = None) -> Version:
         """Freeze the present corrections of a closed month as its next version.
 
         Raises NotReadyError as closing does, and if nothing differs.
@@ -93,14 +95,18 @@ class Closings:
         with self._build_file() as connection:
             corrections = frame_of(
                 connection,
-                "select meter_id from main.billing_corrections where site_id = ? and billing_month = ?",
-                [site_id, month],
+                """
+                select meter_id from main.billing_corrections where site_id = ? and billing_month = ?
+                union all
+                select meter_id from main.closed_line_changes where site_id = ? and billing_month = ?
+                """,
+                [site_id, month] * 2,
             )
         if corrections.is_empty():
             raise NotReadyError(
                 f"{_named(site_id, month)} has no corrections: nothing differs from version {latest.version}"
             )
-        return self._freeze(_Act("settle", by), site_id, month, latest)
+        return self._freeze(_Act("settle", by, why), site_id, month, latest)
 
     def reopen(self, site_id: str, month: date, by: str, reason: str) -> Version:
         """Open a closed month again; what was closed stays on record. Raises NotReadyError if it is not closed."""
@@ -127,12 +133,19 @@ class Closings:
                 f"from ({_MONTHS}) where site_id = ? and billing_month = ? order by meter_id",
                 [site_id, month],
             )
+            lines = frame_of(
+                connection,
+                "from main.billing_lines_monthly where site_id = ? and billing_month = ? order by meter_id, line_from",
+                [site_id, month],
+            )
             sites = frame_of(connection, "select site_id from main.sites order by site_id")["site_id"].to_list()
         if site_id not in sites:
             raise ConfigurationError(f"there is no site {site_id!r}; accepted: {', '.join(sites) or 'none yet'}")
         if rows.is_empty():
             raise NotReadyError(f"{_named(site_id, month)} has no rows: no meter was listed or asked for in that month")
-        return rows
+        return rows.join(lines_by_meter(lines), on="meter_id", how="left", maintain_order="left").with_columns(
+            pl.col("lines").fill_null([])
+        )
 
     def _write(self, act: _Act, site_id: str, month: date, latest: Version | None, rows: pl.DataFrame) -> Version:
         # The site's own newest call: of what others asked later, answers about this site may not be committed yet.
@@ -155,6 +168,7 @@ class Closings:
             inputs_digest=self.refresh.inputs.user_digest,
             pipeline_version=self.refresh.settings.pipeline_version,
             models_version=self.refresh.models_version,
+            user_files=read_texts(self.refresh.layout),
             frozen_columns=tuple(name for name in rows.columns if name not in {"inputs_hash", "was_excluded"}),
         )
         write_version(self.refresh.layout, version, rows)

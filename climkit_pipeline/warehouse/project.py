@@ -242,8 +242,10 @@ class _Reader:
         return DataTest(path.stem, self._refs[0], sql, is_warning=self._options.get("severity") == "warn")
 
     def _functions(self, models: Mapping[str, Model]) -> dict[str, str]:
-        """Table macros; ``models_up_to`` in one gives SQL of models as common table expressions, ``part`` a text that
-        several have in common."""
+        """Table macros.
+
+        ``models_up_to`` in one gives SQL of models as common table expressions, ``part`` a text that several share.
+        """
         found = {}
         for path in sorted((PROJECT_DIR / "functions").glob("*.sql")):
             expressions = _Expressions(models)

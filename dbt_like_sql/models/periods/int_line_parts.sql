@@ -21,6 +21,7 @@ select
     max(days.local_date) as line_until,
     count(*)::integer as days_billed,
     bool_or(days.has_split) as has_split,
+    bool_or(days.is_excluded) as is_excluded,
     sum(days.total)::decimal(18, 6) as total,
     case when bool_or(days.has_split) then sum(days.solar) end::decimal(18, 6) as solar,
     case when bool_or(days.has_split) then sum(days.grid) end::decimal(18, 6) as grid,

@@ -1,10 +1,10 @@
 {{ config(materialized='view') }}
 
 -- What was closed and is different now: the invoice says something else. A value that came or went counts as 1,
--- whatever it is.
+-- whatever it is. Where the meter measured the same, an occupant may be billed for another part of it.
 with
 
-changes as (
+meter_changes as (
     select
         site_id,
         meter_id,
@@ -18,6 +18,22 @@ changes as (
         ) as detail
     from {{ ref('closed_changes') }}
     group by site_id, meter_id, billing_month
+),
+
+line_changes as (
+    select
+        site_id,
+        meter_id,
+        billing_month,
+        max(coalesce(abs(current_value - closed_value), 1)) as measured,
+        string_agg(
+            'total ' || coalesce(closed_value::varchar, 'nothing') || ' (now '
+            || coalesce(current_value::varchar, 'nothing') || ') for ' || coalesce(occupant, 'the owner'),
+            ', '
+            order by billing_point, occupant
+        ) filter (where quantity = 'total') as detail
+    from {{ ref('closed_line_changes') }}
+    group by site_id, meter_id, billing_month
 )
 
 select
@@ -25,14 +41,18 @@ select
     measures.site_id,
     measures.meter_id,
     measures.period_from as billing_month,
-    coalesce(changes.measured, 0)::decimal(18, 6) as measured,
-    changes.detail
+    coalesce(meter_changes.measured, line_changes.measured, 0)::decimal(18, 6) as measured,
+    coalesce(meter_changes.detail, line_changes.detail) as detail
 from {{ ref('meter_month_measures') }} as measures
 inner join {{ ref('billing_closings') }} as closings
     on closings.site_id = measures.site_id
     and closings.billing_month = measures.period_from
     and closings.is_closed
-left join changes
-    on changes.site_id = measures.site_id
-    and changes.meter_id = measures.meter_id
-    and changes.billing_month = measures.period_from
+left join meter_changes
+    on meter_changes.site_id = measures.site_id
+    and meter_changes.meter_id = measures.meter_id
+    and meter_changes.billing_month = measures.period_from
+left join line_changes
+    on line_changes.site_id = measures.site_id
+    and line_changes.meter_id = measures.meter_id
+    and line_changes.billing_month = measures.period_from

@@ -141,15 +141,13 @@ def _print_corrections(layout: Layout, site_id: str, month: date, version: int) 
     if corrections.is_empty():
         click.echo("no occupant's quantities changed: the corrections are of meters that are not billed, or of indices")
     for row in corrections.iter_rows(named=True):
-        click.echo(
-            f"  {row['meter_name'] or row['meter_id']}, {row['occupant'] or 'the owner'}: {row['quantity']} "
-            f"{_amount(row['closed_value'])} -> {_amount(row['current_value'])}, {row['delta']:+f} {row['unit']} "
-            f"({row['cause']})"
-        )
+        whose = f"{row['meter_name'] or row['meter_id']}, {row['occupant'] or 'the owner'}"
+        change = f"{_amount(row['closed_value'])} -> {_amount(row['current_value'])}, {row['delta'].normalize():+f}"
+        click.echo(f"  {whose}: {row['quantity']} {change} {row['unit']} ({row['cause']})")
 
 
 def _amount(value: Decimal | None) -> str:
-    return "nothing" if value is None else f"{value:f}"
+    return "nothing" if value is None else f"{value.normalize():f}"
 
 
 def warn_of_doubtful_lines(layout: Layout) -> None:

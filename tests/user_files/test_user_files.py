@@ -103,7 +103,8 @@ def test_a_replacement_by_date_is_at_the_sites_own_midnight(layout):
 @pytest.mark.parametrize(
     ("column", "cell", "words"),
     [
-        ("valid_from", "01.05.2026", "a local date such as 2026-10-31"),
+        ("valid_from", "31.02.2026", "a local date such as 2026-10-31 or 31.10.2026"),
+        ("valid_from", "05/01/2026", "a local date such as 2026-10-31 or 31.10.2026"),
         ("valid_from", "20260501", "a local date such as 2026-10-31"),
         ("valid_from", "2026-02-30", "a local date such as 2026-10-31"),
         # Such years, and such a thousand, were taken as they stand.

@@ -36,6 +36,7 @@ COLUMNS = {
         replaced_at_utc, in_service_from, in_service_until, billing_point, is_billed, interval_minutes, note""",
     "decisions": "check_name, site_id, meter_id, first_day, last_day, action, decided_by, reason",
     "tolerances": "check_name, tolerance, reason",
+    "occupancies": "site, billing_point, occupant, first_day, last_day",
     "closed_versions": """site_id, billing_month, version, kind, closed_at_utc, closed_by, lake_as_of_utc,
         content_hash, frozen_columns""",
     "closed_rows": "site_id, billing_month, version, meter_id, total, solar, grid",

@@ -23,6 +23,8 @@ from small_lake import AS_OF, SECOND_FETCH, ZONES, ZURICH, local_month, midnight
 from climkit_pipeline.errors import ConfigurationError, LakeError, WarehouseError
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.warehouse.closed_files import (
+    ROWS_SCHEMA,
+    VERSIONS_SCHEMA,
     Version,
     check_closed,
     closed_tables,
@@ -279,7 +281,7 @@ def test_each_instant_has_one_version_in_force(told, in_force):
     ]
     with duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'")
-        connection.register("closed_versions", pl.DataFrame([dataclasses.asdict(version) for version in versions]))
+        connection.register("closed_versions", pl.DataFrame([stated_of(version) for version in versions]))
         found = connection.execute(f"select version, valid_from_utc, valid_until_utc, is_closed from ({sql})")
         assert found.fetchall() == in_force
 
@@ -462,24 +464,36 @@ def test_corrections_and_what_was_known_are_those_of_the_version_in_force(copy):
         law()
 
 
+def stated_of(version: Version) -> dict[str, object]:
+    """What the models read of a version."""
+    return {name: getattr(version, name) for name in VERSIONS_SCHEMA}
+
+
 def _close(connection, billing, histories, current) -> None:
     """Put drawn versions where the pipeline puts them, and make the models of them."""
-    versions, frozen = [], [billing.clear().with_columns(version=pl.lit(0), was_excluded=False, inputs_hash=pl.lit(""))]
+    no_lines = pl.lit(None, dtype=ROWS_SCHEMA["lines"])
+    versions, frozen = (
+        [],
+        [billing.clear().with_columns(version=pl.lit(0), was_excluded=False, inputs_hash=pl.lit(""), lines=no_lines)],
+    )
     for site, acts in histories.items():
         for number, act in enumerate(acts, 1):
             rows = pl.DataFrame(frozen_by(act, current[site]), schema=billing.schema)
             excluded = rows["meter_id"].to_list()[act.excluded : act.excluded + 1] if act.excluded >= 0 else []
             frozen.append(
                 rows.with_columns(
-                    version=pl.lit(number), was_excluded=pl.col("meter_id").is_in(excluded), inputs_hash=pl.lit("")
+                    version=pl.lit(number),
+                    was_excluded=pl.col("meter_id").is_in(excluded),
+                    inputs_hash=pl.lit(""),
+                    lines=no_lines,
                 )
             )
             version = version_of(
                 billing.clear(), site_id=site, version=number, kind=act.kind, closed_at_utc=act.closed_at,
                 lake_as_of_utc=act.as_of, frozen_columns=tuple(billing.columns),
             )  # fmt: skip
-            versions.append(dataclasses.asdict(version))
-    example_of = dataclasses.asdict(version_of(billing.clear()))
+            versions.append(stated_of(version))
+    example_of = stated_of(version_of(billing.clear()))
     connection.register("drawn_versions", pl.DataFrame([*versions, example_of | {"site_id": None}]))
     connection.register("drawn_rows", pl.concat(frozen))
     hashes = {name: pl.lit("") for name in ("inputs_hash", "inputs_hash_of_totals")}
@@ -872,7 +886,7 @@ def test_only_what_can_change_a_quantity_of_the_month_is_another_decision(one, o
 # --- A month closed and changed, in a real warehouse -----------------------------------------------------------------
 
 CHANGED_AT = AS_OF + timedelta(days=1)
-TO_CLOSE = ("in_service", "late", "flow", "export", "excluded", "untouched", "unbilled", "half_billed")
+TO_CLOSE = ("in_service", "late", "flow", "export", "excluded", "untouched", "unbilled", "half_billed", "moved")
 NOT_READY = ("part_excluded", "pending", "grid_waits", "grid_gap")
 METERS_HEADER = "site_id,meter_id,valid_until,in_service_until,is_billed\n"
 HALF_BILLED = "half_billed,m,2026-10-10,,false\n"
@@ -892,7 +906,7 @@ def month_to_close() -> FaultLake:
     house = FaultLake()
     for site in (*TO_CLOSE, *NOT_READY):
         house.add_site(site)
-    for site in ("in_service", "excluded", "untouched", "unbilled", "half_billed"):
+    for site in ("in_service", "excluded", "untouched", "unbilled", "half_billed", "moved"):
         house.add_meter(site)
     late = house.add_meter("late")
     known = {at: index for at, index in counted(late).items() if at <= hour(31, 6)}
@@ -939,9 +953,13 @@ def change(house: FaultLake, layout: Layout) -> None:
         if covered["site_id"] == "untouched":
             covered["last_asked_at_utc"] = CHANGED_AT
     house.lake.write(layout, only=touched)
+    (layout.config / "occupancies.csv").write_text(OCCUPANCIES.format(last="19.10.2026", first="2026-10-20"))
     (layout.config / "meters.csv").write_text(
         f"{METERS_HEADER}{HALF_BILLED}in_service,m,,2026-10-30,\nunbilled,m,,,false\n"
     )
+
+
+OCCUPANCIES = "site,billing_point,occupant,from,until\nmoved,m,Ada,,{last}\nmoved,m,Bob,{first},\n"
 
 
 @pytest.fixture(scope="module")
@@ -957,6 +975,7 @@ def later(tmp_path_factory) -> Later:
         "missing_intervals,part_excluded,m,2026-10-03,2026-10-03,exclude,Ada,moved in on the 4th\n"
         "pending,pending,m,2026-10-01,2026-10-31,accept,Ada,never mind\n"
     )
+    (layout.config / "occupancies.csv").write_text(OCCUPANCIES.format(last="14.10.2026", first="2026-10-15"))
     refresh(layout, SETTINGS)
     refused = {}
     with open_closings(layout, SETTINGS, now=lambda: AS_OF + HOURS) as closings:
@@ -1052,7 +1071,10 @@ def test_a_closed_month_has_changed_if_and_only_if_it_has_corrections(later):
         "select site_id, meter_id from data_quality_monthly where check_name = 'changed_after_closing' and not passed"
         " order by all"
     )
-    assert changed == later.built.rows("select distinct site_id, meter_id from billing_corrections order by all")
+    assert changed == later.built.rows(
+        "select site_id, meter_id from billing_corrections union"
+        " select site_id, meter_id from billing_line_corrections order by all"
+    )
     reasons = dict(later.built.rows("select site_id, reasons from billing_monthly where grade = 'blocked'"))
     before, after = later.built.rows(
         "select closed_value, current_value from billing_corrections where site_id = 'flow'"
@@ -1066,16 +1088,51 @@ def test_a_closed_month_has_changed_if_and_only_if_it_has_corrections(later):
     assert "untouched" not in reasons
 
 
+def moved_by_five_days() -> list[tuple]:
+    """What a move on the 20th instead of the 15th changes for both occupants."""
+    stated = month_to_close()
+    days = stated.total("moved", first=15, last=19)
+    ada, bob = stated.total("moved", last=14), stated.total("moved", first=15)
+    open_yet = (1, None, None, None)
+    return [("Ada", ada, ada + days, days, *open_yet), ("Bob", bob, bob - days, -days, *open_yet)]
+
+
+def line_corrections(later) -> list[tuple]:
+    return later.built.rows(
+        "select occupant, closed_value, current_value, delta, version, settled_version, settled_by, settled_why"
+        " from billing_line_corrections where site_id = 'moved' and quantity = 'total' order by occupant"
+    )
+
+
+@pytest.mark.story
+def test_a_date_that_is_moved_after_closing_is_a_correction_for_two_occupants(later):
+    """The meter measured the same, so nothing differed; and whoever had moved in paid for the other."""
+    assert line_corrections(later) == moved_by_five_days()
+    assert later.built.rows("select distinct cause from billing_line_corrections where site_id = 'moved'") == [
+        ("decision",)
+    ]
+    ((grade, (reason,)),) = later.built.rows("select grade, reasons from billing_monthly where site_id = 'moved'")
+    assert grade == "blocked"
+    assert "for Ada" in reason
+    assert "for Bob" in reason
+
+
 @pytest.mark.story
 def test_a_settled_month_is_ready_again(later):
     with open_closings(later.built.layout, SETTINGS, now=lambda: CHANGED_AT + HOURS) as closings:
         closings.settle("flow", MONTH, "Ada")
         closings.settle("export", MONTH, "Ada")
+        closings.settle("moved", MONTH, "Ada", "moved on the 20th")
         with pytest.raises(WarehouseError, match="has no corrections"):
             closings.settle("excluded", MONTH, "Ada")
     assert later.built.rows(
-        "select distinct site_id, grade from billing_monthly where site_id in ('flow', 'export') order by all"
-    ) == [("export", "ready"), ("flow", "ready")]
+        "select distinct site_id, grade from billing_monthly where site_id in ('flow', 'export', 'moved') order by all"
+    ) == [("export", "ready"), ("flow", "ready"), ("moved", "ready")]
+    # What was settled stays.
+    assert line_corrections(later) == [(*row[:5], 2, "Ada", "moved on the 20th") for row in moved_by_five_days()]
+    assert read_versions(later.built.layout, "moved", MONTH)[0].user_files["occupancies.csv"] == OCCUPANCIES.format(
+        last="14.10.2026", first="2026-10-15"
+    )
 
 
 @pytest.mark.story

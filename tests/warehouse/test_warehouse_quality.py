@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -70,7 +71,21 @@ def house() -> FaultLake:
 def faulty(house, tmp_path_factory) -> Built:
     layout = Layout(tmp_path_factory.mktemp("faults"))
     house.write(layout)
-    return Built(layout, house.lake, build_with(layout))
+    return Built(layout, house.lake, build_with(layout, occupancies=OCCUPANCIES))
+
+
+# A fault on the 8th, with a move on the 15th; a flat that is empty before and after somebody; one that is never empty,
+# by the name of its meter; one whose second line begins before the first one ends; and names of nothing.
+OCCUPANCIES = [
+    ("null_value", "m", "Ada", date(1900, 1, 1), date(2026, 10, 14)),
+    ("null_value", "m", "Bob", date(2026, 10, 15), date(9999, 12, 31)),
+    ("clean", "m", "Ada", date(2026, 10, 5), date(2026, 10, 20)),
+    ("rollover", "rollover m", "Ada", date(1900, 1, 1), date(9999, 12, 31)),
+    ("glitch", "m", "Ada", date(2026, 10, 1), date(2026, 10, 25)),
+    ("glitch", "glitch m", "Bob", date(2026, 10, 20), date(2026, 10, 31)),
+    ("nosuch", "m", "Ada", date(2026, 10, 1), date(2026, 10, 31)),
+    ("clean", "nosuch", "Ada", date(2026, 10, 1), date(2026, 10, 31)),
+]
 
 
 EXPECTED = {
@@ -2022,3 +2037,95 @@ def test_a_period_begins_with_the_first_of_two_midnights():
     assert found == [
         datetime.combine(day, time.min, tzinfo=ZoneInfo(zone)).astimezone(UTC) for zone, day in zones.items()
     ]
+
+
+# --- Lines per occupant --------------------------------------------------------------------------------------------
+
+
+def october_lines(faulty: Built, site: str) -> list[tuple]:
+    return faulty.rows(
+        "select occupant, is_vacant, day(line_from), day(line_until), total from billing_lines_monthly"
+        " where site_id = ? and billing_month = '2026-10-01' order by line_from",
+        [site],
+    )
+
+
+def test_a_month_is_cut_where_an_occupant_comes_or_goes_and_what_is_empty_is_the_owners(faulty, house):
+    total = house.total
+    assert october_lines(faulty, "null_value") == [
+        ("Ada", False, 1, 14, total("null_value", last=14)), ("Bob", False, 15, 31, total("null_value", first=15)),
+    ]  # fmt: skip
+    assert october_lines(faulty, "clean") == [
+        (None, True, 1, 4, total("clean", last=4)), ("Ada", False, 5, 20, total("clean", first=5, last=20)),
+        (None, True, 21, 31, total("clean", first=21)),
+    ]  # fmt: skip
+    assert october_lines(faulty, "rollover") == [("Ada", False, 1, 31, total("rollover"))]
+    assert october_lines(faulty, "glitch") == [
+        ("Ada", False, 1, 19, total("glitch", last=19)), ("Bob", False, 20, 31, total("glitch", first=20)),
+    ]  # fmt: skip
+    assert october_lines(faulty, "swapped") == [(None, False, 1, 31, total("swapped"))]
+
+
+def test_a_fault_is_of_the_occupant_on_whose_days_it_is(faulty, house):
+    rows = faulty.rows(
+        "select occupant, grade, reasons, billable_total from billing_lines_monthly"
+        " where site_id = 'null_value' and billing_month = '2026-10-01' order by line_from"
+    )
+    assert october(faulty, "grade", "null_value") == ("blocked",)
+    assert [row[:2] for row in rows] == [("Ada", "blocked"), ("Bob", "ready")]
+    assert [reason.partition(":")[0] for reason in rows[0][2]] == ["null_intervals"]
+    assert rows[1][2:] == ([], house.total("null_value", first=15))
+    assert rows[0][3] is None
+
+
+LINE_SUMS = "sum(total), sum(solar), sum(grid), sum(intervals_expected), sum(intervals_present)"
+
+
+def test_the_lines_of_a_meter_add_up_to_what_of_its_month_is_billed(faulty):
+    """Of every meter of the lake, whatever is wrong with it; what is added up is added up by Python."""
+    lines: dict[tuple, list[tuple]] = defaultdict(list)
+    for site, meter, month, *quantities in faulty.rows(
+        "select site_id, meter_id, billing_month, total, solar, grid from billing_lines_monthly"
+    ):
+        lines[site, meter, month].append(quantities)
+    bills = faulty.rows(
+        "select site_id, meter_id, billing_month, billed_total, billed_solar, billed_grid from billing_monthly"
+        " where is_billed and not is_excluded"
+    )
+    assert len(bills) > 100
+    for site, meter, month, *billed in bills:
+        mine = lines.pop((site, meter, month))
+        assert billed == [
+            None if all(value is None for value in column) else sum(value for value in column if value is not None)
+            for column in zip(*mine, strict=True)
+        ], (site, meter, month)
+    assert lines == {}
+
+
+def test_one_line_ends_with_the_index_that_the_next_begins_with(faulty, house):
+    rows = faulty.rows(
+        "select index_start, index_end, total from billing_lines_monthly"
+        " where site_id = 'clean' and billing_month = '2026-10-01' order by line_from"
+    )
+    assert [row[0] for row in rows[1:]] == [row[1] for row in rows[:-1]]
+    assert [end - start for start, end, _ in rows] == [total for *_, total in rows]
+    month = october(faulty, "index_start, index_end", "clean")
+    assert (rows[0][0], rows[-1][1]) == month
+
+
+@pytest.mark.parametrize(("first", "last"), [(1, 31), (3, 7), (14, 15), (20, 20)])
+def test_lines_of_any_days_are_those_of_the_month_and_grade_their_own_days(faulty, house, first, last):
+    rows = faulty.rows(
+        "select site_id, occupant, day(line_from), day(line_until), total, grade from billing_lines(?, ?)"
+        " where site_id in ('clean', 'null_value') order by site_id, line_from",
+        [october_day(first), october_day(last)],
+    )
+    stretches = [("clean", None, 1, 4), ("clean", "Ada", 5, 20), ("clean", None, 21, 31),
+                 ("null_value", "Ada", 1, 14), ("null_value", "Bob", 15, 31)]  # fmt: skip
+    expected = []
+    for site, occupant, line_from, line_until in stretches:
+        begins, ends = max(line_from, first), min(line_until, last)
+        if begins <= ends:
+            grade = "blocked" if site == "null_value" and begins <= 8 <= ends else "ready"
+            expected.append((site, occupant, begins, ends, house.total(site, first=begins, last=ends), grade))
+    assert rows == expected

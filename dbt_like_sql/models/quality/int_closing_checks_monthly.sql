@@ -22,18 +22,23 @@ meter_changes as (
 
 line_changes as (
     select
-        site_id,
-        meter_id,
-        billing_month,
-        max(coalesce(abs(current_value - closed_value), 1)) as measured,
+        lines.site_id,
+        lines.meter_id,
+        lines.billing_month,
+        max(coalesce(abs(lines.current_value - lines.closed_value), 1)) as measured,
         string_agg(
-            'total ' || coalesce(closed_value::varchar, 'nothing') || ' (now '
-            || coalesce(current_value::varchar, 'nothing') || ') for ' || coalesce(occupant, 'the owner'),
+            'total ' || coalesce({{ quantity_of('lines.closed_value', 'measures.unit') }}, 'nothing')
+            || ' (now ' || coalesce({{ quantity_of('lines.current_value', 'measures.unit') }}, 'nothing')
+            || ') for ' || coalesce(lines.occupant, 'the owner'),
             ', '
-            order by billing_point, occupant
-        ) filter (where quantity = 'total') as detail
-    from {{ ref('closed_line_changes') }}
-    group by site_id, meter_id, billing_month
+            order by lines.billing_point, lines.occupant
+        ) filter (where lines.quantity = 'total') as detail
+    from {{ ref('closed_line_changes') }} as lines
+    inner join {{ ref('meter_month_measures') }} as measures
+        on measures.site_id = lines.site_id
+        and measures.meter_id = lines.meter_id
+        and measures.period_from = lines.billing_month
+    group by lines.site_id, lines.meter_id, lines.billing_month
 )
 
 select

@@ -153,10 +153,7 @@ def _amount(value: Decimal | None) -> str:
 def warn_of_doubtful_lines(layout: Layout) -> None:
     """Say on stderr which lines of the user's files name what was never listed, or decide without effect."""
     from climkit_pipeline.user_files.config_folder import read_user_inputs
-    from climkit_pipeline.warehouse.decision_effects import unknown_ids, without_effect
+    from climkit_pipeline.warehouse.decision_effects import doubtful_lines
 
-    inputs = read_user_inputs(layout)
-    for line in unknown_ids(inputs, layout.warehouse):
-        click.echo(f"climkit: {line} (kept: it may be listed later)", err=True)
-    for line in without_effect(inputs, layout.warehouse):
+    for line in doubtful_lines(read_user_inputs(layout), layout.warehouse):
         click.echo(f"climkit: {line}", err=True)

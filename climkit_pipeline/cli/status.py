@@ -25,7 +25,7 @@ from climkit_pipeline.settings import Settings, load_settings
 from climkit_pipeline.user_files.config_folder import read_user_inputs
 from climkit_pipeline.warehouse import queries
 from climkit_pipeline.warehouse.closed_files import check_closed
-from climkit_pipeline.warehouse.decision_effects import unknown_ids, without_effect
+from climkit_pipeline.warehouse.decision_effects import doubtful_lines
 
 ENOUGH_FREE_BYTES = 2 * 2**30
 """Room for the swap of a warehouse of a year with a hundred meters."""
@@ -91,7 +91,7 @@ def run_check(settings_error: ClimkitError | None, *, send_alert: bool = False) 
 
     def own_inputs() -> str:
         inputs = read_user_inputs(layout)
-        doubtful = unknown_ids(inputs, layout.warehouse) + without_effect(inputs, layout.warehouse)
+        doubtful = doubtful_lines(inputs, layout.warehouse)
         return "; ".join([str(inputs), *doubtful])
 
     local = [

@@ -14,6 +14,7 @@ from pathlib import Path
 from climkit_pipeline.errors import ConfigurationError, WarehouseError
 from climkit_pipeline.user_files.checks import AcceptedFor, known_checks, never_accepted, part_of_a_month
 from climkit_pipeline.user_files.lines import Decision, MeterFact, UserInputs
+from climkit_pipeline.warehouse.occupancy_effects import doubtful_occupancies
 from climkit_pipeline.warehouse.queries import run_query
 
 _FAILURES: Mapping[AcceptedFor, str] = {
@@ -28,6 +29,15 @@ _FAILURES: Mapping[AcceptedFor, str] = {
         where list_contains(?, check_name) and not passed
     """,
 }
+
+
+def doubtful_lines(inputs: UserInputs, warehouse: Path) -> list[str]:
+    """One line of text per line of the user's files that may not do what it was written for."""
+    return (
+        [f"{line} (kept: it may be listed later)" for line in unknown_ids(inputs, warehouse)]
+        + without_effect(inputs, warehouse)
+        + doubtful_occupancies(inputs.occupancies, warehouse)
+    )
 
 
 def unknown_ids(inputs: UserInputs, warehouse: Path) -> list[str]:

@@ -406,3 +406,20 @@ def test_an_unknown_check_is_answered_with_what_may_be_meant(layout):
             name for name, check in known_checks().items()
             if check.accepted_for != "never" or (offers_warnings and check.severity == "warns")
         }  # fmt: skip
+
+
+def test_a_date_may_be_written_as_a_spreadsheet_in_switzerland_does(layout):
+    write(layout, "occupancies.csv", "site;billing_point;occupant;from;until", "z1;Flat;Ada;1.2.2026;31.12.2026")
+    (entry,) = read_user_inputs(layout).occupancies
+    assert (entry.content.first_day, entry.content.last_day) == (date(2026, 2, 1), date(2026, 12, 31))
+
+
+def test_a_billing_point_has_one_occupant_a_day(layout):
+    write(
+        layout, "occupancies.csv", "site,billing_point,occupant,from,until", "z1,Flat,Ada,,2026-10-14",
+        "z1,Flat,Bob,2026-10-14,", "z1,Shop,Bob,2026-10-01,",
+    )  # fmt: skip
+    assert problems(layout) == [
+        "occupancies.csv, line 3, column from: 'Flat' of 'z1' is 'Ada''s by line 2 until 2026-10-14; accepted: "
+        "stretches that do not overlap"
+    ]

@@ -1,0 +1,79 @@
+"""What lines of occupancies.csv lead to, by what is published.
+
+Names of nothing, two names for one billing point, and stretches between occupants, which are the owner's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from climkit_pipeline.errors import WarehouseError
+from climkit_pipeline.user_files.lines import Entry, Occupancy
+from climkit_pipeline.warehouse.queries import run_query
+
+_POINTS = """
+with named as (select site_id, site_name, count(*) over (partition by site_name) as namesakes from sites),
+called as (
+    select site_id, billing_point as called, billing_point from meter_facts where billing_point is not null
+    union select site_id, meter_id, meter_id from meters
+    union select site_id, meter_name, meter_id from meters
+)
+select site_id, unnest([site_id, case when namesakes = 1 then site_name end]) as site, called, billing_point
+from called inner join named using (site_id)
+"""
+_VACANCIES = """
+select site_name, coalesce(meter_name, billing_point), first_day, last_day
+from occupancies
+inner join sites using (site_id)
+left join meters on meters.site_id = occupancies.site_id and meters.meter_id = occupancies.billing_point
+where is_vacant and first_day > date '1900-01-01' and last_day < date '9999-12-31'
+order by site_name, billing_point, first_day
+"""
+
+
+def doubtful_occupancies(entries: Sequence[Entry[Occupancy]], warehouse: Path) -> list[str]:
+    """One line per entry that names nothing, or a point that another names otherwise, and per vacancy."""
+    if not entries:
+        return []
+    try:
+        points = run_query(warehouse, _POINTS)
+        vacancies = run_query(warehouse, _VACANCIES)
+    except WarehouseError:
+        return []
+    by_name: dict[tuple[str, str], set[tuple[str, str]]] = {}
+    for site_id, site, called, point in points.iter_rows():
+        by_name.setdefault((site, called), set()).add((site_id, point))
+    found = [
+        f"occupancies.csv, line {entry.line}: no billing point or meter {entry.content.billing_point!r} is known at "
+        f"{entry.content.site!r}, or several sites are called so"
+        for entry in entries
+        if (entry.content.site, entry.content.billing_point) not in by_name
+    ]
+    found += _named_twice(entries, by_name)
+    found += [
+        f"occupancies.csv: nobody occupies {point!r} of {site!r} from {first} to {last}: these days are the owner's"
+        for site, point, first, last in vacancies.iter_rows()
+    ]
+    return found
+
+
+def _named_twice(
+    entries: Sequence[Entry[Occupancy]], by_name: dict[tuple[str, str], set[tuple[str, str]]]
+) -> Iterator[str]:
+    of_points: dict[tuple[str, str], list[Entry[Occupancy]]] = {}
+    for entry in entries:
+        for point in by_name.get((entry.content.site, entry.content.billing_point), ()):
+            of_points.setdefault(point, []).append(entry)
+    told = set()
+    for lines in of_points.values():
+        for earlier, later in pairwise(sorted(lines, key=lambda entry: entry.content.first_day)):
+            pair = (earlier.line, later.line)
+            if later.content.first_day <= earlier.content.last_day and pair not in told:
+                told.add(pair)
+                yield (
+                    f"occupancies.csv, line {later.line}: names the billing point of line {earlier.line}, too, "
+                    f"which ends on {earlier.content.last_day}: from {later.content.first_day} on, line {later.line} "
+                    "counts"
+                )

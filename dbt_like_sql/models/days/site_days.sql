@@ -17,9 +17,9 @@ interval_rows as (
         local_date,
         {{ quantity('consumption') }} as consumption,
         {{ quantity('production') }} as production,
-        {{ quantity('grid_import') }} as grid_import,
+        {{ rest_of('consumption', 'self_consumption', 'grid_import') }} as grid_import,
         {{ quantity('self_consumption') }} as self_consumption,
-        {{ quantity('grid_export') }} as grid_export,
+        {{ rest_of('production', 'self_consumption', 'grid_export') }} as grid_export,
         {{ quantity('storage_charge') }} as storage_charge,
         {{ quantity('storage_discharge') }} as storage_discharge
     from {{ ref('site_intervals') }}

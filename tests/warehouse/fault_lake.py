@@ -298,6 +298,8 @@ def build_fault_lake() -> FaultLake:
     _add_nameless(house)
     _add_shared(house)
     _add_lone_peaks(house)
+    _add_split_rules(house)
+    _add_off_line(house)
     return house
 
 
@@ -1661,3 +1663,73 @@ def _add_lone_peaks(house: FaultLake) -> None:
         house.add_meter(site, series=series)
         if site == "repeated_in_month_before":
             house.lake.cover("meter_intervals", date(2026, 9, 30), site, "m", interval_minutes=60)
+
+
+SPLIT_RULES = ("clipped_coarse", "signed_coarse", "sunny", "first_come")
+"""How the energy of two flats' site is shared out; in steps of 10 Wh, its own energy is below 0 in every other hour."""
+
+
+def _add_split_rules(house: FaultLake) -> None:
+    for site in SPLIT_RULES:
+        house.add_site(site)
+        flats = {meter: house.add_meter(site, meter) for meter in ("a", "b")}
+        used = {start: flats["a"][start] + flats["b"][start] for start in HOURS}
+        is_coarse = site.endswith("coarse")
+        own = {
+            start: Decimal("-0.04" if number % 2 else "0.03") if is_coarse else total * start.hour / 40
+            for number, (start, total) in enumerate(used.items())
+        }
+        plant = dict.fromkeys(HOURS, ZERO) if is_coarse else own
+        house.add_meter(site, "plant", mode="production", series=plant)
+        for _, row in rows_of(house, "meter_intervals", site):
+            start, total = row["interval_start_utc"], row["total"]
+            if row["meter_id"] == "plant":
+                continue
+            share = float(own[start] / used[start])
+            if site == "clipped_coarse":
+                share = max(share, 0.0)
+            row["solar"] = share * total
+            if site == "first_come":
+                row["solar"] = float(min(own[start], flats["a"][start]))
+                if row["meter_id"] == "b":
+                    row["solar"] = float(own[start]) - row["solar"]
+            row["grid"] = total - row["solar"]
+        house.add_site_series(
+            site, consumption=used, production=own, self_consumption=own, grid_export=dict.fromkeys(HOURS, ZERO),
+            grid_import={start: total - own[start] for start, total in used.items()},
+        )  # fmt: skip
+
+
+OFF_LINE = {
+    # site: the first and the last instant at which its register shows another number than its index, and which
+    "zero_at_midnight": (hour(14, 0), hour(14, 0), "0"),
+    "zero_at_opening": (OPENING, OPENING, "0"),
+    "zero_at_closing": (CLOSING, CLOSING, "0"),
+    "high_at_midnight": (hour(14, 0), hour(14, 0), "777777.7"),
+    "low_after_midnight": (hour(14, 1), hour(14, 1), "12.5"),
+    "zero_for_hours": (hour(13, 20), hour(14, 5), "0"),
+    "zero_inside_a_day": (hour(13, 9), hour(13, 15), "0"),
+    "zero_for_two_days": (hour(13, 0), hour(15, 0), "0"),
+    "zero_over_opening": (OPENING - 3 * HOUR, OPENING + 5 * HOUR, "0"),
+}
+"""Each register goes on where it was. Beside each meter stands a sound one, whose energy is shared out with it."""
+
+
+def _add_off_line(house: FaultLake) -> None:
+    for site, (first, last, shown) in OFF_LINE.items():
+        house.add_site(site)
+        for meter in ("m", "sound"):
+            series = house.add_meter(site, meter)
+            before = {OPENING - number * HOUR: HALF_KWH for number in range(1, 49)}
+            after = {CLOSING + number * HOUR: HALF_KWH for number in range(48)}
+            readings = counted(before | series | after, Decimal(976))
+            if meter == "m":
+                readings |= {at: {IMPORT: Decimal(shown)} for at in readings if first <= at <= last}
+            house.read(site, readings, meter)
+
+    # A device that was replaced by a new one, which nobody read for a time: nothing goes on where it was.
+    house.add_site("new_from_zero")
+    series = house.add_meter("new_from_zero")
+    readings = anew(counted(series), CUT)
+    readings |= {at: {IMPORT: ZERO} for at in readings if CUT < at <= CUT + 5 * HOUR}
+    house.read("new_from_zero", readings)

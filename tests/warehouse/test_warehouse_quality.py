@@ -33,6 +33,7 @@ from fault_lake import (
     MOVED,
     NAMELESS,
     NOT_COUNTED,
+    OFF_LINE,
     OPENING,
     RATED,
     RULE_FROM,
@@ -643,6 +644,90 @@ def test_two_meters_of_a_kind_with_one_name_or_billing_point_are_told(faulty, kn
         )
         assert set(rows) == {(*row, 31) for row in expected}
     assert october(faulty, "grade", "namesakes", "a") == ("ready",)
+
+
+@pytest.mark.parametrize("site", OFF_LINE)
+def test_a_register_that_goes_on_where_it_was_was_not_replaced(faulty, house, site):
+    """A reading of 0 at midnight was a replacement, held up all meters of the site, and, dated, put 0 on a bill."""
+    first, last, _ = OFF_LINE[site]
+    grade, reasons, warnings, total, advance, start, end = october(
+        faulty, "grade, reasons, warnings, billable_total, index_advance, index_start, index_end", site
+    )
+    # 49 readings of a month that lack are more than one in twenty.
+    is_long = site == "zero_for_two_days"
+    assert (grade, total) == ("ready_with_estimates" if is_long else "ready", house.total(site))
+    assert [said.partition(":")[0] for said in reasons] == ["estimated"] * is_long
+    told = {said.partition(":")[0] for said in warnings}
+    assert told - {"index_glitch"} == set()
+    # Left out of the first month that shows them; a reading at midnight belongs to the day that it closes.
+    assert ("index_glitch" in told) == (last > OPENING)
+    index = {
+        at: 1000 + sum(v for begin, v in house.stated[site, "m"].items() if begin < at) for at in (OPENING, CLOSING)
+    }
+    slack = 1 if {OPENING, CLOSING} & {first, last} or first < OPENING else 0
+    assert abs(start - index[OPENING]) <= slack * 4
+    assert abs(end - index[CLOSING]) <= slack * 4
+    assert abs(advance - house.total(site)) <= slack * 4
+    assert october(faulty, "grade, reasons, warnings", site, "sound") == ("ready", [], [])
+
+
+def test_a_new_device_that_shows_zeros_at_first_is_a_replacement(faulty):
+    grade, reasons = october(faulty, "grade, reasons", "new_from_zero")
+    assert (grade, [said.partition(":")[0] for said in reasons]) == ("provisional", ["replaced", "index_difference"])
+
+
+def split_of(house: FaultLake, site: str) -> dict[str, Decimal]:
+    """What flats and site state of a month, added up in plain Python."""
+    rows = [
+        row for row in house.lake.current("meter_intervals") if row["site_id"] == site and row["meter_id"] != "plant"
+    ]
+    of_site = [row for row in house.lake.current("site_intervals") if row["site_id"] == site]
+    sums = {
+        "meters_solar": sum(row["solar"] for row in rows),
+        "meters_grid": sum(row["grid"] for row in rows),
+        "signed_rule_solar": sum(row["self_consumption"] for row in of_site),
+        "clipped_rule_solar": sum(max(row["self_consumption"], 0) for row in of_site),
+        "grid_import": sum(row["grid_import"] for row in of_site),
+    }
+    sums["solar_difference"] = sums["meters_solar"] - sums["signed_rule_solar"]
+    sums["grid_to_nobody"] = sums["grid_import"] - sums["meters_grid"]
+    sums["grid_to_nobody_rate"] = sums["grid_to_nobody"] / sums["grid_import"]
+    return sums
+
+
+@pytest.mark.parametrize(
+    ("site", "rule", "warned"),
+    [("clipped_coarse", "clipped", {"split_sum", "solar_not_produced"}), ("signed_coarse", "signed", {"negative"}),
+     ("sunny", "clipped or signed", set()), ("first_come", "other", set())],
+)  # fmt: skip
+def test_the_split_of_a_site_is_compared_with_what_the_site_states(faulty, house, site, rule, warned):
+    """One percent of what a site drew was billed to nobody, and solar energy while its plant stood still: all ready."""
+    expected = split_of(house, site)
+    ((*found, split_rule),) = faulty.rows(
+        f"select {', '.join(expected)}, split_rule from site_balance_monthly where site_id = ?", [site]
+    )
+    assert [float(number) for number in found] == pytest.approx(list(expected.values()), abs=2e-3)
+    assert split_rule == rule
+    for meter in ("a", "b"):
+        grade, warnings = october(faulty, "grade, warnings", site, meter)
+        assert (grade, {said.partition(":")[0] for said in warnings}) == ("ready", warned)
+    failed = faulty.rows(
+        """select check_name, meter_id, reason from data_quality_monthly where site_id = ? and not passed
+        and check_name in ('split_sum', 'split_scheme', 'solar_not_produced') order by 1""",
+        [site],
+    )
+    # Another scheme is told once for the site, and on no row.
+    told = {"clipped_coarse": ["solar_not_produced", "split_sum"], "first_come": ["split_scheme"]}.get(site, [])
+    assert [row[:2] for row in failed] == [(name, None) for name in told]
+    if site == "clipped_coarse":
+        (_, _, produced), (_, _, summed) = failed
+        solar, grid, lost = (round(expected[name], 3) for name in ("meters_solar", "meters_grid", "grid_to_nobody"))
+        assert produced == f"{solar} kWh of solar energy are billed, while the plants of the site produced 0 kWh"
+        assert summed.startswith(
+            f"what is billed does not add up to what the site states: solar {solar} kWh (the site: "
+        )
+        assert f"grid {grid} kWh (the site: " in summed
+        assert f"): {lost} kWh from the grid are billed to nobody (" in summed
 
 
 @pytest.mark.parametrize("site", LONE_PEAKS)

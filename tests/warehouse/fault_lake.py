@@ -300,6 +300,7 @@ def build_fault_lake() -> FaultLake:
     _add_lone_peaks(house)
     _add_split_rules(house)
     _add_off_line(house)
+    _add_exchanged_devices(house)
     return house
 
 
@@ -1733,3 +1734,28 @@ def _add_off_line(house: FaultLake) -> None:
     readings = anew(counted(series), CUT)
     readings |= {at: {IMPORT: ZERO} for at in readings if CUT < at <= CUT + 5 * HOUR}
     house.read("new_from_zero", readings)
+
+
+EXCHANGED_DEVICES = {
+    # site: when the device was exchanged, and what the new one opened with
+    "exchanged_for_new": (CUT, ZERO),
+    "exchanged_for_used": (CUT, Decimal("25000.5")),
+    "exchanged_at_midnight": (hour(12, 0), ZERO),
+    "exchanged_for_less": (CUT, Decimal("1130")),
+}
+
+
+def _add_exchanged_devices(house: FaultLake) -> None:
+    """The old device was read when it was taken out, and the new one in the same instant."""
+    for site, (exchanged_at, opening) in EXCHANGED_DEVICES.items():
+        house.add_site(site)
+        readings = counted(house.add_meter(site))
+        closing = readings[exchanged_at][IMPORT]
+        house.read(site, {
+            at: {IMPORT: row[IMPORT] if at <= exchanged_at else row[IMPORT] - closing + opening}
+            for at, row in readings.items()
+        })  # fmt: skip
+        day = local_day(exchanged_at - timedelta(microseconds=1))
+        house.lake.add(
+            "meter_indices", day, site_id=site, meter_id="m", read_at_utc=exchanged_at, index_import_kwh=float(opening)
+        )

@@ -21,6 +21,7 @@ from fault_lake import (
     CUT_LATER,
     CUT_UNSEEN,
     EXAMPLE_LIVES,
+    EXCHANGED_DEVICES,
     EXAMPLE_SITE,
     FROM_NOWHERE,
     HOUR,
@@ -674,6 +675,20 @@ def test_a_register_that_goes_on_where_it_was_was_not_replaced(faulty, house, si
 def test_a_new_device_that_shows_zeros_at_first_is_a_replacement(faulty):
     grade, reasons = october(faulty, "grade, reasons", "new_from_zero")
     assert (grade, [said.partition(":")[0] for said in reasons]) == ("provisional", ["replaced", "index_difference"])
+
+
+@pytest.mark.parametrize("site", EXCHANGED_DEVICES)
+def test_two_readings_of_one_instant_are_the_exchange_of_a_device_and_nothing_is_lost(faulty, house, site):
+    """One of them was thrown away, and an interval that both devices had measured was nobody's."""
+    exchanged_at, opening = EXCHANGED_DEVICES[site]
+    total = house.total(site)
+    counted_after = sum(v for start, v in house.stated[site, "m"].items() if start >= exchanged_at)
+    found = october(faulty, "grade, reasons, warnings, index_advance, index_unmeasured, index_start, index_end", site)
+    assert found == ("ready", [], [], total, 0, 1000, opening + counted_after)
+    segments = faulty.rows(
+        "select began_with, index_from, is_dated from meter_index_segments where site_id = ? order by segment", [site]
+    )
+    assert segments == [("first_reading", 1000, False), ("replacement", opening, True)]
 
 
 def split_of(house: FaultLake, site: str) -> dict[str, Decimal]:

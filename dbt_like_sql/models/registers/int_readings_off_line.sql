@@ -91,11 +91,11 @@ neighbours as (
         line as (partition by site_id, meter_id, register order by read_at_utc),
         before as (
             partition by site_id, meter_id, register order by read_at_utc
-            range between interval {{ reach_days }} days preceding and current row exclude current row
+            range between interval {{ reach_days }} days preceding and current row exclude group
         ),
         after as (
             partition by site_id, meter_id, register order by read_at_utc
-            range between current row and interval {{ reach_days }} days following exclude current row
+            range between current row and interval {{ reach_days }} days following exclude group
         ),
         around as (
             partition by site_id, meter_id, register order by read_at_utc

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import os
+import subprocess
+import sys
 import zipfile
 from datetime import date
 from decimal import Decimal
@@ -166,3 +169,48 @@ def test_a_reversed_period_is_refused_before_anything_is_read() -> None:
     assert billing_period(None, "2026-10-01", "2026-10-01") == (date(2026, 10, 1), date(2026, 10, 1))
     with pytest.raises(ConfigurationError, match="--from 2026-10-31 is after --to 2026-10-01"):
         billing_period(None, "2026-10-31", "2026-10-01")
+
+
+@pytest.mark.parametrize(("output_format", "number"), [("csv-excel", "12,500000"), ("csv-excel-point", "12.500000")])
+def test_a_spreadsheet_in_french_or_german_opens_the_csv_that_is_made_for_it(
+    warehouse: Path, tmp_path: Path, output_format: str, number: str
+) -> None:
+    """The plain form opened as one column, with its accents broken."""
+    output = tmp_path / "bill.csv"
+    export_billing(warehouse, date(2026, 10, 1), output_format, output)
+    assert output.read_bytes().startswith("\ufeffsite_id;".encode())
+    (row,) = csv.DictReader(output.read_text(encoding="utf-8-sig").splitlines(), delimiter=";")
+    assert (row["total"], row["meter_name"], row["billing_month"]) == (number, "'=1+1", "2026-10-01")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [("ascii", "Chalet d'Evolene | - 3 | ?"), ("latin-1", "Chalet d'Évolène | - 3 | ?"),
+     ("utf-8", "Chalet d’Évolène │ – 3 │ 水")],
+)  # fmt: skip
+def test_what_stdout_cannot_show_is_shown_in_other_signs(encoding: str, shown: str) -> None:
+    """A table of a cron job ended with UnicodeEncodeError."""
+    code = (
+        "from climkit_pipeline.cli.encodings import never_raise; never_raise();"
+        "print('Chalet d\u2019\u00c9vol\u00e8ne \u2502 \u2013 3 \u2502 \u6c34')"
+    )
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, env=environment)
+    assert result.stdout.decode(encoding) == shown + "\n"
+
+
+@pytest.mark.parametrize("output_format", ["table", "csv", "json"])
+def test_a_query_on_an_ascii_terminal_ends_well_and_its_csv_stays_what_it_is(
+    tmp_path: Path, output_format: str
+) -> None:
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as connection:
+        connection.execute("create table names as select 'Évolène' as name, null as nothing")
+    code = "from climkit_pipeline.cli.main import main; main()"
+    result = subprocess.run(
+        [sys.executable, "-c", code, "query", "from names", "--format", output_format],
+        capture_output=True,
+        check=False,
+        env=os.environ | {"PYTHONIOENCODING": "ascii", "CLIMKIT_DATA_DIR": str(tmp_path)},
+    )
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert ("Evolene" if output_format == "table" else "Évolène") in result.stdout.decode()

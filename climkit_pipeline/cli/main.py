@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from climkit_pipeline.cli.closing import accept, close, settle, warn_of_doubtful_lines
+from climkit_pipeline.cli.encodings import never_raise
 from climkit_pipeline.cli.ranges import billing_period, check_range
 from climkit_pipeline.errors import ClimkitError, ConfigurationError
 from climkit_pipeline.lake.layout import Layout
@@ -23,6 +24,9 @@ from climkit_pipeline.lake.schemas import DATASETS
 from climkit_pipeline.settings import load_settings, unknown_settings
 
 INTERRUPTED = 130
+CSV_FORMATS = ("csv", "csv-excel", "csv-excel-point")
+"""Plain, for programs; for spreadsheets with a decimal comma; for those with a decimal point (German Switzerland)."""
+TEXT_FORMATS = (*CSV_FORMATS, "json")
 GRADES = ("ready", "ready_with_estimates", "provisional", "blocked")
 
 
@@ -31,6 +35,7 @@ class _Commands(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as click has it
         kwargs["standalone_mode"] = False
+        never_raise()
         try:
             status = super().main(*args, **kwargs)
         except click.exceptions.Exit as error:
@@ -278,7 +283,7 @@ def status(*, as_json: bool) -> None:
 
 @main.command()
 @click.argument("sql")
-@click.option("--format", "output_format", type=click.Choice(["table", "csv", "json", "parquet"]), default="table")
+@click.option("--format", "output_format", type=click.Choice(["table", *TEXT_FORMATS, "parquet"]), default="table")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Default: stdout.")
 def query(*, sql: str, output_format: str, output: Path | None) -> None:
     """Run SQL on the published warehouse, read-only."""
@@ -300,7 +305,7 @@ def export() -> None:
 @click.option("--site", "sites", multiple=True, metavar="ID", help="Only this site (repeatable).")
 @click.option("--grade", "grades", multiple=True, type=click.Choice(GRADES), help="Only this grade (repeatable).")
 @click.option("--current", is_flag=True, help="What the values are now, even where the month is closed.")
-@click.option("--format", "output_format", type=click.Choice(["csv", "xlsx", "parquet"]), default="csv")
+@click.option("--format", "output_format", type=click.Choice([*CSV_FORMATS, "xlsx", "parquet"]), default="csv")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Default: stdout.")
 def billing(
     *,

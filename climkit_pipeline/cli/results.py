@@ -47,7 +47,8 @@ def show_result(frame: pl.DataFrame, output_format: str, output: Path | None) ->
         return
     text = write_result(frame, cast("ResultFormat", output_format), output)
     if text is not None:
-        click.echo(text, nl=False)
+        # Programs read it: UTF-8, whatever the terminal's encoding is.
+        click.echo(text.encode(), nl=False)
 
 
 def export_billing(
@@ -86,7 +87,7 @@ def export_billing(
     if output_format == "xlsx":
         _write_workbook(table, output)
     else:
-        show_result(_without_formulas(table) if output_format == "csv" else table, output_format, output)
+        show_result(_without_formulas(table) if output_format.startswith("csv") else table, output_format, output)
     for line in (*sources, f"{named}: {summary}"):
         click.echo(line, err=True)
 

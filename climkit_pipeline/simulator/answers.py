@@ -39,6 +39,7 @@ from climkit_pipeline.simulator.world import World
 
 WindowBounds = Literal["(]", "[)", "[]"]
 ListingForm = Literal["objects", "oid", "strings"]
+MeterForm = Literal["documented", "older"]
 
 WINDOW_BOUNDS: tuple[WindowBounds, ...] = ("(]", "[)", "[]")
 FREQUENCIES = ("15T", "H", "D", "M", "Y")
@@ -127,6 +128,7 @@ class Answers:
         window_bounds: WindowBounds = "(]",
         wide_columns: bool = False,
         listing_form: ListingForm = "objects",
+        meter_form: MeterForm = "documented",
     ) -> None:
         if window_bounds not in WINDOW_BOUNDS:
             raise ValueError(f"window_bounds must be one of {', '.join(WINDOW_BOUNDS)}, not {window_bounds!r}")
@@ -134,6 +136,7 @@ class Answers:
         self._bounds = window_bounds
         self._wide_columns = wide_columns
         self._listing_form = listing_form
+        self._meter_form = meter_form
 
     def all_installations(self) -> list[object]:
         """All sites: documented as objects, seen as bare ids; ``listing_form`` chooses."""
@@ -164,9 +167,15 @@ class Answers:
         }
 
     def meter_info(self, site_id: str) -> list[Row]:
-        """All meters of a site that are installed now."""
+        """All meters of a site that are installed now; the older form of an entry has neither name nor mode."""
         site = self._site(site_id)
         served, running = self._world.served(site_id), self._world.last_quarter() + 1
+        there = [meter for meter in site.meters if served.is_installed(meter, running)]
+        if self._meter_form == "older":
+            return [
+                {"id": meter.id, "type": meter.type, "prim_ad": str(meter.prim_ad), "virtual": meter.is_rule_meter}
+                for meter in there
+            ]
         return [
             {
                 "id": meter.id,
@@ -176,8 +185,7 @@ class Answers:
                 "prim_ad": meter.prim_ad,
                 "is_rule_meter": meter.is_rule_meter,
             }
-            for meter in site.meters
-            if served.is_installed(meter, running)
+            for meter in there
         ]
 
     def sensors_list(self, site_id: str) -> list[Row]:

@@ -16,6 +16,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import date
 from itertools import accumulate, pairwise
+from typing import Literal
 
 from climkit_pipeline.domain.meters import INTRODUCTION, PRODUCTION, SPLIT_TYPES, THERMAL_TYPES
 from climkit_pipeline.domain.periods import local_midnight_utc
@@ -24,6 +25,7 @@ from climkit_pipeline.simulator.sites import Meter, Site
 
 MICRO_PER_UNIT = 1_000_000
 NANO_PER_MICRO = 1_000
+SplitRule = Literal["clipped", "signed"]
 Columns = dict[str, list[int]]
 Packed = dict[str, "array[int]"]
 
@@ -65,11 +67,30 @@ def rounded_share(total: int, share: int, whole: int) -> int:
     return (2 * total * share + whole) // (2 * whole) if whole else 0
 
 
+def own_energy(consumed: int, withdrawn: int, rule: SplitRule) -> int:
+    """What of a site's consumption came from its own plants, as the provider's rule shares it out.
+
+    Coarse registers make it negative at times. The one real answer that is public shows the consumers' parts clipped at
+    0 then, and the site's own value unclipped; ``signed`` is the rule of the provider's article.
+    """
+    own = consumed - withdrawn
+    return max(own, 0) if rule == "clipped" else own
+
+
 class Registers:
     """The columns of one site, computed a UTC day at a time and safe to read from several threads."""
 
-    def __init__(self, site: Site, loads: Mapping[str, Load], weather: Weather, *, keep_days: int) -> None:
+    def __init__(
+        self,
+        site: Site,
+        loads: Mapping[str, Load],
+        weather: Weather,
+        *,
+        keep_days: int,
+        split_rule: SplitRule = "clipped",
+    ) -> None:
         self._site = site
+        self.split_rule = split_rule
         self._loads = dict(loads)
         self._weather = weather
         self._lock = threading.Lock()
@@ -163,7 +184,7 @@ class Registers:
         whole = [sum(parts) for parts in zip(nothing, *totals.values(), strict=True)]
         grid = self._site.grid_meter
         withdrawn = whole if grid is None else steps(columns[grid.id])
-        shares = [consumed - taken for consumed, taken in zip(whole, withdrawn, strict=True)]
+        shares = [own_energy(*each, self.split_rule) for each in zip(whole, withdrawn, strict=True)]
         for consumer, total in totals.items():
             parts = map(rounded_share, total, shares, whole)
             columns[solar(consumer)] = list(accumulate(parts, initial=start.get(solar(consumer), 0)))

@@ -25,6 +25,7 @@ from climkit_pipeline.simulator.registers import (
     feed_in,
     index_columns,
     micro,
+    own_energy,
     rounded_share,
     solar,
     steps,
@@ -267,7 +268,7 @@ class Served:
         return [
             None
             if total is None or consumed is None or taken is None or any(first + at in fault for fault in nulls)
-            else rounded_share(total, consumed - taken, consumed)
+            else rounded_share(total, own_energy(consumed, taken, self._registers.split_rule), consumed)
             for at, (total, consumed, taken) in enumerate(zip(totals[meter.id], whole, withdrawn, strict=True), start=1)
         ]
 

@@ -34,6 +34,7 @@ from climkit_pipeline.simulator.answers import (
     Answers,
     BadRequestError,
     ListingForm,
+    MeterForm,
     RefusedError,
     UnknownError,
     Window,
@@ -139,6 +140,7 @@ class SimulatorServer:
         window_bounds: WindowBounds = "(]",
         wide_columns: bool = False,
         listing_form: ListingForm = "objects",
+        meter_form: MeterForm = "documented",
         longest_window: timedelta | None = None,
         answer_span: timedelta | None = None,
         clock: Callable[[], datetime] | None = None,
@@ -146,7 +148,13 @@ class SimulatorServer:
         verbose: bool = False,
     ) -> None:
         self.world = world
-        self.answers = Answers(world, window_bounds=window_bounds, wide_columns=wide_columns, listing_form=listing_form)
+        self.answers = Answers(
+            world,
+            window_bounds=window_bounds,
+            wide_columns=wide_columns,
+            listing_form=listing_form,
+            meter_form=meter_form,
+        )
         self.verbose = verbose
         self.clock = clock or world.now
         self.monotonic = monotonic

@@ -36,7 +36,14 @@ from climkit_pipeline.simulator.profiles import (
     quarter_of,
     sensor_values,
 )
-from climkit_pipeline.simulator.registers import Registers, feed_in, index_columns, quarter_of_local_midnight, steps
+from climkit_pipeline.simulator.registers import (
+    Registers,
+    SplitRule,
+    feed_in,
+    index_columns,
+    quarter_of_local_midnight,
+    steps,
+)
 from climkit_pipeline.simulator.served import Served
 from climkit_pipeline.simulator.sites import PLACES, ZONES, Meter, Sensor, Site, build_site
 
@@ -121,7 +128,8 @@ class World:
     replaces the simulated load of meters, named by (site position or id, meter position or id); the grid meter and
     rule meters follow from the others and take none. ``data_faults`` are laid over what is served; ``labels`` tells
     what they change. ``cached_site_days`` bounds what is kept in memory, about 20 kB each: two sites over two years
-    need no day computed twice.
+    need no day computed twice. ``split_rule`` says whether a consumer's solar part may be below 0 where the site's is
+    (``signed``) or not (``clipped``); ``register_step`` is the step of all electricity registers, 0.01 for 10 Wh.
     """
 
     def __init__(
@@ -137,6 +145,8 @@ class World:
         load_curves: Mapping[tuple[int | str, int | str], Curve | LoadCurve] | None = None,
         data_faults: Sequence[DataFault] = (),
         zones: Sequence[str] = ZONES,
+        split_rule: SplitRule = "clipped",
+        register_step: Decimal | None = None,
     ) -> None:
         if sites < 0 or meters < 0:
             raise ValueError("a world has no negative number of sites or meters")
@@ -152,7 +162,8 @@ class World:
         self._splits: dict[tuple[str, int, int], dict[str, int]] = {}
         plain = [build_site(seed, position, meters=meters, created=created, zones=zones) for position in range(sites)]
         curves = _resolved(plain, load_curves or {})
-        self.sites: list[Site] = [_with_resolutions(site, curves) for site in plain]
+        self._split_rule: SplitRule = split_rule
+        self.sites: list[Site] = [_with_resolutions(site, curves, register_step) for site in plain]
         self._by_id = {site.site_id: site for site in self.sites}
         self._weather = {site.site_id: _weather(seed, site) for site in self.sites}
         self._faults = [place(fault, self.sites, self.interval_ends) for fault in data_faults]
@@ -166,6 +177,7 @@ class World:
                 },
                 self._weather[site.site_id],
                 keep_days=max(1, cached_site_days // sites),
+                split_rule=split_rule,
             )
             for site in self.sites
         }
@@ -336,8 +348,11 @@ class World:
             consumed = sum(total[at] for total in totals)
             if not consumed:
                 continue
+            own = consumed - imported
+            if own < 0 and self._split_rule == "clipped":
+                continue
             for consumer, total in zip(consumers, totals, strict=True):
-                part, rest = divmod(total[at] * (consumed - imported), consumed)
+                part, rest = divmod(total[at] * own, consumed)
                 result[consumer] += part + (2 * rest >= consumed)
         with self._lock:
             self._splits[key] = result
@@ -365,10 +380,11 @@ def _resolved(
     return resolved
 
 
-def _with_resolutions(site: Site, curves: Mapping[str, LoadCurve]) -> Site:
+def _with_resolutions(site: Site, curves: Mapping[str, LoadCurve], register_step: Decimal | None) -> Site:
     def resolution(meter: Meter) -> Decimal:
         curve = curves.get(meter.id)
-        return curve.resolution if curve and curve.resolution else meter.resolution
+        usual = register_step if register_step and meter.type in SPLIT_TYPES else meter.resolution
+        return curve.resolution if curve and curve.resolution else usual
 
     return replace(site, meters=tuple(replace(meter, resolution=resolution(meter)) for meter in site.meters))
 

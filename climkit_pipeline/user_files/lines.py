@@ -14,6 +14,8 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from climkit_pipeline.domain.meters import METER_MODES
+
 FIRST_DATE = date(1900, 1, 1)
 """Before it, a year is a slip of the pen, as 0026 for 2026."""
 LAST_DATE = date(9999, 12, 31)
@@ -91,6 +93,10 @@ class MeterFact(Line):
     meter_id: str = Field(description=A_METER)
     valid_from: LocalDate = Field(FIRST_DATE, description=A_DATE)
     valid_until: LocalDate = Field(LAST_DATE, description=f"{A_DATE}, the last day included")
+    name: str | None = Field(None, description="what to call the meter, any text")
+    mode: Literal["consumption", "production", "introduction", "battery"] | None = Field(
+        None, description=f"what the meter is: {', '.join(METER_MODES)}"
+    )
     register_map: Literal["swapped", "import", "export", "heat", "volume"] | None = Field(
         None, description=f"swapped, or the register that counts: {', '.join(REGISTERS)}"
     )

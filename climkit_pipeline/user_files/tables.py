@@ -20,6 +20,8 @@ FACTS_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "meter_id": pl.String,
     "valid_from": pl.Date,
     "valid_until": pl.Date,
+    "meter_name": pl.String,
+    "meter_mode": pl.String,
     "register_map": pl.String,
     "resolution": pl.Decimal(18, 6),
     "installed_on": pl.Date,
@@ -88,7 +90,8 @@ def input_tables(inputs: UserInputs, layout: Layout, default_timezone: str) -> I
         replaced_at = fact.replaced_at
         if replaced_at is not None and not isinstance(replaced_at, datetime):
             replaced_at = local_midnight_utc(replaced_at, zone)
-        facts.append({**fact.model_dump(exclude={"replaced_at"}), "replaced_at_utc": replaced_at})
+        stated = fact.model_dump(exclude={"replaced_at", "name", "mode"})
+        facts.append({**stated, "meter_name": fact.name, "meter_mode": fact.mode, "replaced_at_utc": replaced_at})
     return InputTables(
         pl.DataFrame(facts, schema=FACTS_SCHEMA),
         pl.DataFrame([entry.content.model_dump() for entry in inputs.decisions], schema=DECISIONS_SCHEMA),

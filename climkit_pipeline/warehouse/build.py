@@ -4,7 +4,8 @@ How a model is kept is its kind:
 
 ==========  =========================================================================================================
 table       replaced when something that it reads changed
-by_day      rows of the local days whose files changed are replaced, as many days at once as fit into memory
+by_day      rows of the local days whose files changed are replaced, as many days at once as fit into memory; with
+            ``reach_days``, those of as many days before and after, too
 by_month    rows of stale local months are replaced, as many months at once as fit into memory
 view        made once
 ==========  =========================================================================================================
@@ -245,6 +246,9 @@ class _Run:
     def _replace_days(self, model: Model) -> tuple[int, int]:
         stale = set().union(*(self._changes.files.get(source, ()) for source in model.sources))
         stale = stale.union(*(self._days.get(ref, ()) for ref in model.refs))
+        # What a model says of a day may depend on the days around it.
+        reach = range(-model.options.get("reach_days", 0), model.options.get("reach_days", 0) + 1)
+        stale = {day + timedelta(days=apart) for day in stale for apart in reach}
         self._days[model.name] = stale
         column = "utc_date" if set(model.sources) & JOURNAL_NAMES else "local_date"
         rows = 0

@@ -19,7 +19,7 @@ import polars as pl
 from climkit_pipeline.errors import QueryError, WarehouseError
 from climkit_pipeline.files import atomic_file
 
-ResultFormat = Literal["csv", "json", "parquet"]
+ResultFormat = Literal["csv", "csv-excel", "csv-excel-point", "json", "parquet"]
 
 MOST_OF_AN_ERROR = 500
 """Characters of an error that are shown: a candidate list of a wide table goes on for lines."""
@@ -68,16 +68,18 @@ def write_result(frame: pl.DataFrame, output_format: ResultFormat, output: Path 
     """Write a result to ``output``, in one move; without ``output``, return its text (CSV and JSON only).
 
     CSV joins a list of texts by `` | `` and writes instants as 2026-10-31T23:00:00Z; JSON writes decimals as texts, so
-    that they stay exact.
+    that they stay exact. ``csv-excel`` is CSV as spreadsheets in French and German open it at a double click: UTF-8
+    with a byte order mark, semicolons, a decimal comma; ``csv-excel-point`` the same with a decimal point, as the
+    settings of German Switzerland have it.
     """
     if output is None:
         if output_format == "parquet":
             raise QueryError("parquet is no text: name a file to write it to")
-        return _csv_ready(frame).write_csv() if output_format == "csv" else _json_text(frame)
+        return _json_text(frame) if output_format == "json" else _csv_text(frame, output_format)
     try:
         with atomic_file(output) as temporary:
-            if output_format == "csv":
-                _csv_ready(frame).write_csv(temporary)
+            if output_format.startswith("csv"):
+                temporary.write_bytes(_csv_text(frame, output_format).encode())
             elif output_format == "json":
                 temporary.write_text(_json_text(frame), encoding="utf-8")
             else:
@@ -181,6 +183,14 @@ def column_types(path: Path) -> dict[str, dict[str, str]]:
 def about(path: Path) -> dict[str, str | None]:
     """What the published warehouse was built from."""
     return dict(run_query(path, "select key, value from about order by key").iter_rows())
+
+
+def _csv_text(frame: pl.DataFrame, output_format: str) -> str:
+    ready = _csv_ready(frame)
+    if output_format == "csv":
+        return ready.write_csv()
+    text = ready.write_csv(separator=";", decimal_comma=output_format == "csv-excel", line_terminator="\r\n")
+    return "\ufeff" + text
 
 
 def _csv_ready(frame: pl.DataFrame) -> pl.DataFrame:

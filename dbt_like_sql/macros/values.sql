@@ -9,6 +9,19 @@
 {%- endmacro %}
 
 {#
+  The part of a whole that is left beside another part. The parts of a share are no multiples of a millionth, so three
+  numbers that are rounded each by itself need not add up: up to two millionths are such noise, and what is left is then
+  worked out. What differs by more is what was stated, for checks to find.
+#}
+{% macro rest_of(whole, part, rest) -%}
+    case
+        when abs({{ quantity(whole) }} - {{ quantity(part) }} - {{ quantity(rest) }}) <= 0.000002
+            then {{ quantity(whole) }} - {{ quantity(part) }}
+        else {{ quantity(rest) }}
+    end
+{%- endmacro %}
+
+{#
   Numbers that registers and gateways show instead of a value: all bits set in 16, 24 or 32 bits, signed or not, in
   steps of 1 down to 0.001. No building takes 3 MWh in a quarter of an hour.
 #}
@@ -33,4 +46,9 @@
         when {{ value }} % 0.00001 = 0 then 5
         when {{ value }} is not null then 6
     end
+{%- endmacro %}
+
+{# Whether an interval is neither the first nor the last of its day. #}
+{% macro is_inside_day() -%}
+    (interval_start_utc > day_start_utc and interval_end_utc < day_end_utc)
 {%- endmacro %}

@@ -283,6 +283,14 @@ def test_listing_forms_seen_in_the_wild_are_an_option(world, serve):
     assert [row["_id"]["$oid"] for row in serve(listing_form="oid").get("/all_installations").json()] == ids
 
 
+def test_the_older_form_of_a_meter_has_neither_name_nor_mode(world, serve):
+    site, api = world.sites[0], serve(meter_form="older")
+    assert api.get(f"/meter_info/{site.site_id}").json() == [
+        {"id": meter.id, "type": meter.type, "prim_ad": str(meter.prim_ad), "virtual": meter.is_rule_meter}
+        for meter in site.meters
+    ]
+
+
 @pytest.mark.parametrize(("minutes", "counts"), [(60, (23, 24, 25)), (1440, (1, 1, 1))])
 def test_heat_and_water_may_come_in_longer_steps(serve, minutes, counts):
     world = World(seed=7, sites=2, clock=lambda: NOW, created=date(2026, 1, 1), step_minutes=minutes)

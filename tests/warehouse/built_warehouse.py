@@ -32,7 +32,8 @@ class Built:
 
 
 COLUMNS = {
-    "meter_facts": """site_id, meter_id, valid_from, valid_until, register_map, resolution, installed_on,
+    "meter_facts": """site_id, meter_id, valid_from, valid_until, meter_name, meter_mode, register_map, resolution,
+        installed_on,
         replaced_at_utc, in_service_from, in_service_until, billing_point, is_billed, interval_minutes, note""",
     "decisions": "check_name, site_id, meter_id, first_day, last_day, action, decided_by, reason",
     "tolerances": "check_name, tolerance, reason",

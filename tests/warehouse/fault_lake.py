@@ -295,6 +295,12 @@ def build_fault_lake() -> FaultLake:
     _add_holes(house)
     _add_weighed(house)
     _add_grades(house)
+    _add_nameless(house)
+    _add_shared(house)
+    _add_lone_peaks(house)
+    _add_split_rules(house)
+    _add_off_line(house)
+    _add_exchanged_devices(house)
     return house
 
 
@@ -407,7 +413,7 @@ def _add_lives(house: FaultLake) -> None:
     site("starts", ordinary("starts", hour(9, 0)), states=dict.fromkeys(range(1, 9), "empty"))
     ending = {start: total for start, total in ordinary("ends").items() if start < hour(21, 0)}
     site("ends", ending, states=dict.fromkeys(range(21, 32), "gap"))
-    site("vanished", ending, listed_until=20, asked_until=20)
+    site("vanished", {start: total + 1 for start, total in ending.items()}, listed_until=20, asked_until=20)
     site("silent", {}, states=dict.fromkeys(range(1, 32), "gap"))
     site("once", is_rule=True, equal_after_month=1)
     site("mode", mode="introduction", mode_until=(14, "consumption"))
@@ -1557,4 +1563,199 @@ def _add_rates(house: FaultLake) -> None:
             grid_import={start: used - own for start, (used, _, own) in stated.items()},
             grid_export={start: made - own for start, (_, made, own) in stated.items()},
             **storage,
+        )
+
+
+NAMELESS = {
+    # meter: (type, share of its hours that the provider states split)
+    "flat": ("electricity", 1.0),
+    "mostly": ("charge_point", 0.6),
+    "hardly": ("electricity", 0.4),
+    "roof": ("electricity", 0.0),
+    "water": ("cold_water", 0.0),
+    "said": ("electricity", 0.0),
+}
+"""Meters of a list in the older form, which states neither name nor mode."""
+
+
+def _add_nameless(house: FaultLake) -> None:
+    house.add_site("nameless")
+    for meter, (type_, share) in NAMELESS.items():
+        series = house.add_meter("nameless", meter, type_=type_, mode="unknown", listed_until=0)
+        split = set(sorted(series)[: round(len(series) * share)])
+        for _, row in rows_of(house, "meter_intervals", "nameless"):
+            if row["meter_id"] == meter and row["interval_start_utc"] in split:
+                row["solar"] = round(row["total"] / 4, 3)
+                row["grid"] = row["total"] - row["solar"]
+        for day in OCTOBER:
+            house.lake.add(
+                "meters", day, site_id="nameless", meter_id=meter, meter_type=type_, meter_mode="unknown",
+                is_rule_meter=False,
+            )  # fmt: skip
+
+    # Listed with its mode until the 14th, and in the older form from then on; and the other way round.
+    for name, is_nameless in (("named_first", lambda day: day.day >= 15), ("named_later", lambda day: day.day < 15)):
+        house.add_site(name)
+        house.add_meter(name, mode="production", series=by_day(ordinary(name)))
+        for day, row in rows_of(house, "meters", name):
+            if is_nameless(day):
+                row["meter_mode"] = "unknown"
+                row["meter_name"] = None
+
+
+SHARED = "5f0c1a00000000000000b001"
+"""The id of a meter that is listed at two sites; shorter ones may be numbered by site."""
+MOVED = "5f0c1a00000000000000b002"
+SHARED_DAYS = range(10, 21)
+MOVED_AT = hour(15, 10)
+
+
+def _add_shared(house: FaultLake) -> None:
+    """Two sites with one meter: both state it from the 10th to the 20th; another moved in the morning of the 15th."""
+    everything = {meter: ordinary(meter) for meter in (SHARED, MOVED, "flat-1")}
+    for site in ("old_house", "new_house"):
+        house.add_site(site)
+        is_new = site == "new_house"
+        first, last = (hour(SHARED_DAYS[0], 0), CLOSING) if is_new else (OPENING, hour(SHARED_DAYS[-1] + 1, 0))
+        shared = {start: total for start, total in everything[SHARED].items() if first <= start < last}
+        away = set(range(1, 32)) - {local_day(start).day for start in shared}
+        house.add_meter(
+            site, SHARED, type_="heating", series=shared, states=dict.fromkeys(away, "empty" if is_new else "gap")
+        )
+        moved = {start: total for start, total in everything[MOVED].items() if (start >= MOVED_AT) == is_new}
+        away = set(range(1, 32)) - {local_day(start).day for start in moved}
+        states = dict.fromkeys(away, "empty" if is_new else "gap") | {15: "gap"}
+        house.add_meter(site, MOVED, type_="heating", series=moved, states=states)
+        # A short id may be a number within its site; with the same name and values it is one meter.
+        house.add_meter(site, "flat-1", type_="heating", series=everything["flat-1"])
+        house.add_meter(site, "flat-2", type_="heating")
+        for _, row in rows_of(house, "meters", site):
+            if row["meter_id"] == "flat-1":
+                row["meter_name"] = "Flat 1"
+
+    # Two flats of one name; heat may be called like the electricity of its flat, and a new meter like the old one.
+    house.add_site("namesakes")
+    for meter, type_ in (("a", "electricity"), ("b", "electricity"), ("heat", "heating")):
+        house.add_meter("namesakes", meter, type_=type_)
+    for _, row in rows_of(house, "meters", "namesakes"):
+        row["meter_name"] = " Flat 1" if row["meter_id"] == "b" else "flat 1"
+    for _, row in rows_of(house, "meters", "moved"):
+        row["meter_name"] = "Flat 1"
+
+
+LONE_PEAKS = {
+    # site: for each hour that is empty, the one that holds its energy, too
+    "repeated": {hour(9, 5): hour(9, 6)},
+    "repeated_early": {hour(9, 7): hour(9, 6)},
+    "repeated_at_midnight": {hour(14, 23): hour(15, 0), hour(20, 0): hour(19, 23)},
+    "repeated_in_month_before": {hour(1, 0) - HOUR: hour(1, 0)},
+    "repeated_often": {hour(day, 5): hour(day, 6) for day in range(5, 20)},
+    "repeated_daily": {hour(day, 5): hour(day, 6) for day in range(1, 32)},
+}
+"""A gateway repeats what it read last. Where it does so day by day, that may be how the meter is."""
+
+
+def _add_lone_peaks(house: FaultLake) -> None:
+    for site, pairs in LONE_PEAKS.items():
+        series = ordinary(site)
+        for empty, full in pairs.items():
+            series |= {empty: ZERO, full: Decimal("1.6") + Decimal(full.day) / 100}
+        house.add_site(site)
+        house.add_meter(site, series=series)
+        if site == "repeated_in_month_before":
+            house.lake.cover("meter_intervals", date(2026, 9, 30), site, "m", interval_minutes=60)
+
+
+SPLIT_RULES = ("clipped_coarse", "signed_coarse", "sunny", "first_come")
+"""How the energy of two flats' site is shared out; in steps of 10 Wh, its own energy is below 0 in every other hour."""
+
+
+def _add_split_rules(house: FaultLake) -> None:
+    for site in SPLIT_RULES:
+        house.add_site(site)
+        flats = {meter: house.add_meter(site, meter) for meter in ("a", "b")}
+        used = {start: flats["a"][start] + flats["b"][start] for start in HOURS}
+        is_coarse = site.endswith("coarse")
+        own = {
+            start: Decimal("-0.04" if number % 2 else "0.03") if is_coarse else total * start.hour / 40
+            for number, (start, total) in enumerate(used.items())
+        }
+        plant = dict.fromkeys(HOURS, ZERO) if is_coarse else own
+        house.add_meter(site, "plant", mode="production", series=plant)
+        for _, row in rows_of(house, "meter_intervals", site):
+            start, total = row["interval_start_utc"], row["total"]
+            if row["meter_id"] == "plant":
+                continue
+            share = float(own[start] / used[start])
+            if site == "clipped_coarse":
+                share = max(share, 0.0)
+            row["solar"] = share * total
+            if site == "first_come":
+                row["solar"] = float(min(own[start], flats["a"][start]))
+                if row["meter_id"] == "b":
+                    row["solar"] = float(own[start]) - row["solar"]
+            row["grid"] = total - row["solar"]
+        house.add_site_series(
+            site, consumption=used, production=own, self_consumption=own, grid_export=dict.fromkeys(HOURS, ZERO),
+            grid_import={start: total - own[start] for start, total in used.items()},
+        )  # fmt: skip
+
+
+OFF_LINE = {
+    # site: the first and the last instant at which its register shows another number than its index, and which
+    "zero_at_midnight": (hour(14, 0), hour(14, 0), "0"),
+    "zero_at_opening": (OPENING, OPENING, "0"),
+    "zero_at_closing": (CLOSING, CLOSING, "0"),
+    "high_at_midnight": (hour(14, 0), hour(14, 0), "777777.7"),
+    "low_after_midnight": (hour(14, 1), hour(14, 1), "12.5"),
+    "zero_for_hours": (hour(13, 20), hour(14, 5), "0"),
+    "zero_inside_a_day": (hour(13, 9), hour(13, 15), "0"),
+    "zero_for_two_days": (hour(13, 0), hour(15, 0), "0"),
+    "zero_over_opening": (OPENING - 3 * HOUR, OPENING + 5 * HOUR, "0"),
+}
+"""Each register goes on where it was. Beside each meter stands a sound one, whose energy is shared out with it."""
+
+
+def _add_off_line(house: FaultLake) -> None:
+    for site, (first, last, shown) in OFF_LINE.items():
+        house.add_site(site)
+        for meter in ("m", "sound"):
+            series = house.add_meter(site, meter)
+            before = {OPENING - number * HOUR: HALF_KWH for number in range(1, 49)}
+            after = {CLOSING + number * HOUR: HALF_KWH for number in range(48)}
+            readings = counted(before | series | after, Decimal(976))
+            if meter == "m":
+                readings |= {at: {IMPORT: Decimal(shown)} for at in readings if first <= at <= last}
+            house.read(site, readings, meter)
+
+    # A device that was replaced by a new one, which nobody read for a time: nothing goes on where it was.
+    house.add_site("new_from_zero")
+    series = house.add_meter("new_from_zero")
+    readings = anew(counted(series), CUT)
+    readings |= {at: {IMPORT: ZERO} for at in readings if CUT < at <= CUT + 5 * HOUR}
+    house.read("new_from_zero", readings)
+
+
+EXCHANGED_DEVICES = {
+    # site: when the device was exchanged, and what the new one opened with
+    "exchanged_for_new": (CUT, ZERO),
+    "exchanged_for_used": (CUT, Decimal("25000.5")),
+    "exchanged_at_midnight": (hour(12, 0), ZERO),
+    "exchanged_for_less": (CUT, Decimal("1130")),
+}
+
+
+def _add_exchanged_devices(house: FaultLake) -> None:
+    """The old device was read when it was taken out, and the new one in the same instant."""
+    for site, (exchanged_at, opening) in EXCHANGED_DEVICES.items():
+        house.add_site(site)
+        readings = counted(house.add_meter(site))
+        closing = readings[exchanged_at][IMPORT]
+        house.read(site, {
+            at: {IMPORT: row[IMPORT] if at <= exchanged_at else row[IMPORT] - closing + opening}
+            for at, row in readings.items()
+        })  # fmt: skip
+        day = local_day(exchanged_at - timedelta(microseconds=1))
+        house.lake.add(
+            "meter_indices", day, site_id=site, meter_id="m", read_at_utc=exchanged_at, index_import_kwh=float(opening)
         )

@@ -802,7 +802,8 @@ def test_a_correction_is_of_what_is_billed(changed, expected):
 
 
 FACT_COLUMNS = (
-    "valid_from", "valid_until", "register_map", "resolution", "installed_on", "replaced_at_utc", "in_service_from",
+    "valid_from", "valid_until", "meter_name", "meter_mode", "register_map", "resolution", "installed_on",
+    "replaced_at_utc", "in_service_from",
     "in_service_until", "billing_point", "is_billed", "interval_minutes", "note",
 )  # fmt: skip
 
@@ -818,7 +819,8 @@ def inputs_of(facts: list[dict] = [], decisions: list[tuple] = [], tolerances: l
                     date '2026-10-31' as period_until, date '2026-10-01' as first_due_on,
                     date '2026-10-31' as last_due_on, 31 as days_due;
             create table meter_facts (site_id text, meter_id text, valid_from date, valid_until date,
-                register_map text, resolution decimal(18, 6), installed_on date, replaced_at_utc timestamptz,
+                meter_name text, meter_mode text, register_map text, resolution decimal(18, 6),
+                installed_on date, replaced_at_utc timestamptz,
                 in_service_from date, in_service_until date, billing_point text, is_billed boolean,
                 interval_minutes integer, note text);
             create table decisions (site_id text, meter_id text, check_name text, first_day date,

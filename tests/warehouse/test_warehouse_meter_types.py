@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from datetime import date, timedelta
 from itertools import product
 
 import duckdb
@@ -47,6 +48,13 @@ def database():
             "create table int_listed_meters_daily (site_id text, meter_id text, local_date date, meter_type text,"
             " meter_mode text, is_rule_meter boolean)"
         )
+        connection.execute(
+            "create table meter_facts (site_id text, meter_id text, valid_from date, valid_until date, meter_mode text)"
+        )
+        connection.execute(
+            "create table int_stated_splits_daily (site_id text, meter_id text, local_date date,"
+            " intervals_with_value integer, intervals_with_split integer)"
+        )
         yield connection
 
 
@@ -82,3 +90,51 @@ def test_a_meter_of_any_type_and_mode_has_one_row(database, meter_type, mode, is
         f" from ({rendered_model('meter_kinds')})"
     ).fetchall()
     assert found == [expected]
+
+
+ALWAYS = date(1900, 1, 1), date(9999, 12, 31)
+
+
+@pytest.mark.parametrize(
+    ("lists", "lines", "splits", "expected"),
+    [
+        # Nothing is known.
+        ({1: None}, [], None, [(1900, "unknown", None)]),
+        ({1: "unknown"}, [], (96, 48), [(1900, "unknown", None)]),
+        # The data tell.
+        ({1: "unknown"}, [], (96, 49), [(1900, "consumption", "split")]),
+        # A mode that is stated but not known is no consumer, whatever is split.
+        ({1: "resale"}, [], (96, 96), [(1900, "resale", "list")]),
+        # A list that states none takes nothing away, and adds no change.
+        ({1: "production", 5: "unknown"}, [], (96, 96), [(1900, "production", "list")]),
+        ({1: "unknown", 5: "battery"}, [], None, [(1900, "battery", "list")]),
+        ({1: "production", 5: None, 9: "consumption"}, [], None,
+         [(1900, "production", "list"), (9, "consumption", "list")]),
+        # The user's line counts before both, for its days alone.
+        ({1: "unknown"}, [(*ALWAYS, "introduction")], (96, 96), [(1900, "introduction", "meters.csv")]),
+        ({1: "consumption"}, [(date(2026, 10, 4), date(2026, 10, 8), "battery")], None,
+         [(1900, "consumption", "list"), (4, "battery", "meters.csv"), (9, "consumption", "list")]),
+        ({1: "unknown"}, [(date(2026, 10, 4), ALWAYS[1], "production")], (9, 9),
+         [(1900, "consumption", "split"), (4, "production", "meters.csv")]),
+    ],
+)  # fmt: skip
+def test_the_mode_is_what_the_user_says_else_the_lists_else_the_data(database, lists, lines, splits, expected):
+    """Meters of the older list had no role, were billed to nobody, and were ready."""
+    for table in ("int_listed_meters_daily", "meter_facts", "int_stated_splits_daily"):
+        database.execute(f"delete from {table}")
+    for day, mode in lists.items():
+        database.execute(
+            "insert into int_listed_meters_daily values ('s', 'm', ?, 'electricity', ?, false)",
+            [date(2026, 10, day), mode],
+        )
+    for line in lines:
+        database.execute("insert into meter_facts values ('s', 'm', ?, ?, ?)", line)
+    if splits:
+        database.execute("insert into int_stated_splits_daily values ('s', 'm', date '2026-10-01', ?, ?)", splits)
+    found = database.execute(
+        f"select first_day, last_day, meter_mode, mode_source from ({rendered_model('meter_kinds')}) order by first_day"
+    ).fetchall()
+    assert [(day.day if day.year > 1900 else 1900, *rest) for day, _, *rest in found] == expected
+    assert [last for _, last, *_ in found] == [
+        *(first - timedelta(days=1) for first, *_ in found[1:]), ALWAYS[1]
+    ]  # fmt: skip

@@ -22,18 +22,25 @@ from fault_lake import (
     CUT_LATER,
     CUT_UNSEEN,
     EXAMPLE_LIVES,
+    EXCHANGED_DEVICES,
     EXAMPLE_SITE,
     FROM_NOWHERE,
     HOUR,
     IN_WATT_HOURS,
     LATER_MODE,
     LEAP_ZONES,
+    LONE_PEAKS,
     LOW_PAIRS,
     MONTH,
+    MOVED,
+    NAMELESS,
     NOT_COUNTED,
+    OFF_LINE,
     OPENING,
     RATED,
     RULE_FROM,
+    SHARED,
+    SHARED_DAYS,
     SPARSE,
     SPLIT_OFF,
     SPOILT,
@@ -591,6 +598,213 @@ def test_a_meter_of_a_type_without_a_unit_blocks_and_no_other_does(faulty):
     assert failed == [("unit_of_gas", "m")]
 
 
+def test_a_meter_of_a_list_without_modes_is_a_consumer_where_its_data_say_so_and_else_never_ready(faulty, house):
+    """It was ready, its role unknown and its split left out, although every row held one."""
+    rows = faulty.rows(
+        """select meter_id, meter_role, solar, billable_solar, grade, reasons, warnings from billing_monthly
+        where site_id = 'nameless' and billing_month = ? order by meter_id""",
+        [MONTH],
+    )
+    split = {meter: house.days_by_meter["nameless", meter] for meter in ("flat", "mostly")}
+    for meter, role, solar, billable, grade, reasons, warnings in rows:
+        line = f"meters.csv (site_id,meter_id,mode): nameless,{meter},consumption"
+        if meter in split:
+            stated = sum(day.solar or 0 for day in split[meter].values())
+            assert (role, solar) == ("consumer", stated)
+            assert [said.partition(":")[0] for said in warnings] == ["role_from_split"]
+            assert line in warnings[0]
+        else:
+            assert (role, solar, billable, grade, warnings) == ("unknown", None, None, "blocked", [])
+            assert [said.partition(":")[0] for said in reasons] == ["unknown_role"]
+            assert line in reasons[0]
+    # Of one of them the rest of the month is not split, which blocks by itself.
+    assert [(row[0], row[4]) for row in rows if row[0] in split] == [("flat", "ready"), ("mostly", "blocked")]
+    assert len(rows) == len(NAMELESS)
+
+
+def test_a_meter_at_two_sites_is_blocked_at_both_on_the_days_of_both(faulty):
+    """It was ready twice, and billed to two people."""
+    rows = faulty.rows(
+        "select site_id, meter_id, local_date, detail from data_quality_daily where check_name = 'listed_twice'"
+    )
+    other = {"old_house": "House new_house", "new_house": "House old_house"}
+    assert set(rows) == {
+        (site, meter, date(2026, 10, day), there)
+        for site, there in other.items()
+        for meter, days in ((SHARED, SHARED_DAYS), ("flat-1", range(1, 32)))
+        for day in days
+    }
+    for site, there in other.items():
+        grade, reasons, billable = october(faulty, "grade, reasons, billable_total", site, "flat-1")
+        assert (grade, billable) == ("blocked", None)
+        assert reasons == [
+            f"listed_twice: the same meter is listed at {there}, too, and delivers there at the same time, so it "
+            "would be billed twice, on 31 days from 2026-10-01 to 2026-10-31; say in meters.csv when it serves which "
+            "site (in_service_from, in_service_until), or where it is not billed (is_billed)"
+        ]
+
+
+def test_a_meter_that_moved_is_billed_at_each_site_for_its_days(known, house):
+    """Once meters.csv says when, or at which of them alone it is billed, nothing is left to tell."""
+    assert known.rows("select * from data_quality_daily where check_name = 'listed_twice'") == []
+    for meter in (SHARED, MOVED):
+        [(billed,)] = known.rows("select sum(billable_total) from billing_monthly where meter_id = ?", [meter])
+        assert billed == sum(ordinary(meter).values())
+    assert october(known, "is_billed, grade", "old_house", "flat-1") == (True, "ready")
+
+
+def test_two_meters_of_a_kind_with_one_name_or_billing_point_are_told(faulty, known):
+    for built, expected in (
+        (faulty, {("a", "same_name", "b"), ("b", "same_name", "a")}),
+        (known, {("a", "shared_point", "Flat 2"), ("b", "shared_point", "flat 1")}),
+    ):
+        rows = built.rows(
+            """select meter_id, check_name, any_value(detail), count(*) from data_quality_daily
+            where check_name in ('same_name', 'shared_point') group by all"""
+        )
+        assert set(rows) == {(*row, 31) for row in expected}
+    assert october(faulty, "grade", "namesakes", "a") == ("ready",)
+
+
+@pytest.mark.parametrize("site", OFF_LINE)
+def test_a_register_that_goes_on_where_it_was_was_not_replaced(faulty, house, site):
+    """A reading of 0 at midnight was a replacement, held up all meters of the site, and, dated, put 0 on a bill."""
+    first, last, _ = OFF_LINE[site]
+    grade, reasons, warnings, total, advance, start, end = october(
+        faulty, "grade, reasons, warnings, billable_total, index_advance, index_start, index_end", site
+    )
+    # 49 readings of a month that lack are more than one in twenty.
+    is_long = site == "zero_for_two_days"
+    assert (grade, total) == ("ready_with_estimates" if is_long else "ready", house.total(site))
+    assert [said.partition(":")[0] for said in reasons] == ["estimated"] * is_long
+    told = {said.partition(":")[0] for said in warnings}
+    assert told - {"index_glitch"} == set()
+    # Left out of the first month that shows them; a reading at midnight belongs to the day that it closes.
+    assert ("index_glitch" in told) == (last > OPENING)
+    index = {
+        at: 1000 + sum(v for begin, v in house.stated[site, "m"].items() if begin < at) for at in (OPENING, CLOSING)
+    }
+    slack = 1 if {OPENING, CLOSING} & {first, last} or first < OPENING else 0
+    assert abs(start - index[OPENING]) <= slack * 4
+    assert abs(end - index[CLOSING]) <= slack * 4
+    assert abs(advance - house.total(site)) <= slack * 4
+    assert october(faulty, "grade, reasons, warnings", site, "sound") == ("ready", [], [])
+
+
+def test_a_new_device_that_shows_zeros_at_first_is_a_replacement(faulty):
+    grade, reasons = october(faulty, "grade, reasons", "new_from_zero")
+    assert (grade, [said.partition(":")[0] for said in reasons]) == ("provisional", ["replaced", "index_difference"])
+
+
+@pytest.mark.parametrize("site", EXCHANGED_DEVICES)
+def test_two_readings_of_one_instant_are_the_exchange_of_a_device_and_nothing_is_lost(faulty, house, site):
+    """One of them was thrown away, and an interval that both devices had measured was nobody's."""
+    exchanged_at, opening = EXCHANGED_DEVICES[site]
+    total = house.total(site)
+    counted_after = sum(v for start, v in house.stated[site, "m"].items() if start >= exchanged_at)
+    found = october(faulty, "grade, reasons, warnings, index_advance, index_unmeasured, index_start, index_end", site)
+    assert found == ("ready", [], [], total, 0, 1000, opening + counted_after)
+    segments = faulty.rows(
+        "select began_with, index_from, is_dated from meter_index_segments where site_id = ? order by segment", [site]
+    )
+    assert segments == [("first_reading", 1000, False), ("replacement", opening, True)]
+
+
+def split_of(house: FaultLake, site: str) -> dict[str, Decimal]:
+    """What flats and site state of a month, added up in plain Python."""
+    rows = [
+        row for row in house.lake.current("meter_intervals") if row["site_id"] == site and row["meter_id"] != "plant"
+    ]
+    of_site = [row for row in house.lake.current("site_intervals") if row["site_id"] == site]
+    sums = {
+        "meters_solar": sum(row["solar"] for row in rows),
+        "meters_grid": sum(row["grid"] for row in rows),
+        "signed_rule_solar": sum(row["self_consumption"] for row in of_site),
+        "clipped_rule_solar": sum(max(row["self_consumption"], 0) for row in of_site),
+        "grid_import": sum(row["grid_import"] for row in of_site),
+    }
+    sums["solar_difference"] = sums["meters_solar"] - sums["signed_rule_solar"]
+    sums["grid_to_nobody"] = sums["grid_import"] - sums["meters_grid"]
+    sums["grid_to_nobody_rate"] = sums["grid_to_nobody"] / sums["grid_import"]
+    return sums
+
+
+@pytest.mark.parametrize(
+    ("site", "rule", "warned"),
+    [("clipped_coarse", "clipped", {"split_sum", "solar_not_produced"}), ("signed_coarse", "signed", {"negative"}),
+     ("sunny", "clipped or signed", set()), ("first_come", "other", set())],
+)  # fmt: skip
+def test_the_split_of_a_site_is_compared_with_what_the_site_states(faulty, house, site, rule, warned):
+    """One percent of what a site drew was billed to nobody, and solar energy while its plant stood still: all ready."""
+    expected = split_of(house, site)
+    ((*found, split_rule),) = faulty.rows(
+        f"select {', '.join(expected)}, split_rule from site_balance_monthly where site_id = ?", [site]
+    )
+    assert [float(number) for number in found] == pytest.approx(list(expected.values()), abs=2e-3)
+    assert split_rule == rule
+    for meter in ("a", "b"):
+        grade, warnings = october(faulty, "grade, warnings", site, meter)
+        assert (grade, {said.partition(":")[0] for said in warnings}) == ("ready", warned)
+    failed = faulty.rows(
+        """select check_name, meter_id, reason from data_quality_monthly where site_id = ? and not passed
+        and check_name in ('split_sum', 'split_scheme', 'solar_not_produced') order by 1""",
+        [site],
+    )
+    # Another scheme is told once for the site, and on no row.
+    told = {"clipped_coarse": ["solar_not_produced", "split_sum"], "first_come": ["split_scheme"]}.get(site, [])
+    assert [row[:2] for row in failed] == [(name, None) for name in told]
+    if site == "clipped_coarse":
+        (_, _, produced), (_, _, summed) = failed
+        solar, grid, lost = (round(expected[name], 3) for name in ("meters_solar", "meters_grid", "grid_to_nobody"))
+        assert produced == f"{solar} kWh of solar energy are billed, while the plants of the site produced 0 kWh"
+        assert summed.startswith(
+            f"what is billed does not add up to what the site states: solar {solar} kWh (the site: "
+        )
+        assert f"grid {grid} kWh (the site: " in summed
+        assert f"): {lost} kWh from the grid are billed to nobody (" in summed
+
+
+@pytest.mark.parametrize("site", LONE_PEAKS)
+def test_an_interval_beside_an_empty_one_is_no_peak_unless_that_is_how_the_meter_is(faulty, house, site):
+    """The total was right, the peak double, the row ready, and nothing was said."""
+    series = house.stated[site, "m"]
+    beside = {start for start in series for other in (start - HOUR, start + HOUR) if series.get(other) == 0}
+    in_october = {start: total for start, total in series.items() if start >= OPENING}
+    sound = {start: total for start, total in in_october.items() if start not in beside}
+    lone, next_ = (max(these, key=these.get) for these in (in_october, sound))
+    peak, at, total, grade, warnings = october(faulty, "peak_kw, peak_at_utc, billable_total, grade, warnings", site)
+    assert (grade, total) == ("ready", house.total(site))
+    if site == "repeated_daily":
+        assert (peak, at, warnings) == (series[lone], lone, [])
+        return
+    assert (peak, at) == (series[next_], next_)
+    local = [f"{start.astimezone(ZURICH):%Y-%m-%d %H:%M}" for start in (lone, next_)]
+    assert warnings == [
+        "lone_peak: the highest interval stands beside an empty one and may hold the energy of both, so it is no peak: "
+        f"{plain(series[lone])} kW at {local[0]}; the next is {plain(peak)} kW at {local[1]}"
+    ]
+
+
+@pytest.mark.parametrize("site", ["named_first", "named_later"])
+def test_a_list_that_states_no_mode_takes_none_away_and_changes_nothing(faulty, site):
+    assert october(faulty, "grade, meter_role, reasons, warnings", site) == ("ready", "production", [], [])
+
+
+def test_mode_and_name_of_meters_csv_count_for_the_days_of_their_line(known, house):
+    total = house.total("nameless", "said")
+    assert october(known, "meter_name, meter_mode, meter_role, billable_total, grade", "nameless", "said") == (
+        "Roof, east", "production", "production", total, "ready",
+    )  # fmt: skip
+    assert known.rows("select meter_name, meter_mode from meters where meter_id = 'said'") == [
+        ("Roof, east", "production")
+    ]
+    # What it is after the line is still not known.
+    grade, reasons = october(known, "grade, reasons", "nameless", "roof")
+    assert (grade, {said.partition(":")[0] for said in reasons}) == ("blocked", {"unknown_role", "kind_changed"})
+    told = known.rows("select * from data_quality_daily where site_id = 'nameless' and check_name = 'mode_changed'")
+    assert told == []
+
+
 def test_what_a_site_states_of_its_production_is_compared_with_its_plants_register(faulty, house):
     """The check was asserted nowhere: it could have compared anything."""
     plant = house.total("production_off", "plant")
@@ -852,8 +1066,8 @@ ALWAYS = (date(1900, 1, 1), date(9999, 12, 31))
 
 def fact(site: str, meter: str = "m", valid: tuple[date, date] = ALWAYS, **known: object) -> tuple:
     row = dict.fromkeys(
-        ("register_map", "resolution", "installed_on", "replaced_at_utc", "in_service_from", "in_service_until",
-         "billing_point", "is_billed", "interval_minutes", "note")
+        ("meter_name", "meter_mode", "register_map", "resolution", "installed_on", "replaced_at_utc",
+         "in_service_from", "in_service_until", "billing_point", "is_billed", "interval_minutes", "note")
     )  # fmt: skip
     return (site, meter, *valid, *{**row, **known}.values())
 
@@ -919,6 +1133,16 @@ FACTS = [
     fact("unbilled_to_consumer", is_billed=False),
     fact("quarters", interval_minutes=60),
     fact("hours_from_15", interval_minutes=60),
+    fact("old_house", SHARED, in_service_until=october_day(12)),
+    fact("new_house", SHARED, in_service_from=october_day(13)),
+    fact("old_house", MOVED, in_service_until=october_day(15)),
+    fact("new_house", MOVED, in_service_from=october_day(15)),
+    fact("new_house", "flat-1", is_billed=False),
+    fact("namesakes", "a", billing_point="Flat 1"),
+    fact("namesakes", "b", billing_point="Flat 1", meter_name="Flat 2"),
+    fact("namesakes", "heat", billing_point="Flat 1"),
+    fact("nameless", "said", meter_mode="production", meter_name="Roof, east"),
+    fact("nameless", "roof", valid=(FIRST_DATE, october_day(14)), meter_mode="introduction"),
 ]
 DECISIONS = [
     ("index_difference", "one_day_off", "m", date(2026, 10, 20), date(2026, 10, 20), "exclude", "Ada", "a test"),

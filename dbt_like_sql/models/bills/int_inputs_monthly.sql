@@ -57,6 +57,14 @@ lines as (
         site_id,
         meter_id,
         billing_month,
+        'mode|' || greatest(valid_from, billing_month) || '|' || least(valid_until, month_end) || '|' || meter_mode
+    from facts_of_months
+    where valid_from <= month_end and valid_until >= billing_month and meter_mode is not null
+    union
+    select
+        site_id,
+        meter_id,
+        billing_month,
         'installed_on|' || installed_on
     from facts_of_months
     where installed_on between billing_month - 41 and month_end + 41

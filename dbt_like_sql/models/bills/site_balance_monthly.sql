@@ -1,4 +1,4 @@
-{{ config(materialized='view') }}
+{{ config(materialized='by_month', order_by='billing_month, site_id, meter_type') }}
 
 with
 
@@ -87,12 +87,26 @@ select
     months.intervals_expected,
     months.days_asked::integer as days_asked,
     coalesce(months.is_stated and months.days_whole >= site_periods.days_over, false)
-        and coalesce(consumers.is_whole, true) as is_whole
+        and coalesce(consumers.is_whole, true) as is_whole,
+    splits.days_compared,
+    splits.solar as meters_solar,
+    splits.grid as meters_grid,
+    splits.self_consumption as signed_rule_solar,
+    splits.self_consumption_clipped as clipped_rule_solar,
+    (splits.solar - splits.self_consumption)::decimal(18, 6) as solar_difference,
+    (splits.grid_import - splits.grid)::decimal(18, 6) as grid_to_nobody,
+    case when splits.grid_import > 0 then (splits.grid_import - splits.grid) / splits.grid_import end::double
+        as grid_to_nobody_rate,
+    splits.split_rule
 from site_months as months
 inner join {{ ref('data_quality_checks') }} as checks on checks.check_name = 'site_balance'
 left join {{ ref('sites') }} as sites using (site_id)
 left join consumers using (site_id, billing_month, meter_type)
 left join site_periods using (site_id, billing_month)
+left join {{ ref('int_period_splits') }} as splits
+    on splits.site_id = months.site_id
+    and splits.period_from = months.billing_month
+    and months.meter_type = 'electricity'
 left join {{ ref('meter_types') }} as types
     on types.meter_type = months.meter_type
     and types.meter_mode = '*'

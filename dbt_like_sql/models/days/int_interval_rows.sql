@@ -14,7 +14,7 @@ select
     {{ minutes_between('calendar.day_start_utc', 'intervals.interval_start_utc') }}::smallint + 1 as place,
     {{ quantity('intervals.total') }} as total,
     {{ quantity('intervals.solar') }} as solar,
-    {{ quantity('intervals.grid') }} as grid
+    {{ rest_of('intervals.total', 'intervals.solar', 'intervals.grid') }} as grid
 from {{ ref('meter_intervals') }} as intervals
 inner join {{ ref('int_site_calendar') }} as calendar
     on calendar.site_id = intervals.site_id

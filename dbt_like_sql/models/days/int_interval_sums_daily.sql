@@ -21,6 +21,13 @@ select
     -- Of equal peaks the first.
     arg_max(interval_start_utc, (total * 60 / nullif(minutes, 0), -epoch_us(interval_start_utc)))
         filter (where total is not null) as peak_at_utc,
+    -- The same between the outermost intervals of the day, whose neighbours other days hold.
+    max(total * 60 / nullif(minutes, 0)) filter (where {{ is_inside_day() }})::decimal(18, 6) as inner_peak,
+    arg_max(interval_start_utc, (total * 60 / nullif(minutes, 0), -epoch_us(interval_start_utc)))
+        filter (where total is not null and {{ is_inside_day() }}) as inner_peak_at_utc,
+    max(total) filter (where interval_start_utc = day_start_utc)::decimal(18, 6) as first_total,
+    max(total) filter (where interval_end_utc = day_end_utc)::decimal(18, 6) as last_total,
+    count(*) filter (where total = 0)::integer as intervals_zero,
     min(interval_start_utc) filter (where total <> 0) as first_nonzero_utc,
     max(interval_end_utc) filter (where total <> 0) as last_nonzero_utc,
     min(interval_start_utc) filter (where total is not null) as first_value_utc,

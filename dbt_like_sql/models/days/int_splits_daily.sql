@@ -9,7 +9,7 @@ interval_rows as (
         meters.is_rule_meter,
         {{ quantity('intervals.total') }} as total,
         {{ quantity('intervals.solar') }} as solar,
-        {{ quantity('intervals.grid') }} as grid
+        {{ rest_of('intervals.total', 'intervals.solar', 'intervals.grid') }} as grid
     from {{ ref('meter_intervals') }} as intervals
     inner join {{ ref('int_meters') }} as meters
         on meters.site_id = intervals.site_id
@@ -35,7 +35,7 @@ site_moments as (
         local_date,
         interval_start_utc,
         shares.solar_share,
-        withdrawals.grid_import
+        {{ quantity('withdrawals.grid_import') }} as grid_import
     from site_shares as shares
     full join (select * from {{ ref('site_intervals') }} where meter_type = 'electricity') as withdrawals
         using (site_id, local_date, interval_start_utc)

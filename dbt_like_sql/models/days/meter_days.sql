@@ -36,7 +36,10 @@ described as (
         calendar.day_end_utc,
         calendar.zone,
         meters.has_split,
-        sums.* exclude (site_id, meter_id, local_date, intervals_present, intervals_null, intervals_negative),
+        sums.* exclude (
+            site_id, meter_id, local_date, intervals_present, intervals_null, intervals_negative, inner_peak,
+            inner_peak_at_utc
+        ),
         coverage.state as coverage_state,
         coverage.expected as coverage_expected,
         coverage.first_asked_at_utc as first_fetched_at_utc,
@@ -50,7 +53,14 @@ described as (
         coalesce(revised.intervals_revised, 0) as intervals_revised,
         coalesce(gaps.gap_minutes, 0) as inner_gap_minutes,
         coalesce(repeats.longest_repeat, least(sums.intervals_present, 1), 0)::integer as longest_repeat,
-        repeats.repeated_total
+        repeats.repeated_total,
+        case when sums.intervals_zero > 0 then lone.inner_peak else sums.inner_peak end as inner_peak_beside_none,
+        case when sums.intervals_zero > 0 then lone.inner_peak_at_utc else sums.inner_peak_at_utc end
+            as inner_peak_beside_none_at_utc,
+        case when sums.intervals_zero > 0 then lone.first_power else sums.first_total * 60 / nullif(sums.minutes, 0) end
+            as first_power,
+        case when sums.intervals_zero > 0 then lone.last_power else sums.last_total * 60 / nullif(sums.minutes, 0) end
+            as last_power
     from meter_dates
     inner join {{ ref('int_meters') }} as meters using (site_id, meter_id)
     inner join {{ ref('int_site_calendar') }} as calendar using (site_id, local_date)
@@ -58,6 +68,7 @@ described as (
     left join {{ ref('int_interval_sums_daily') }} as sums using (site_id, meter_id, local_date)
     left join {{ ref('int_inner_gaps_daily') }} as gaps using (site_id, meter_id, local_date)
     left join {{ ref('int_repeats_daily') }} as repeats using (site_id, meter_id, local_date)
+    left join {{ ref('int_lone_intervals_daily') }} as lone using (site_id, meter_id, local_date)
     left join {{ ref('int_revised_intervals_daily') }} as revised using (site_id, meter_id, local_date)
 ),
 
@@ -109,6 +120,12 @@ select
     equal_after_month,
     peak,
     peak_at_utc,
+    inner_peak_beside_none as inner_peak,
+    inner_peak_beside_none_at_utc as inner_peak_at_utc,
+    first_power::decimal(18, 6) as first_power,
+    last_power::decimal(18, 6) as last_power,
+    first_total,
+    last_total,
     first_nonzero_utc,
     last_nonzero_utc,
     greatest(gap_at_start_minutes, inner_gap_minutes, gap_at_end_minutes)::integer as longest_gap_minutes,

@@ -17,9 +17,9 @@ interval_rows as (
         local_date,
         {{ quantity('consumption') }} as consumption,
         {{ quantity('production') }} as production,
-        {{ quantity('grid_import') }} as grid_import,
+        {{ rest_of('consumption', 'self_consumption', 'grid_import') }} as grid_import,
         {{ quantity('self_consumption') }} as self_consumption,
-        {{ quantity('grid_export') }} as grid_export,
+        {{ rest_of('production', 'self_consumption', 'grid_export') }} as grid_export,
         {{ quantity('storage_charge') }} as storage_charge,
         {{ quantity('storage_discharge') }} as storage_discharge
     from {{ ref('site_intervals') }}
@@ -35,6 +35,10 @@ sums as (
         sum(grid_import)::decimal(18, 6) as grid_import,
         sum(self_consumption)::decimal(18, 6) as self_consumption,
         sum(grid_export)::decimal(18, 6) as grid_export,
+        -- What the parts of the meters add up to where each of them is 0 whenever the site's is below 0.
+        sum(case when self_consumption is not null then greatest(self_consumption, 0) end)::decimal(18, 6)
+            as self_consumption_clipped,
+        count(*) filter (where self_consumption < 0) as intervals_negative_self,
         sum(storage_charge)::decimal(18, 6) as storage_charge,
         sum(storage_discharge)::decimal(18, 6) as storage_discharge,
         count(*) as intervals_present,
@@ -67,6 +71,8 @@ select
     sums.grid_import,
     sums.self_consumption,
     sums.grid_export,
+    sums.self_consumption_clipped,
+    coalesce(sums.intervals_negative_self, 0)::integer as intervals_negative_self,
     sums.storage_charge,
     sums.storage_discharge,
     coalesce(sums.intervals_present, 0)::integer as intervals_present,

@@ -9,6 +9,7 @@ select
     kinds.unit,
     kinds.carrier,
     kinds.meter_role,
+    kinds.mode_source,
     kinds.has_split,
     kinds.is_in_split,
     kinds.usual_register

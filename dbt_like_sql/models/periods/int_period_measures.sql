@@ -10,11 +10,12 @@ select
     kinds.unit,
     kinds.carrier,
     coalesce(kinds.meter_role, 'unknown') as meter_role,
+    kinds.mode_source,
     coalesce(kinds.has_split, false) as has_split,
     coalesce(kinds.is_in_split, false) as is_in_split,
     sums.* exclude (
-        site_id, meter_id, period_from, solar, grid, longest_gap_in_a_day, peak, peak_at_utc, last_billed_on,
-        is_excluded, billed_solar, billed_grid, billed_peak
+        site_id, meter_id, period_from, solar, grid, longest_gap_in_a_day, peak, last_billed_on, is_excluded,
+        billed_solar, billed_grid
     ),
     -- Nothing but days that are excluded: the row tells what they hold.
     coalesce(sums.is_excluded, false) as is_excluded,
@@ -27,9 +28,11 @@ select
     case when kinds.has_split then sums.grid end as grid,
     case when kinds.has_split then sums.billed_grid end as billed_grid,
     greatest(sums.longest_gap_in_a_day, gaps.longest_gap_minutes)::integer as longest_gap_minutes,
-    case when kinds.unit = 'kWh' then sums.peak end as peak_kw,
-    case when kinds.unit = 'kWh' then sums.billed_peak end as billed_peak_kw,
-    case when kinds.unit = 'kWh' then sums.peak_at_utc end as peak_at_utc,
+    case when kinds.unit = 'kWh' then peaks.peak end as peak_kw,
+    case when kinds.unit = 'kWh' then peaks.billed_peak end as billed_peak_kw,
+    case when kinds.unit = 'kWh' then peaks.peak_at_utc end as peak_at_utc,
+    case when kinds.unit = 'kWh' then peaks.lone_peak end as lone_peak_kw,
+    case when kinds.unit = 'kWh' then peaks.lone_peak_at_utc end as lone_peak_at_utc,
     indices.* exclude (site_id, meter_id, period_from, open_at_cuts, import_uncertainty, export_uncertainty),
     readings.apart_inside,
     2 * sums.step + indices.open_at_cuts + readings.open_inside + readings.open_at_first + readings.open_at_last
@@ -56,6 +59,7 @@ left join {{ ref('int_period_sums') }} as sums using (site_id, meter_id, period_
 left join {{ ref('int_period_bounds') }} as bounds using (site_id, meter_id, period_from)
 left join {{ ref('int_period_kinds') }} as kinds using (site_id, meter_id, period_from)
 left join {{ ref('int_period_gaps') }} as gaps using (site_id, meter_id, period_from)
+left join {{ ref('int_period_peaks') }} as peaks using (site_id, meter_id, period_from)
 left join {{ ref('int_period_indices') }} as indices using (site_id, meter_id, period_from)
 left join {{ ref('int_period_readings') }} as readings using (site_id, meter_id, period_from)
 left join {{ ref('int_period_flows') }} as flows using (site_id, meter_id, period_from)

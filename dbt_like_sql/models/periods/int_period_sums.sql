@@ -28,8 +28,6 @@ select
     min(first_fetched_at_utc) as first_fetched_at_utc,
     max(last_fetched_at_utc) as last_fetched_at_utc,
     max(peak) as peak,
-    -- Of equal peaks the first.
-    arg_max(peak_at_utc, (peak, -epoch_us(peak_at_utc))) filter (where peak is not null) as peak_at_utc,
     max(longest_gap_minutes) as longest_gap_in_a_day,
     md5(string_agg(content_hash, ',' order by local_date)) as content_hash,
     sum(unmeasured)::decimal(18, 6) as unmeasured,
@@ -43,7 +41,6 @@ select
     sum(total) filter (where is_billed)::decimal(18, 6) as billed_total,
     sum(solar) filter (where is_billed)::decimal(18, 6) as billed_solar,
     sum(grid) filter (where is_billed)::decimal(18, 6) as billed_grid,
-    max(peak) filter (where is_billed) as billed_peak,
     bool_and(is_gone) as is_gone
 from {{ ref('int_counted_days') }}
 group by site_id, meter_id, period_from

@@ -10,7 +10,9 @@ kinds as (
         first_day as local_date,
         date_trunc('month', first_day)::date as billing_month,
         meter_type || ' ' || meter_mode || case when is_rule_meter then ' (rule meter)' else '' end as now_listed,
-        lag(now_listed) over (partition by site_id, meter_id order by first_day) as listed_before
+        lag(now_listed) over (partition by site_id, meter_id order by first_day) as listed_before,
+        mode_source is not distinct from lag(mode_source) over (partition by site_id, meter_id order by first_day)
+            as is_known_alike
     from {{ ref('meter_kinds') }}
 ),
 
@@ -36,7 +38,12 @@ select
     'mode_changed' as check_name, site_id, meter_id, local_date, billing_month, 1::double as measured,
     'from ' || listed_before || ' to ' || now_listed as detail
 from kinds
-where now_listed <> listed_before
+-- Where a line of meters.csv begins or ends, no list changed.
+where now_listed <> listed_before and is_known_alike
 union all
 select 'register_type', site_id, meter_id, local_date, billing_month, 1, found_registers
 from register_types
+union all
+-- listed_twice, same_name, shared_point
+select check_name, site_id, meter_id, local_date, billing_month, 1, shared_with
+from {{ ref('int_shared_identities_daily') }}

@@ -6,6 +6,7 @@ with
 measured as (
     select
         measures.*,
+        sites.zone,
         errors.difference_allowed,
         errors.bounds_error,
         errors.index_error,
@@ -14,6 +15,7 @@ measured as (
             then measures.total / measures.index_advance end as unit_ratio
     from {{ ref('int_period_measures') }} as measures
     inner join {{ ref('int_period_index_errors') }} as errors using (site_id, meter_id, period_from)
+    left join {{ ref('sites') }} as sites using (site_id)
 )
 
 select
@@ -21,6 +23,23 @@ select
     case when unit is null then 1 else 0 end::double as measured, null::boolean as has_passed, null as detail
 from measured
 where intervals_present > 0
+union all
+select
+    'unknown_role', site_id, meter_id, period_from, case when meter_role = 'unknown' then 1 else 0 end, null,
+    site_id || ',' || meter_id || ',consumption'
+from measured
+union all
+select
+    'role_from_split', site_id, meter_id, period_from, case when mode_source = 'split' then 1 else 0 end, null,
+    site_id || ',' || meter_id || ',consumption'
+from measured
+union all
+select
+    'lone_peak', site_id, meter_id, period_from, lone_peak_kw - peak_kw, null,
+    {{ quantity_of('lone_peak_kw', "'kW'") }} || ' at ' || {{ local_time_of('lone_peak_at_utc', 'zone') }} || '; the next is '
+    || {{ quantity_of('peak_kw', "'kW'") }} || ' at ' || {{ local_time_of('peak_at_utc', 'zone') }}
+from measured
+where lone_peak_kw is not null
 union all
 -- What goes on the bill of a meter that is billed on some days is of those days alone.
 select

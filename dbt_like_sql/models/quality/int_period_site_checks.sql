@@ -36,6 +36,15 @@ series as (
     group by site_id, period_from
 ),
 
+splits as (
+    select
+        *,
+        solar - self_consumption as solar_beyond,
+        grid_import - grid as billed_to_nobody,
+        solar - greatest(coalesce(produced, 0), 0) as not_produced
+    from {{ ref('int_period_splits') }}
+),
+
 compared as (
     select
         'site_sum' as check_name,
@@ -80,3 +89,37 @@ from compared
 inner join {{ ref('data_quality_checks') }} as checks using (check_name)
 -- A series may state every interval, and no value.
 where compared.difference is not null
+union all
+-- Under another scheme, how much goes to whom is not for the provider's rule to say.
+select
+    'split_sum', site_id, null, period_from,
+    case when abs(solar_beyond) <= allowed then 0 else least(abs(solar_beyond) / greatest(abs(consumption), 0.000001), 1000000) end,
+    null,
+    'solar ' || {{ quantity_of('round(solar, 3)', "'kWh'") }} || ' (the site: ' || {{ quantity_of('round(self_consumption, 3)', "'kWh'") }}
+    || '), grid ' || {{ quantity_of('round(grid, 3)', "'kWh'") }} || ' (the site: ' || {{ quantity_of('round(grid_import, 3)', "'kWh'") }}
+    || '): ' || {{ quantity_of('round(abs(billed_to_nobody), 3)', "'kWh'") }}
+    || case when billed_to_nobody >= 0 then ' from the grid are billed to nobody' else ' too much from the grid are billed' end
+from splits
+where split_rule <> 'other'
+union all
+select
+    'split_scheme', site_id, null, period_from, case when split_rule = 'other' then 1 else 0 end, null,
+    {{ quantity_of('round(solar, 3)', "'kWh'") }} || ' of solar energy, where the provider''s rule gives '
+    || {{ quantity_of('round(self_consumption_clipped, 3)', "'kWh'") }} || ' (parts never below 0) or '
+    || {{ quantity_of('round(self_consumption, 3)', "'kWh'") }}
+from splits
+where split_rule is not null
+union all
+-- A plant that stood still shares out nothing; beside one that ran, registers may be off by as much as the site's sum.
+select
+    'solar_not_produced', splits.site_id, null, splits.period_from, greatest(splits.not_produced, 0),
+    splits.not_produced <= greatest(
+        checks.tolerance, splits.allowed,
+        case when splits.produced > checks.tolerance then abs(splits.consumption) * sum_checks.tolerance else 0 end
+    ),
+    {{ quantity_of('round(splits.solar, 3)', "'kWh'") }} || ' of solar energy are billed, while the plants of the site produced '
+    || {{ quantity_of('round(greatest(splits.produced, 0), 3)', "'kWh'") }}
+from splits
+inner join {{ ref('data_quality_checks') }} as checks on checks.check_name = 'solar_not_produced'
+inner join {{ ref('data_quality_checks') }} as sum_checks on sum_checks.check_name = 'split_sum'
+where splits.produced is not null and not splits.has_storage

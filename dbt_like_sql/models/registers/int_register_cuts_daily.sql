@@ -53,7 +53,12 @@ cuts as (
     select
         *,
         covered = epoch_us(read_at_utc) - epoch_us(before_at_utc) as is_whole,
-        {{ register_cut('index_before', 'index_after', 'total_between', 'is_whole and is_comparable') }} as cut
+        -- What was read in one instant (int_paired_readings) is the old device and the new one.
+        case
+            when epoch_us(read_at_utc) - epoch_us(before_at_utc) = 1
+                then case when index_after < index_before then 'fall' else 'jump' end
+            else {{ register_cut('index_before', 'index_after', 'total_between', 'is_whole and is_comparable') }}
+        end as cut
     from stated_pairs
 )
 

@@ -1,5 +1,6 @@
 {{ config(materialized='view') }}
 
+-- A reading that is off its line stays as a number that no building reaches, so that it is told and counts nothing.
 -- A reading belongs to the local day (start, end]. Over the day each register keeps the name of the column in which the
 -- day began.
 with
@@ -10,13 +11,19 @@ columns_read as (
         readings.site_id,
         readings.meter_id,
         readings.local_date,
-        readings.read_at_utc,
+        -- Of two readings of one instant, the closing one comes first.
+        case when paired.site_id is null then readings.read_at_utc
+            else make_timestamptz(epoch_us(readings.read_at_utc) - 1) end as read_at_utc,
         series.has_split,
         coalesce(exchanges.number % 2 = 1, false) as is_crossed,
-        {{ reading_of('readings.index_import_kwh') }} as index_import,
-        {{ reading_of('readings.index_export_kwh') }} as index_export,
-        {{ reading_of('readings.heat_kwh') }} as heat,
-        {{ reading_of('readings.volume_m3') }} as volume
+        case when list_contains(off_line.registers, 'import') then 1e10::decimal(18, 6) else {{ reading_of('readings.index_import_kwh') }} end
+            as index_import,
+        case when list_contains(off_line.registers, 'export') then 1e10::decimal(18, 6) else {{ reading_of('readings.index_export_kwh') }} end
+            as index_export,
+        case when list_contains(off_line.registers, 'heat') then 1e10::decimal(18, 6) else {{ reading_of('readings.heat_kwh') }} end
+            as heat,
+        case when list_contains(off_line.registers, 'volume') then 1e10::decimal(18, 6) else {{ reading_of('readings.volume_m3') }} end
+            as volume
     from {{ ref('meter_indices') }} as readings
     inner join {{ ref('int_register_series') }} as series
         on series.site_id = readings.site_id
@@ -33,6 +40,23 @@ columns_read as (
         and exchanges.local_date = readings.local_date
         and exchanges.read_at_utc <= readings.read_at_utc
         and coalesce(exchanges.next_exchange_at_utc > readings.read_at_utc, true)
+    left join {{ ref('int_paired_readings') }} as paired
+        on paired.site_id = readings.site_id
+        and paired.meter_id = readings.meter_id
+        and paired.local_date = readings.local_date
+        and paired.read_at_utc = readings.read_at_utc
+        and (paired.closing.import, paired.closing.export, paired.closing.heat, paired.closing.volume)
+            is not distinct from
+            (readings.index_import_kwh, readings.index_export_kwh, readings.heat_kwh, readings.volume_m3)
+    left join (
+        select site_id, meter_id, local_date, read_at_utc, list(register) as registers
+        from {{ ref('int_readings_off_line') }}
+        group by site_id, meter_id, local_date, read_at_utc
+    ) as off_line
+        on off_line.site_id = readings.site_id
+        and off_line.meter_id = readings.meter_id
+        and off_line.local_date = readings.local_date
+        and off_line.read_at_utc = readings.read_at_utc
 ),
 
 followed as (

@@ -79,6 +79,7 @@ select
     read_at_utc,
     index_before,
     index_after,
-    is_cut_by_date or (site_id, meter_id, number) in (from nearest) as is_dated
+    -- Where the closing and the opening index were read in one instant, nothing is left to be dated.
+    is_cut_by_date or epoch_us(read_at_utc) - epoch_us(before_at_utc) = 1 or (site_id, meter_id, number) in (from nearest) as is_dated
 from replacements
 order by site_id, meter_id, before_at_utc

@@ -479,12 +479,49 @@ def _kind_of(error: ApiError) -> str:
     return getattr(error, "kind", None) or type(error).__name__.removesuffix("Error")
 
 
+SERIES = frozenset({calls.SITE_DATA, calls.METER_DATA, calls.METER_DATA_RAW, calls.SENSOR_DATA})
+LISTS = frozenset(
+    {
+        calls.ALL_INSTALLATIONS,
+        calls.METER_INFO,
+        calls.SENSORS_LIST,
+        *SERIES,
+    }
+)
+"""Endpoints that answer with a list; the others answer with an object that has some field of its own."""
+
+
 def _parsed(body: bytes, call: Call) -> Any:  # noqa: ANN401 - JSON
     with suppress(ValueError, RecursionError):
-        return json.loads(body)
+        payload = json.loads(body)
+        _raise_for_shape(payload, call)
+        return payload
     # Cut on the way, or a page of some server in between: either way another try may bring the answer. Outside the
     # handler, so that nothing is chained: the parser's error holds the whole text, which may hold a token.
     raise ApiUnavailableError(f"{call}: the answer is no whole JSON text ({len(body)} bytes)", kind="NotJson")
+
+
+def _may_be_rows(payload: list[Any], call: Call) -> bool:
+    """Whether a list may be what was asked for: rows of a series bear instants."""
+    is_row = (isinstance(row, Mapping) and "timestamp" in row for row in payload)
+    return call.endpoint not in SERIES or not payload or any(is_row)
+
+
+def _raise_for_shape(payload: object, call: Call) -> None:
+    """Raise ApiUnavailableError for an error that is dressed as a success: another try may bring the answer."""
+    if call.endpoint in LISTS:
+        if isinstance(payload, list) and _may_be_rows(payload, call):
+            return
+        expected = "a list of rows" if call.endpoint in SERIES else "a list"
+    elif isinstance(payload, Mapping) and payload.keys() & answers.OWN_FIELDS[call.endpoint]:
+        return
+    else:
+        expected = "what it documents"
+    # What the fields are called, never what they hold: a message may repeat a name or a token.
+    fields = ", ".join(sorted(str(key) for key in payload)[:5]) if isinstance(payload, Mapping) else ""
+    got = f"an object ({fields[:60] or 'empty'})" if isinstance(payload, Mapping) else f"a {type(payload).__name__}"
+    reason = f"status 200 with {got} instead of {expected}"
+    raise ApiUnavailableError(f"{call}: {reason}", kind="OtherShape")
 
 
 def _raise_for_status(response: httpx.Response, call: Call, now: datetime) -> None:

@@ -115,8 +115,9 @@ def simulate(
 
     \b
     A client gets over: http_408 http_500 http_503 rate_429 truncated broken_off html reset slow short expired
+    error_object no_body wrapped
     It must not repeat: http_400 http_403 http_404 http_413 http_422 redirect oversize
-    It must notice: empty duplicate conflict off_grid outside not_a_number
+    It must notice: empty duplicate conflict off_grid outside not_a_number no_timestamp no_row
 
     --data-faults takes a list with commas. KIND alone: on a meter of the seed's choice, in the last full month.
     KIND@SITE/METER/MONTH (YYYY-MM): on days of the seed's choice in that month. KIND@SITE/METER/DAY or DAY..DAY
@@ -124,7 +125,7 @@ def simulate(
 
     \b
     Kinds of data faults: gap outage missing_sibling no_data duplicate conflict replaced_down replaced_up swapped
-    rollover stuck offline spike sentinel late_revision night_production wrong_unit null_split
+    rollover stuck offline spike sentinel late_revision night_production wrong_unit hourly null_split
     Circumstances, which are no faults: vacant appears vanishes
     """
     from climkit_pipeline.cli.demo import run_simulator

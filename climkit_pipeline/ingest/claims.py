@@ -86,7 +86,9 @@ def coverage_after(
     ``asked`` holds the same subjects as a frame; ``earlier`` the first day with rows by site and subject.
     """
     by = asked.columns
-    held = held_times(current_rows(versions).join(asked, on=by, how="semi"), dataset.time or dataset.subject, by)
+    own = current_rows(versions).join(asked, on=by, how="semi")
+    end = "interval_end_utc" if dataset.kind == "interval" else None
+    held = held_times(own, dataset.time or dataset.subject, by, end)
     changed_at = _changed_at(by, versions, claims)
     coverage = dict(known)
     for claim in claims:
@@ -133,7 +135,13 @@ def _after(
     # An answer about a day that is older than the newest one says nothing about late data: judge by the newest.
     judged_at = max(asked_at, known.last_asked_at_utc) if known else asked_at
     if dataset.kind == "interval":
-        minutes = claim.minutes or (known.interval_minutes if known else None) or law.QUARTER_HOUR_MINUTES
+        # Rows that are held tell more than the answer, whose usual step may be that of other days.
+        minutes = (
+            (held.shortest_minutes if held else None)
+            or claim.minutes
+            or (known.interval_minutes if known else None)
+            or law.QUARTER_HOUR_MINUTES
+        )
         assessment = law.assess_held_intervals(
             claim.day,
             held,

@@ -276,7 +276,7 @@ class Fetcher:
         """What an answer holds, and where it is shorter than what exists, apart from gaps that are known already."""
         steps = known_steps(self._layout, task.dataset, [entry])
         # A shape that nobody knows must fail here, not in a commit.
-        parsed = parse_landed(task.dataset, entry, steps.before(entry))
+        parsed = parse_landed(task.dataset, entry, steps.of(entry))
         if task.dataset.kind != "interval":
             return parsed, self._missing_tail(task, entry, parsed)
         key = (task.site_id, task.subject_id)
@@ -285,14 +285,17 @@ class Fetcher:
         opening = local_day(task.window.first_day, task.listing.zone)
         is_whole_from_start = isinstance(first_start, datetime) and first_start in opening
         first_day = None if is_whole_from_start else first_days_with_rows(self._layout, task.dataset).get(key)
-        held = held_times(parsed.rows, "interval_start_utc", ["local_date"])
+        held = held_times(parsed.rows, "interval_start_utc", ["local_date"], "interval_end_utc")
         missing: list[Period] = []
         minutes = parsed.interval_minutes or law.QUARTER_HOUR_MINUTES
         for day in dates_between(task.window.first_day, task.window.last_day):
             bounds = local_day(day, task.listing.zone)
+            of_day = held.get((day,))
+            # A day without rows is counted in the steps of the days before it.
+            minutes = (of_day.shortest_minutes if of_day else None) or minutes
             assessment = law.assess_held_intervals(
                 bounds,
-                held.get((day,)),
+                of_day,
                 minutes=minutes,
                 asked_at=entry.received_at_utc,
                 exists_from=entry.exists_from_utc,
@@ -368,7 +371,7 @@ class Fetcher:
         try:
             entry = task.landed(self._client.perform(task.call(asked)), asked, "repeat")
             # A lone row cannot tell its step: that of the answer before holds.
-            entry = replace(entry, interval_minutes=entry.interval_minutes or short.interval_minutes)
+            entry = replace(entry, interval_minutes=entry.interval_minutes or _minutes_at(short, stretch.start_utc))
             repeated = parse_landed(task.dataset, entry)
         except AuthenticationError:
             raise
@@ -409,6 +412,19 @@ class Fetcher:
             report.failures.append(failure)
             logger.warning("failed: %s", failure)
         folder.add(entry)
+
+
+def _minutes_at(parsed: ParsedAnswer, at: datetime) -> int | None:
+    """The step of an answer's intervals around an instant: that of the last one before it, or of the first one."""
+    rows = parsed.rows
+    if rows.is_empty() or "interval_end_utc" not in rows.columns:
+        return parsed.interval_minutes
+    lengths = rows.sort("interval_start_utc").select(
+        "interval_start_utc", pl.col("interval_end_utc") - pl.col("interval_start_utc")
+    )
+    before = lengths.filter(pl.col("interval_start_utc") < at)
+    length: timedelta = (before.tail(1) if before.height else lengths.head(1)).item(0, 1)
+    return law.DAILY_MINUTES if length >= timedelta(hours=23) else length // timedelta(minutes=1)
 
 
 def _span(parsed: ParsedAnswer, asked: Period) -> timedelta | None:

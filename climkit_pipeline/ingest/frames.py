@@ -115,6 +115,14 @@ def findings_of(dataset: Dataset, site_id: str, subject_id: str, odd: Mapping[st
     ]
 
 
+def unreadable_rows(dataset: Dataset, site_id: str, subject_id: str, positions: Sequence[int]) -> list[Finding]:
+    """A finding for rows of which nobody can tell what they are about, with the positions of the first three."""
+    if not positions:
+        return []
+    samples = tuple(f"row {position}" for position in positions[:3])
+    return [Finding("unreadable_row", dataset.name, site_id, subject_id, len(positions), samples)]
+
+
 def local_dates_of(stamps: pl.Series, wanted: Period, zone: ZoneInfo, *, includes_end: bool) -> pl.Series:
     """The local day of each stamp, all being of the days ``wanted``: ``[start, end)``, or ``(start, end]``.
 

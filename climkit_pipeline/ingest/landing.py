@@ -58,6 +58,8 @@ class Landed:
     """The site's creation: nothing is expected before."""
     interval_minutes: int | None = None
     """The step of the series where it is certain (electricity: 15), else None: taken from the data."""
+    stated_minutes: tuple[tuple[date, date, int], ...] = ()
+    """What the user's files state of the step on days, both included."""
     detail: str | None = None
     is_timezone_assumed: bool = False
     body: bytes = field(default=b"", repr=False)
@@ -221,6 +223,10 @@ def _read(file: Path) -> Landed | None:
             header[name] = date.fromisoformat(header[name])
         for name in ("received_at_utc", "asked_from_utc", "asked_until_utc", "exists_from_utc"):
             header[name] = datetime.fromisoformat(header[name]) if header[name] else None
+        header["stated_minutes"] = tuple(
+            (date.fromisoformat(first), date.fromisoformat(last), minutes)
+            for first, last, minutes in header.get("stated_minutes", ())
+        )
         return Landed(**header, body=body)
     except (OSError, EOFError, ValueError, KeyError, TypeError, zlib.error) as error:
         aside = file.with_suffix(".damaged")

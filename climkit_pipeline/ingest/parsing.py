@@ -68,7 +68,7 @@ def parse_series(layout: Layout, dataset: Dataset, landed: Sequence[Landed]) -> 
             answers.append(SeriesAnswer(answer))
             continue
         subject = answer.site_id, answer.subject_id
-        parsed = answer.parsed or parse_landed(dataset, answer, steps.before(answer))
+        parsed = answer.parsed or parse_landed(dataset, answer, steps.of(answer))
         withdraws = None
         if answer.kind == "plan" and not parsed.rows.is_empty():
             held[subject] = answer
@@ -92,14 +92,21 @@ def _lacking(plan: Landed, repeat: Landed, repeated: pl.DataFrame) -> Period | N
 class KnownSteps:
     """The steps of intervals, in minutes, that coverage knows from earlier answers: a lone row cannot tell its own."""
 
-    by_subject: Mapping[tuple[str, str], Sequence[tuple[date, int]]]
-    """Day and step of each day with rows, oldest first."""
+    by_subject: Mapping[tuple[str, str], Mapping[date, int]]
+    """The step of each day with rows, oldest day first."""
 
-    def before(self, answer: Landed) -> int | None:
-        """The step of the last of the days around an answer; None if nothing is known of them."""
+    def of(self, answer: Landed) -> intervals.Steps:
+        """What is known of an answer's steps before it is read."""
+        days = self.by_subject.get((answer.site_id, answer.subject_id), {})
         first, last = answer.first_day - ONE_DAY, answer.last_day + ONE_DAY
-        days = self.by_subject.get((answer.site_id, answer.subject_id), ())
-        return next((minutes for day, minutes in reversed(days) if first <= day <= last), None)
+        around = [minutes for day, minutes in days.items() if first <= day <= last]
+        return intervals.Steps(
+            certain=answer.interval_minutes,
+            before=days.get(first),
+            after=days.get(last),
+            around=around[-1] if around else None,
+            stated=answer.stated_minutes,
+        )
 
 
 def known_steps(layout: Layout, dataset: Dataset, landed: Sequence[Landed]) -> KnownSteps:
@@ -112,14 +119,14 @@ def known_steps(layout: Layout, dataset: Dataset, landed: Sequence[Landed]) -> K
     }
     columns = ("site_id", "subject_id", "interval_minutes", "received")
     known = read_coverage(layout, dataset, sorted(days), columns)
-    steps = defaultdict(list)
+    steps: dict[tuple[str, str], dict[date, int]] = defaultdict(dict)
     of_rows = known.filter((pl.col("interval_minutes") > 0) & (pl.col("received") > 0)).drop("received")
     for day, site_id, subject_id, minutes in of_rows.iter_rows():
-        steps[site_id, subject_id].append((day, minutes))
+        steps[site_id, subject_id][day] = minutes
     return KnownSteps(steps)
 
 
-def parse_landed(dataset: Dataset, answer: Landed, known_minutes: int | None = None) -> ParsedAnswer:
+def parse_landed(dataset: Dataset, answer: Landed, steps: intervals.Steps | None = None) -> ParsedAnswer:
     """The rows of one landed answer of a series."""
     if answer.asked_from_utc is None or answer.asked_until_utc is None:
         raise UnexpectedPayloadError(f"{answer.dataset}: a landed answer that does not say what was asked")
@@ -137,8 +144,7 @@ def parse_landed(dataset: Dataset, answer: Landed, known_minutes: int | None = N
             wanted=wanted,
             zone=zone,
             fetched_at=answer.received_at_utc,
-            minutes=answer.interval_minutes,
-            known_minutes=known_minutes,
+            steps=steps or KnownSteps({}).of(answer),
         )
     return readings.parse_answer(
         dataset,

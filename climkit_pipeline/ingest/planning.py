@@ -21,7 +21,7 @@ from climkit_pipeline.lake.coverage import DayCoverage
 from climkit_pipeline.lake.day_files import by_day, read_coverage
 from climkit_pipeline.lake.first_days import first_days_with_rows
 from climkit_pipeline.lake.layout import Layout
-from climkit_pipeline.lake.schemas import SNAPSHOTS
+from climkit_pipeline.lake.schemas import METER_INTERVALS, SNAPSHOTS
 
 DAYS_AT_ONCE = 62
 """A longer range is brought up to date month by month."""
@@ -62,7 +62,8 @@ def plan_calls(
                 key = (listing.site_id, subject_id)
                 days = begun if request.refetch else _missing(begun, key, coverage, firsts.get(key))
                 windows = plan_windows(days, window_days(dataset.name))
-                tasks += [Task(dataset, listing, subject_id, window) for window in windows]
+                stated = request.steps_of(*key) if dataset is METER_INTERVALS else ()
+                tasks += [Task(dataset, listing, subject_id, window, stated_minutes=stated) for window in windows]
     return Plan(tuple(tasks))
 
 

@@ -22,6 +22,7 @@ from climkit_pipeline.ingest.frames import (
     local_dates_of,
     one_value_per_key,
     rows_frame,
+    unreadable_rows,
     within,
 )
 from climkit_pipeline.lake.schemas import METER_INDICES, SENSOR_READINGS, Dataset
@@ -74,5 +75,6 @@ def parse_answer(
         local_dates=local_dates_of(kept.stamp_utc, wanted, zone, includes_end=True),
         fetched_at=fetched_at,
     )
+    unreadable = unreadable_rows(dataset, site_id, subject_id, columns.unreadable)
     frame, doubled = one_value_per_key(dataset, frame, site_id, subject_id)
-    return ParsedAnswer(frame, None, (*findings, *doubled))
+    return ParsedAnswer(frame, None, (*unreadable, *findings, *doubled))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Literal
 
 from climkit_pipeline.api.calls import Call
@@ -34,6 +35,8 @@ class Task:
     window: Window
     half_of: Halved | None = None
     """The window that this one was cut from because it brought no answer."""
+    stated_minutes: tuple[tuple[date, date, int], ...] = ()
+    """What the user's files state of the subject's step on days, both included."""
 
     @property
     def site_id(self) -> str:
@@ -86,6 +89,7 @@ class Task:
             interval_minutes=self.listing.interval_minutes(self.dataset.name, self.subject_id)
             if self.dataset.kind == "interval"
             else None,
+            stated_minutes=self.stated_minutes,
             body=answer.body,
         )
 

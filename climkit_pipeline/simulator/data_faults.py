@@ -64,6 +64,10 @@ def _has_two_registers(meter: Meter) -> bool:
     return _is_physical(meter) and meter.type in SPLIT_TYPES
 
 
+def _comes_in_any_step(meter: Meter) -> bool:
+    return _is_physical(meter) and meter.type not in SPLIT_TYPES
+
+
 def _is_household(meter: Meter) -> bool:
     return meter.kind == "flat"
 
@@ -94,6 +98,7 @@ KINDS: dict[str, Kind] = {
     "late_revision": Kind("too little is served until it is revised, long after the month", _never_rests, days=3),
     "night_production": Kind("the plant produces at night, and the grid meter feeds it in", _is_plant, days=3),
     "wrong_unit": Kind("Wh for kWh, litres for cubic metres: a thousand times too much", _is_physical, days=None),
+    "hourly": Kind("rows of heat or water come by the hour, each as large as four", _comes_in_any_step, days=14),
     "null_split": Kind("the total is there, its solar and grid parts are null", _is_consumer, intervals=16),
     "vacant": Kind("nobody lives there: truly nothing is consumed", _is_household, days=None),
     "appears": Kind("the meter exists from that day on", _is_household),

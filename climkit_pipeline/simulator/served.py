@@ -47,6 +47,8 @@ ROLLOVER = 1_000_000 * MICRO_PER_UNIT
 AT_NIGHT = 250_000
 """A quarter of a kWh per quarter-hour: 1 kW, more than any resting plant draws."""
 
+QUARTERS_PER_HOUR = 4
+
 PER_THOUSAND = 1000
 """Wh per kWh, litres per cubic metre."""
 
@@ -223,10 +225,20 @@ class Served:
     def rows(self, meter: Meter, rows: Sequence[tuple[int, Row]]) -> Sequence[tuple[int, Row]]:
         """The rows of a meter's 15-minute series as they are sent, with the ends of their intervals."""
         for fault in self._faults:
+            if fault.kind == "hourly" and fault.meter.id == meter.id:
+                rows = [each for end, row in rows for each in self._by_the_hour(meter, fault, end, row)]
             if fault.kind in ROWS and fault.meter.id == meter.id:
                 change = ROWS[fault.kind]
                 rows = [(end, sent) for end, row in rows for sent in (change(row) if end in fault else [row])]
         return rows
+
+    def _by_the_hour(self, meter: Meter, fault: PlacedFault, end: int, row: Row) -> list[tuple[int, Row]]:
+        if end not in fault:
+            return [(end, row)]
+        if end % QUARTERS_PER_HOUR:
+            return []
+        (total,) = self.advances(meter.id, [end - QUARTERS_PER_HOUR], [end])
+        return [(end, {**row, "total": None if total is None else total / MICRO_PER_UNIT})]
 
     def is_installed(self, meter: Meter, quarter: int) -> bool:
         """Whether the meter was there when that quarter-hour ended."""

@@ -481,7 +481,11 @@ class _Handler(BaseHTTPRequestHandler):
             payload = fault.rewrite(payload)
         if fault and kind == "status":
             payload, status, headers = fault.body, fault.status, dict(fault.headers)
+        if kind in {"error_object", "wrapped"} and status == 200:
+            payload = {"data": payload} if kind == "wrapped" else {"message": "internal error"}
         content = _json(payload)
+        if kind == "no_body":
+            content = b""
         if kind == "oversize":
             content = b"[" + b" " * OVERSIZE_BYTES + b"]"
         if kind == "html":
@@ -490,7 +494,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault and kind in {"truncated", "broken_off"}:
             announced = len(content) if kind == "broken_off" else None
             content = content[: max(1, int(len(content) * (1 - fault.share)))]
-        whole = kind not in {"truncated", "broken_off", "html", "reset", "oversize"}
+        whole = kind not in {"truncated", "broken_off", "html", "reset", "oversize", "no_body"}
         self.server.simulator.record(
             Call(
                 arrived=self._arrived,

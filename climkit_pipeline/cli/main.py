@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import traceback
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,7 @@ def demo(*, days: int | None, data_dir: Path | None) -> int:
 @click.option("--meters", type=click.IntRange(1, 1000), default=15, show_default=True, help="Per site.")
 @click.option("--faults", help="Faults of the transport, e.g. 'http_500=0.02,truncated=0.01,seed=3'.")
 @click.option("--data-faults", help="Faults of the data, e.g. 'gap,stuck@0/7/2026-03'; see below.")
+@click.option("--account", help="How the account is not as documented, e.g. 'newest_rows=1000'; see below.")
 @click.option(
     "--labels",
     "labels_file",
@@ -107,6 +109,7 @@ def simulate(
     meters: int,
     faults: str | None,
     data_faults: str | None,
+    account: str | None,
     labels_file: Path | None,
 ) -> None:
     r"""Serve the simulated API until interrupted.
@@ -127,6 +130,15 @@ def simulate(
     Kinds of data faults: gap outage missing_sibling no_data duplicate conflict replaced_down replaced_up swapped
     rollover stuck offline spike sentinel late_revision night_production wrong_unit hourly null_split
     Circumstances, which are no faults: vacant appears vanishes
+
+    --account takes a list with commas: what the server does to every call.
+
+    \b
+    refuses_early        status 400 to a meter's windows that begin before it exists
+    newest_rows=N        an answer holds the newest N rows of its window alone
+    created_days_late=N  creation_date is N days later than the first data
+    edge_rows=N          the first N rows of each window of intervals are 0
+    clock_seconds=N      the server's clock is ahead by so much (behind: a negative number)
     """
     from climkit_pipeline.cli.demo import run_simulator
 
@@ -138,6 +150,7 @@ def simulate(
         meters=meters,
         faults=faults,
         data_faults=data_faults,
+        account=account,
         labels_file=labels_file,
     )
 
@@ -232,6 +245,27 @@ def refresh(*, full: bool) -> None:
         Launcher(settings, instance, None).refresh_models(full=full)
     warn_of_doubtful_lines(layout)
     click.echo(f"published {layout.warehouse}", err=True)
+
+
+@main.command("heal-times")
+def heal_times() -> None:
+    """Put right what was fetched while this machine's clock was ahead; calls no API.
+
+    What is dated later than now is dated before it, and its days are asked for again by the next backfill.
+    """
+    from climkit_pipeline.lake import future_times
+    from climkit_pipeline.lake.account import check_format, check_writable
+
+    layout = Layout(load_settings().data_dir)
+    check_writable(layout)
+    check_format(layout)
+    found = future_times.heal(layout, datetime.now(UTC))
+    if not found:
+        click.echo("nothing is dated later than now")
+        return
+    click.echo(f"{found}; they are dated before now")
+    if found.first_day is not None:
+        click.echo(f"Ask again, which settles what holds: climkit backfill {found.first_day} {found.last_day}")
 
 
 @main.command()

@@ -7,6 +7,7 @@ import shutil
 import socket
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import UTC, datetime
 
 import click
 import polars as pl
@@ -18,6 +19,7 @@ from climkit_pipeline.cli.ranges import yesterday
 from climkit_pipeline.cli.tables import print_frame
 from climkit_pipeline.errors import AlertError, ClimkitError, ConfigurationError, WarehouseError
 from climkit_pipeline.ingest.reports import IngestRequest
+from climkit_pipeline.lake import future_times
 from climkit_pipeline.lake.account import check_format, check_writable
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.status import lake_status
@@ -94,12 +96,18 @@ def run_check(settings_error: ClimkitError | None, *, send_alert: bool = False) 
         doubtful = unknown_ids(inputs, layout.warehouse) + without_effect(inputs, layout.warehouse)
         return "; ".join([str(inputs), *doubtful])
 
+    def fetch_times() -> str:
+        if found := future_times.find(layout, datetime.now(UTC)):
+            raise ConfigurationError(f"{found}. Run: {future_times.COMMAND}")
+        return "none later than now"
+
     local = [
         _line("configuration", configuration),
         _line("write access", write_access),
         _line("free disk", free_disk),
         _line("your own files", own_inputs),
         _line("closed months", lambda: check_closed(layout)),
+        _line("fetch times", fetch_times),
     ]
     # Who is told of a failure has nothing to do with whether the account can be asked.
     alarms = _line("alarms", lambda: _alarms(settings, send_alert=send_alert))

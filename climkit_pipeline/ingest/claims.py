@@ -62,7 +62,7 @@ def claims_by_day(answers: Iterable[SeriesAnswer]) -> dict[date, list[Claim]]:
 def _covers(answer: Landed, day: Period) -> bool:
     if answer.asked_from_utc is None or answer.asked_until_utc is None:
         return False
-    return answer.asked_from_utc <= day.start_utc and day.end_utc <= answer.asked_until_utc
+    return (answer.kept_from_utc or answer.asked_from_utc) <= day.start_utc and day.end_utc <= answer.asked_until_utc
 
 
 def subjects_frame(dataset: Dataset, claims: Iterable[Claim]) -> pl.DataFrame:
@@ -122,9 +122,11 @@ def _after(
 ) -> DayCoverage:
     day, site_id, subject_id = claim.key
     asked_at = claim.landed.received_at_utc
-    if claim.landed.kind == "failure":
+    if claim.landed.kind in {"failure", "unanswered"}:
+        # A front that is missing was filed as empty by the answer that lacks it.
+        is_known = claim.landed.kind == "failure" or (known is not None and known.received > 0)
         return law.after_failure(
-            known,
+            known if is_known else None,
             site_id=site_id,
             subject_id=subject_id,
             asked_at=asked_at,

@@ -46,6 +46,15 @@ class ParsedAnswer:
     rows: pl.DataFrame
     interval_minutes: int | None = None
     findings: tuple[Finding, ...] = field(default=())
+    lead_in: pl.DataFrame | None = None
+    """Intervals before those that were wanted, with the same columns: to be compared, not to be kept."""
+    answered: int = 0
+    """How many rows the answer held, whatever became of them."""
+
+    @property
+    def is_from_start(self) -> bool:
+        """Whether the answer holds something from before what was wanted: then it was not cut at its front."""
+        return self.lead_in is not None and not self.lead_in.is_empty()
 
 
 def rows_frame(

@@ -35,7 +35,9 @@ from climkit_pipeline.ingest.reports import Failure, IngestReport, IngestRequest
 from climkit_pipeline.ingest.tasks import Plan
 from climkit_pipeline.ingest.turns import Turns
 from climkit_pipeline.ingest.zones import news_of_zones
+from climkit_pipeline.lake import future_times
 from climkit_pipeline.lake.account import account_identity, claim
+from climkit_pipeline.lake.day_files import read_coverage
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import DATASETS, SNAPSHOTS
 from climkit_pipeline.lake.site_zones import filed_zones
@@ -181,6 +183,7 @@ class Ingestion:
     def _run(self, request: IngestRequest, run_id: str | None, on_days: DaysListener) -> IngestReport:
         report = IngestReport(request)
         finished = FinishedDays(self.layout, report, on_days, self.settings.zone, self._now)
+        self._check_times(request)
         complete = self._complete_account(request)
         if complete is not None:
             logger.info("everything asked for is complete: no call is made")
@@ -215,6 +218,19 @@ class Ingestion:
                     if waiting:
                         self._progress.note(f"site {listing.name} is in the lake, {len(waiting)} to go")
         return report
+
+    def _check_times(self, request: IngestRequest) -> None:
+        """Raise ConfigurationError if answers from the future would hide those that come now."""
+        now = self._now()
+        limit = now + future_times.TOLERANCE
+        for dataset in request.series:
+            asked = read_coverage(self.layout, dataset, request.days, ("last_asked_at_utc",))
+            latest = asked["last_asked_at_utc"].max()
+            if isinstance(latest, datetime) and latest > limit:
+                raise ConfigurationError(
+                    f"the lake holds answers of {latest:%Y-%m-%d %H:%M} UTC, and it is {now:%Y-%m-%d %H:%M}: this "
+                    f"machine's clock was ahead, and what comes now would count as older. Run `{future_times.COMMAND}`"
+                )
 
     def _fetch_site(
         self, folder: LandingFolder, request: IngestRequest, listing: SiteListing, report: IngestReport

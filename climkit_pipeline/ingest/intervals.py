@@ -19,7 +19,7 @@ import polars as pl
 from climkit_pipeline.api import calls
 from climkit_pipeline.api.answers import METER_SERIES, SITE_SERIES, SeriesForm
 from climkit_pipeline.api.calls import Call
-from climkit_pipeline.api.series import series_columns
+from climkit_pipeline.api.series import SeriesColumns, series_columns
 from climkit_pipeline.domain.periods import ONE_DAY, QUARTER_HOUR, Period, local_date_of_reading, local_midnight_utc
 from climkit_pipeline.ingest.frames import (
     ParsedAnswer,
@@ -38,9 +38,20 @@ from climkit_pipeline.lake.schemas import METER_INTERVALS, SITE_INTERVALS, Datas
 _FORMS: dict[str, SeriesForm[Any]] = {METER_INTERVALS.name: METER_SERIES, SITE_INTERVALS.name: SITE_SERIES}
 
 
-def asked_period(wanted: Period) -> Period:
-    """What to send so that every interval of ``wanted`` comes, whichever bound the API includes."""
-    return Period(wanted.start_utc, wanted.end_utc + QUARTER_HOUR)
+LEAD_IN = timedelta(minutes=90)
+"""How much earlier than its first interval a window of quarter-hours begins: the first rows of an answer may hold
+nothing, or some meters only. That was seen once, over three quarters of an hour; this is twice as long."""
+
+
+def asked_period(wanted: Period, lead_in: timedelta = timedelta(0), exists_from: datetime | None = None) -> Period:
+    """What to send so that every interval of ``wanted`` comes, whichever bound the API includes.
+
+    It begins by ``lead_in`` earlier, but not before the site existed.
+    """
+    start = wanted.start_utc - lead_in
+    if exists_from is not None:
+        start = min(max(start, exists_from), wanted.start_utc)
+    return Period(start, wanted.end_utc + QUARTER_HOUR)
 
 
 def call_for(dataset: Dataset, site_id: str, subject_id: str, asked: Period) -> Call:
@@ -94,11 +105,13 @@ def parse_answer(
     rows are dropped silently.
     """
     columns = series_columns(payload, asked, _FORMS[dataset.name])
-    stamps = columns.stamp_utc
+    stamps, subject = columns.stamp_utc, (site_id, subject_id)
     usual, minutes = _minutes(stamps, steps, zone)
     starts = _interval_starts(stamps, minutes, zone)
+    lead_in = _frame(dataset, subject, *_some(starts, columns, starts < wanted.start_utc), fetched_at)
     is_kept = within(wanted, starts, includes_end=False)
-    starts, minutes, kept = starts.filter(is_kept), minutes.filter(is_kept), columns.filter(is_kept)
+    minutes = minutes.filter(is_kept)
+    starts, kept = _some(starts, columns, is_kept)
     edge = ONE_DAY if usual == DAILY_MINUTES else timedelta(minutes=usual)
     findings = findings_of(
         dataset,
@@ -110,22 +123,34 @@ def parse_answer(
             "not_a_number": kept.stamp_utc.filter(kept.has_no_number),
         },
     )
-    frame = rows_frame(
-        dataset,
-        {
-            "site_id": [site_id] * len(starts),
-            dataset.subject: [subject_id] * len(starts),
-            "interval_start_utc": starts,
-            "interval_end_utc": kept.stamp_utc,
-            **kept.numbers,
-        },
-        extras=kept.extras,
-        local_dates=local_dates_of(starts, wanted, zone, includes_end=False),
-        fetched_at=fetched_at,
-    )
+    frame = _frame(dataset, subject, starts, kept, fetched_at)
+    frame = frame.with_columns(local_dates_of(starts, wanted, zone, includes_end=False))
     unreadable = unreadable_rows(dataset, site_id, subject_id, columns.unreadable)
     frame, doubled = one_value_per_key(dataset, frame, site_id, subject_id)
-    return ParsedAnswer(frame, usual, (*unreadable, *findings, *doubled))
+    return ParsedAnswer(frame, usual, (*unreadable, *findings, *doubled), lead_in, len(stamps))
+
+
+def _some(starts: pl.Series, columns: SeriesColumns, are_these: pl.Series) -> tuple[pl.Series, SeriesColumns]:
+    return starts.filter(are_these), columns.filter(are_these)
+
+
+def _frame(
+    dataset: Dataset, subject: tuple[str, str], starts: pl.Series, columns: SeriesColumns, fetched_at: datetime
+) -> pl.DataFrame:
+    """Rows with the dataset's columns, their local day left open."""
+    return rows_frame(
+        dataset,
+        {
+            "site_id": [subject[0]] * len(starts),
+            dataset.subject: [subject[1]] * len(starts),
+            "interval_start_utc": starts,
+            "interval_end_utc": columns.stamp_utc,
+            **columns.numbers,
+        },
+        extras=columns.extras,
+        local_dates=pl.repeat(None, len(starts), dtype=pl.Date, eager=True),
+        fetched_at=fetched_at,
+    )
 
 
 def _minutes(stamps: pl.Series, steps: Steps, zone: ZoneInfo) -> tuple[int, pl.Series]:

@@ -64,7 +64,7 @@ def parse_series(layout: Layout, dataset: Dataset, landed: Sequence[Landed]) -> 
     held: dict[tuple[str, str], Landed] = {}
     answers = []
     for answer in landed:
-        if answer.kind == "failure":
+        if answer.kind in {"failure", "unanswered"}:
             answers.append(SeriesAnswer(answer))
             continue
         subject = answer.site_id, answer.subject_id
@@ -73,19 +73,24 @@ def parse_series(layout: Layout, dataset: Dataset, landed: Sequence[Landed]) -> 
         if answer.kind == "plan" and not parsed.rows.is_empty():
             held[subject] = answer
         elif answer.kind == "repeat" and subject in held and is_interval:
-            withdraws = _lacking(held[subject], answer, parsed.rows)
+            withdraws = _lacking(held[subject], answer, parsed)
         answers.append(SeriesAnswer(answer, parsed, withdraws))
     return answers
 
 
-def _lacking(plan: Landed, repeat: Landed, repeated: pl.DataFrame) -> Period | None:
-    """The stretch that two answers in a row are silent about; what follows the rows of the second may be cut off."""
-    last = repeated["interval_start_utc"].max()
-    if repeat.asked_from_utc is None or repeat.asked_until_utc is None or not isinstance(last, datetime):
+def _lacking(plan: Landed, repeat: Landed, repeated: ParsedAnswer) -> Period | None:
+    """The stretch that two answers in a row are silent about.
+
+    What comes before and after the rows of the second may be cut off: only what lies between some of them is gone.
+    """
+    first, last = (getattr(repeated.rows["interval_start_utc"], bound)() for bound in ("min", "max"))
+    asked_from = repeat.kept_from_utc or repeat.asked_from_utc
+    if asked_from is None or repeat.asked_until_utc is None or not isinstance(last, datetime):
         return None  # an answer without rows withdraws nothing
+    since = asked_from if repeated.is_from_start or asked_from == repeat.asked_from_utc else max(asked_from, first)
     until = min(repeat.asked_until_utc - QUARTER_HOUR, last)
     is_inside = plan.first_day <= repeat.first_day and repeat.last_day <= plan.last_day
-    return Period(repeat.asked_from_utc, until) if is_inside and until > repeat.asked_from_utc else None
+    return Period(since, until) if is_inside and until > since else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +137,8 @@ def parse_landed(dataset: Dataset, answer: Landed, steps: intervals.Steps | None
         raise UnexpectedPayloadError(f"{answer.dataset}: a landed answer that does not say what was asked")
     zone = ZoneInfo(answer.timezone)
     wanted = local_days(answer.first_day, answer.last_day, zone)
+    if answer.kept_from_utc is not None:
+        wanted = Period(max(wanted.start_utc, answer.kept_from_utc), wanted.end_utc)
     asked = Period(answer.asked_from_utc, answer.asked_until_utc)
     payload = json.loads(answer.body)
     if dataset.kind == "interval":

@@ -19,7 +19,7 @@ from climkit_pipeline.ingest.tasks import Plan, Task
 from climkit_pipeline.lake import coverage as law
 from climkit_pipeline.lake.coverage import DayCoverage
 from climkit_pipeline.lake.day_files import by_day, read_coverage
-from climkit_pipeline.lake.first_days import first_days_with_rows
+from climkit_pipeline.lake.first_days import first_days_with_rows, refused_until
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import METER_INTERVALS, SNAPSHOTS
 
@@ -49,7 +49,7 @@ def plan_calls(
     tasks: list[Task] = []
     wanted = pl.col("site_id").is_in([listing.site_id for listing in sites])
     for dataset in request.series:
-        firsts = first_days_with_rows(layout, dataset)
+        firsts, until = first_days_with_rows(layout, dataset), refused_until(layout, dataset)
         known = by_day(read_coverage(layout, dataset, request.days).filter(wanted))
         coverage = {day: law.from_frame(known[day]) if day in known else {} for day in request.days}
         for listing in sites:
@@ -61,9 +61,17 @@ def plan_calls(
             for subject_id in listing.subjects(dataset.name):
                 key = (listing.site_id, subject_id)
                 days = begun if request.refetch else _missing(begun, key, coverage, firsts.get(key))
+                if request.refetch and request.is_urgent:
+                    # What the API refused once is asked for again on request, not every morning.
+                    days = [day for day in days if key not in coverage[day] or day > until.get(key, date.min)]
                 windows = plan_windows(days, window_days(dataset.name))
                 stated = request.steps_of(*key) if dataset is METER_INTERVALS else ()
-                tasks += [Task(dataset, listing, subject_id, window, stated_minutes=stated) for window in windows]
+                is_on_request = request.refetch and not request.is_urgent
+                # Newest first: where the API refuses what begins too early, the newer answer tells.
+                tasks += [
+                    Task(dataset, listing, subject_id, window, stated_minutes=stated, is_on_request=is_on_request)
+                    for window in reversed(windows)
+                ]
     return Plan(tuple(tasks))
 
 

@@ -77,4 +77,4 @@ def parse_answer(
     )
     unreadable = unreadable_rows(dataset, site_id, subject_id, columns.unreadable)
     frame, doubled = one_value_per_key(dataset, frame, site_id, subject_id)
-    return ParsedAnswer(frame, None, (*unreadable, *findings, *doubled))
+    return ParsedAnswer(frame, None, (*unreadable, *findings, *doubled), answered=len(columns.stamp_utc))

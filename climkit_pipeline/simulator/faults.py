@@ -185,11 +185,12 @@ def odd_rows(kind: str, rows: list[dict[str, Any]]) -> list[dict[str, Any] | Non
         return [{**row, "timestamp": _moved(row["timestamp"], -timedelta(days=365))}, *rows]
     if kind == "no_row":
         return [None if each is row else each for each in rows]
-    changed: dict[str, Any] = {
+    changes: dict[str, dict[str, Any]] = {
         "off_grid": {"timestamp": _moved(row["timestamp"], timedelta(minutes=7))},
         "no_timestamp": {"timestamp": None},
         "not_a_number": {value: "n/a"},
-    }[kind]
+    }
+    changed = changes[kind]
     return [{**each, **changed} if each is row else each for each in rows]
 
 

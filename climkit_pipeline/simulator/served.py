@@ -238,7 +238,9 @@ class Served:
         if end % QUARTERS_PER_HOUR:
             return []
         (total,) = self.advances(meter.id, [end - QUARTERS_PER_HOUR], [end])
-        return [(end, {**row, "total": None if total is None else total / MICRO_PER_UNIT})]
+        # As sent, or counted in millionths as the register counts.
+        is_sent = isinstance(row["total"], float)
+        return [(end, {**row, "total": total / MICRO_PER_UNIT if is_sent and total is not None else total})]
 
     def is_installed(self, meter: Meter, quarter: int) -> bool:
         """Whether the meter was there when that quarter-hour ended."""

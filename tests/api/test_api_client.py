@@ -22,12 +22,13 @@ from climkit_pipeline.errors import (
     ApiError,
     ApiUnavailableError,
     AuthenticationError,
+    ConfigurationError,
     NotFoundError,
     RateLimitedError,
     RejectedError,
     UnexpectedPayloadError,
 )
-from climkit_pipeline.simulator import Fault
+from climkit_pipeline.simulator import AccountForm, Fault
 
 WRONG = "a-wrong-password-nobody-may-see"
 
@@ -274,6 +275,35 @@ def test_the_log_in_is_repeated_on_faults(simulate, connect, kind):
     server = simulate(interceptor=first_times(Fault(kind), times=2, endpoint="auth"))
     connect(server.base_url).authenticate()
     assert endpoints(server) == ["auth"] * 3
+
+
+# --- two clocks -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seconds", [-14 * 60, -600, -30, 0, 45, 14 * 60])
+def test_a_server_some_minutes_off_costs_no_log_in_and_its_time_counts(simulate, connect, clock, seconds):
+    """A server that was a token's life behind was logged in to before every call."""
+    server = simulate(account=AccountForm(clock_seconds=seconds))
+    api = connect(server.base_url)
+    for _ in range(5):
+        answer = api.perform(calls.all_installations())
+    assert endpoints(server).count("auth") == 1
+    assert abs(answer.received_at_utc - clock.now() - timedelta(seconds=seconds)) <= timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("days", [-365, -1, -1 / 24, 1 / 24, 366])
+def test_a_clock_that_the_server_contradicts_fetches_nothing(simulate, connect, days):
+    """Answers of "next year" stayed current for a year, whatever came after them."""
+    server = simulate(account=AccountForm(clock_seconds=int(days * 86400)))
+    with pytest.raises(ConfigurationError, match=r"this machine's clock says 2026-.* set the clock right"):
+        connect(server.base_url).installations()
+    assert endpoints(server) == ["auth"]
+
+
+@pytest.mark.parametrize("headers", [{}, {"Date": "yesterday"}, {"Date": "Mon, 01 Jan 2001 00:00:00 GMT", "Age": "5"}])
+def test_a_server_that_states_no_time_of_its_own_contradicts_nobody(script, connect, headers):
+    server = script(logging_in(lambda request: request.answer(200, b"[]", headers)))
+    assert connect(server.base_url).installations() == []
 
 
 # --- retries by class -------------------------------------------------------------------------------------------

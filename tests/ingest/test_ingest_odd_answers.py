@@ -9,7 +9,7 @@ import pytest
 from ingest_bench import QUARTER, quarters, rewriting, stamp
 
 from climkit_pipeline.ingest.reports import StatedStep
-from climkit_pipeline.simulator import DataFault, Fault
+from climkit_pipeline.simulator import AccountForm, DataFault, Fault
 
 OCTOBER = date(2026, 10, 1), date(2026, 10, 31)
 ONE_SITE = {"sites": 1, "meters": 4}
@@ -147,3 +147,129 @@ DAYS = date(2026, 10, 10), date(2026, 10, 12)
 def stamp_of(day, hour, one):
     """An hour of a day by UTC, which is two hours behind in October."""
     return quarters(one.world, one.world.sites[0].site_id, day, day)[0] + timedelta(hours=hour)
+
+
+# --- windows that begin too early ----------------------------------------------------------------------------------
+
+JUNE, MAY = (date(2026, 6, 1), date(2026, 6, 30)), (date(2026, 5, 1), date(2026, 5, 31))
+METERS = ("meter_intervals", "meter_indices")
+
+
+def calls_of(calls, meter, endpoint="meter_data"):
+    return [call for call in calls if (call.endpoint, call.subject) == (endpoint, meter)]
+
+
+@pytest.mark.parametrize("day", [2, 16, 17, 30])
+def test_a_meter_that_refuses_what_begins_before_it_gives_all_it_has_with_few_calls(bench, day):
+    """We halved from the oldest side, stopped after two refused days, and had none of its rows, at every backfill."""
+    activated = date(2026, 6, day)
+    one = bench(
+        world={"sites": 1, "meters": 3, "data_faults": (DataFault("appears", 0, 0, activated),)},
+        server={"account": AccountForm(refuses_early=True)},
+    )
+    site = one.world.sites[0]
+    meter = site.meters[0].id
+    report, calls = one.run_counted(*JUNE, datasets=METERS)
+    assert report.is_good
+    days = activated, JUNE[1]
+    rows = one.current("meter_intervals").filter(meter_id=meter).sort("interval_start_utc")
+    assert rows["interval_start_utc"].to_list() == quarters(one.world, site.site_id, *days)
+    assert exact(rows["total"]) == one.world.truth_between(site.site_id, meter, *days).total
+    readings = one.current("meter_indices").filter(meter_id=meter)
+    assert readings.height == len(rows)
+    assert len(calls_of(calls, meter)) <= 18
+    assert len(calls_of(calls, meter, "meter_data_raw")) <= 18
+    assert [(each.code, each.dataset) for each in report.news] == [("begins_later", name) for name in METERS]
+    states = one.coverage("meter_intervals").filter(subject_id=meter).sort("day")
+    assert states.filter(states["day"] < activated)["state"].unique().to_list() == ["empty"]
+    assert states.filter(states["day"] >= activated)["state"].unique().to_list() == ["complete"]
+    # It is remembered: by the next backfill, that of another month, and the morning's look back.
+    assert one.run_counted(*JUNE, datasets=METERS)[1] == []
+    _, older = one.run_counted(*MAY, datasets=METERS)
+    assert calls_of(older, meter) + calls_of(older, meter, "meter_data_raw") == []
+    _, morning = one.run_counted(*JUNE, datasets=METERS, refetch=True, is_urgent=True)
+    assert [call.status for call in morning] == [200] * len(morning)
+    # On request it is asked again, which costs one call, not a search.
+    _, asked = one.run_counted(*JUNE, datasets=METERS, refetch=True)
+    assert [call.status for call in calls_of(asked, meter)] == [200, 400]
+
+
+def test_a_meter_that_answers_for_earlier_days_after_all_is_followed(bench):
+    one = bench(
+        world={"sites": 1, "meters": 3, "data_faults": (DataFault("appears", 0, 0, date(2026, 6, 17)),)},
+        server={"account": AccountForm(refuses_early=True)},
+    )
+    site = one.world.sites[0]
+    meter = site.meters[0].id
+    one.run(*JUNE, datasets=("meter_intervals",))
+    truth = bench(world={"sites": 1, "meters": 3}, directory="other")
+    one.server, one.server.account = truth.server, AccountForm()
+    assert one.run(*JUNE, datasets=("meter_intervals",), refetch=True).is_good
+    rows = one.current("meter_intervals").filter(meter_id=meter)
+    assert exact(rows["total"]) == one.world.truth_between(site.site_id, meter, *JUNE).total
+
+
+def test_a_meter_that_is_activated_at_noon_gives_the_rest_of_its_day(bench, faults):
+    """What begins at that day's midnight is refused, too: half a day's energy was billed to nobody."""
+    one = bench(world={"sites": 1, "meters": 3})
+    site = one.world.sites[0]
+    meter = site.meters[0].id
+    noon = stamp_of(date(2026, 6, 17), 12, one)
+    faults.add(lambda request: request.subject == meter and request.t_s < noon, Fault("http_400"))
+    report = one.run(*JUNE, datasets=METERS)
+    assert report.is_good
+    rows = one.current("meter_intervals").filter(meter_id=meter)
+    assert min(rows["interval_start_utc"]) == noon
+    assert rows.height == 13 * 96 + 48
+    assert one.run_counted(*JUNE, datasets=METERS)[1] == []
+
+
+# --- answers that are cut at the front -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rows", [50, 96, 500, 1000, 2000])
+def test_an_answer_of_the_newest_rows_alone_is_completed(bench, rows):
+    """The front was taken for "did not exist yet", and stayed empty for ever."""
+    one = bench(world={"sites": 1, "meters": 3}, server={"account": AccountForm(newest_rows=rows)})
+    site = one.world.sites[0]
+    days = (date(2026, 6, 24), JUNE[1]) if rows < 100 else JUNE
+    report, calls = one.run_counted(*days, datasets=("meter_intervals", "site_intervals", "meter_indices"))
+    assert report.is_good
+    due = quarters(one.world, site.site_id, *days)
+    for meter in site.meters:
+        held = one.current("meter_intervals").filter(meter_id=meter.id)
+        assert sorted(held["interval_start_utc"]) == due
+        assert exact(held["total"]) == one.world.truth_between(site.site_id, meter.id, *days).total
+    house = one.current("site_intervals").filter(meter_type="electricity")
+    assert exact(house["consumption"]) == one.world.site_truth_between(site.site_id, *days).consumption
+    readings = one.current("meter_indices").filter(meter_id=site.meters[0].id)
+    assert {at + QUARTER for at in due} <= set(readings["read_at_utc"])
+    assert one.states("meter_intervals", *days) == {"complete"}
+    assert {each.code for each in report.news} == {"cut_at_front"}
+    # Once it is known how many rows come, windows are no longer than that.
+    if rows >= 500:
+        assert len(calls) <= 3 * 3 * (2880 // rows + 2)
+
+
+def test_a_cut_answer_withdraws_nothing_of_what_is_stored(bench):
+    """Two answers in a row that lack a month's front looked like rows that the provider had taken back."""
+    one = bench(world={"sites": 1, "meters": 3})
+    one.run(*JUNE, datasets=METERS)
+    before = one.meaning(coverage=False)
+    one.server.account = AccountForm(newest_rows=700)
+    report = one.run(*JUNE, datasets=METERS, refetch=True)
+    assert (report.committed.rows_new, report.committed.rows_revised) == (0, 0)
+    assert one.meaning(coverage=False) == before
+
+
+def test_a_front_that_cannot_be_asked_for_is_failed_and_not_empty(bench, faults):
+    one = bench(world={"sites": 1, "meters": 3}, server={"account": AccountForm(newest_rows=1000)})
+    meter = one.world.sites[0].meters[0].id
+    is_of_meter = lambda request: request.subject == meter and request.endpoint == "meter_data"  # noqa: E731
+    is_repeat = lambda request: is_of_meter(request) and request.t_e.day < 27  # noqa: E731
+    faults.add(is_repeat, Fault("http_503"))
+    report = one.run(*JUNE, datasets=("meter_intervals",))
+    assert not report.is_good
+    states = one.coverage("meter_intervals").filter(subject_id=meter).sort("day")
+    assert states["state"][0] == "failed"
+    assert "empty" not in set(states["state"])

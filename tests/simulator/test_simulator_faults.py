@@ -178,7 +178,7 @@ def test_faults_that_make_no_sense_at_the_log_in_or_in_listings_stay_away():
 
 
 def test_under_random_faults_a_stubborn_client_still_gets_the_truth(world, serve):
-    plan = FaultPlan(dict.fromkeys(PASSING, 0.05), seed=11, slow_seconds=0.02)
+    plan = FaultPlan(dict.fromkeys(PASSING, 0.04), seed=11, slow_seconds=0.02)
     api = serve(faults=plan, log_in=False)
     site = world.sites[0]
     truth = world.truth_between(site.site_id, site.meters[0].id, *DAYS).total

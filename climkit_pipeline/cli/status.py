@@ -18,6 +18,7 @@ from climkit_pipeline.cli.estimates import estimate
 from climkit_pipeline.cli.ranges import yesterday
 from climkit_pipeline.cli.tables import print_frame
 from climkit_pipeline.errors import AlertError, ClimkitError, ConfigurationError, WarehouseError
+from climkit_pipeline.ingest import creation
 from climkit_pipeline.ingest.reports import IngestRequest
 from climkit_pipeline.lake import future_times
 from climkit_pipeline.lake.account import check_format, check_writable
@@ -137,6 +138,7 @@ def _alarms(settings: Settings, *, send_alert: bool) -> str:
 
 
 def _check_account(settings: Settings) -> bool:
+    layout = Layout(settings.data_dir)
     from climkit_pipeline.defs.resources import open_ingestion
 
     # Whoever checks is watching: ten seconds tell as much as a backfill's minute.
@@ -150,7 +152,8 @@ def _check_account(settings: Settings) -> bool:
             listings = ingestion.listings(ingestion.open_account())
             request = IngestRequest(settings.start_date, yesterday(settings))
             cost = estimate(ingestion.plan(request, listings.sites), settings)
-            return f"what is missing since {settings.start_date}: {cost}"
+            left_out = creation.sentence(creation.not_asked(layout, request, listings.sites))
+            return f"what is missing since {settings.start_date}: {cost}" + (f"; {left_out}" if left_out else "")
 
         return _line("log-in and list", listing) and _line("estimate", missing)
 

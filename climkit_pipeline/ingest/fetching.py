@@ -27,6 +27,7 @@ from climkit_pipeline.errors import (
     ApiError,
     ApiUnavailableError,
     AuthenticationError,
+    NotFoundError,
     RejectedError,
     UnexpectedPayloadError,
 )
@@ -322,23 +323,38 @@ class Fetcher:
                     return [replace(task, window=uncut)]
         except AuthenticationError:
             raise
-        except RejectedError as error:
+        except ApiError as error:
+            if task.is_probe and not (isinstance(error, ApiUnavailableError) and not error.was_reached):
+                return self._after_probe(folder, task, error, report)
+            return self._after_error(folder, task, error, trouble, report)
+        return []
+
+    def _after_probe(self, folder: LandingFolder, task: Task, error: ApiError, report: IngestReport) -> list[Task]:
+        """What looks whether there are data before a site's creation need not be answered."""
+        if isinstance(error, RejectedError | NotFoundError):
+            self._give_up(folder, task, NOT_AVAILABLE, report)
+        logger.warning("looking for data before the creation date failed: %s", error)
+        return []
+
+    def _after_error(
+        self, folder: LandingFolder, task: Task, error: ApiError, trouble: _Trouble, report: IngestReport
+    ) -> list[Task]:
+        """What to ask in the place of a task that got no answer."""
+        if isinstance(error, RejectedError):
             if error.status == UNAUTHORIZED:
                 trouble.failed(task)
             return self._after_rejection(folder, task, error, report)
-        except ApiUnavailableError as error:
+        if isinstance(error, ApiUnavailableError):
             if not error.was_reached:
                 # Nobody is there: no other call would fare better, and what was received is kept.
-                raise
+                raise error
             trouble.failed(task)
             if task.window.days > 1 and not trouble.is_subject_left(task):
                 self._sizes.was_silent(task)
                 return list(task.halves("silent"))
-            self._give_up(folder, task, str(error), report)
-            if trouble.is_everywhere():
-                raise
-        except ApiError as error:
-            self._give_up(folder, task, str(error), report)
+        self._give_up(folder, task, str(error), report)
+        if isinstance(error, ApiUnavailableError) and trouble.is_everywhere():
+            raise error
         return []
 
     def _after_rejection(

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from climkit_pipeline.api.client import ClimkitClient
 from climkit_pipeline.errors import ClimkitError, ConfigurationError
 from climkit_pipeline.files import file_lock
+from climkit_pipeline.ingest import creation
 from climkit_pipeline.ingest.absences import news_of_sites
 from climkit_pipeline.ingest.commit import commit_folder
 from climkit_pipeline.ingest.commit_report import CommitReport
@@ -236,8 +237,20 @@ class Ingestion:
         self, folder: LandingFolder, request: IngestRequest, listing: SiteListing, report: IngestReport
     ) -> None:
         report.committed.add(self.recover())
+        planned = self.plan(request, [listing])
+        self._fetch(folder, planned, report)
+        if not any(task.is_probe for task in planned.tasks):
+            return
+        known = creation.first_known_days(self.layout)
+        if creation.as_known(listing, known) is not listing:
+            report.news += _warned([creation.tell(self.layout, listing, known[listing.site_id], self._now())])
+            self._land_listings(folder, request, Listings((creation.as_known(listing, known),), {}), report)
+            self._fetch(folder, self.plan(request, [listing]), report)
+
+    def _fetch(self, folder: LandingFolder, planned: Plan, report: IngestReport) -> None:
+        """Make the calls of a plan and commit their answers."""
         try:
-            self._fetcher.fetch(folder, self.plan(request, [listing]), report)
+            self._fetcher.fetch(folder, planned, report)
         except BaseException:
             # What was received before an error, or before somebody stopped the run, is in the lake, too.
             with suppress(ClimkitError):
@@ -273,7 +286,8 @@ class Ingestion:
     def _land_listings(
         self, folder: LandingFolder, request: IngestRequest, listings: Listings, report: IngestReport
     ) -> None:
-        for listing in listings.sites:
+        first_known = creation.first_known_days(self.layout)
+        for listing in (creation.as_known(each, first_known) for each in listings.sites):
             today = listing.listed_at_utc.astimezone(listing.zone).date()
             past = [day for day in request.days if day < today and not listing.is_before_creation(day)]
             for dataset in SNAPSHOTS:

@@ -12,6 +12,7 @@ from datetime import date, datetime
 import polars as pl
 
 from climkit_pipeline.domain.periods import local_day
+from climkit_pipeline.ingest import creation
 from climkit_pipeline.ingest.listings import SiteListing
 from climkit_pipeline.ingest.planner import is_missing, months_newest_first, plan_windows
 from climkit_pipeline.ingest.reports import IngestRequest
@@ -47,6 +48,8 @@ def plan_calls(
     ``window_days`` gives the longest window of a dataset; days that begin after ``now`` are left out.
     """
     tasks: list[Task] = []
+    first_known = creation.first_known_days(layout)
+    sites = [creation.as_known(listing, first_known) for listing in sites]
     wanted = pl.col("site_id").is_in([listing.site_id for listing in sites])
     for dataset in request.series:
         firsts, until = first_days_with_rows(layout, dataset), refused_until(layout, dataset)
@@ -72,6 +75,10 @@ def plan_calls(
                     Task(dataset, listing, subject_id, window, stated_minutes=stated, is_on_request=is_on_request)
                     for window in reversed(windows)
                 ]
+    if request.series:
+        longest = window_days(request.series[0].name)
+        probes = (creation.probe(layout, request, listing, now, longest) for listing in sites)
+        tasks += filter(None, probes)
     return Plan(tuple(tasks))
 
 
@@ -101,6 +108,8 @@ def is_complete(
 
 def _has_snapshots(layout: Layout, request: IngestRequest, sites: Sequence[SiteListing]) -> bool:
     """Whether every day asked for holds a listing of each of ``sites`` that existed, and none that failed."""
+    first_known = creation.first_known_days(layout)
+    sites = [creation.as_known(listing, first_known) for listing in sites]
     for dataset in SNAPSHOTS:
         if dataset.name not in request.datasets:
             continue

@@ -40,6 +40,8 @@ class Task:
     stated_minutes: tuple[tuple[date, date, int], ...] = ()
     """What the user's files state of the subject's step on days, both included."""
 
+    is_probe: bool = False
+    """Whether it only looks whether there are data: no answer is none that is missing."""
     is_on_request: bool = False
     """Whether somebody wants it asked again although the API refused it before."""
 

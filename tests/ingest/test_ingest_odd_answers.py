@@ -8,7 +8,9 @@ from decimal import Decimal
 import pytest
 from ingest_bench import QUARTER, quarters, rewriting, stamp
 
+from climkit_pipeline.ingest import creation
 from climkit_pipeline.ingest.reports import StatedStep
+from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.simulator import AccountForm, DataFault, Fault
 
 OCTOBER = date(2026, 10, 1), date(2026, 10, 31)
@@ -273,3 +275,106 @@ def test_a_front_that_cannot_be_asked_for_is_failed_and_not_empty(bench, faults)
     states = one.coverage("meter_intervals").filter(subject_id=meter).sort("day")
     assert states["state"][0] == "failed"
     assert "empty" not in set(states["state"])
+
+
+# --- creation dates ------------------------------------------------------------------------------------------------
+
+APRIL_TO_JUNE = date(2026, 4, 1), date(2026, 6, 30)
+
+
+@pytest.mark.parametrize(("first", "last"), [APRIL_TO_JUNE, (date(2026, 4, 1), date(2026, 4, 30))])
+def test_a_creation_date_that_is_too_late_hides_no_data(bench, first, last):
+    """No call was made for two months of data, the exit status was 0, and nobody was told."""
+    one = bench(
+        world={"sites": 1, "meters": 2, "created": date(2026, 4, 1)},
+        server={"account": AccountForm(created_days_late=61)},
+    )
+    site = one.world.sites[0]
+    since = site.created
+    report = one.run(first, last, datasets=("sites", "meters", "meter_intervals", "site_intervals"))
+    assert report.is_good
+    assert [(each.code, each.site_id) for each in report.news] == [("created_earlier", site.site_id)]
+    for meter in site.meters:
+        held = one.current("meter_intervals").filter(meter_id=meter.id)
+        assert sorted(held["interval_start_utc"]) == quarters(one.world, site.site_id, max(first, since), last)
+        assert exact(held["total"]) == one.world.truth_between(site.site_id, meter.id, max(first, since), last).total
+    assert one.run_counted(first, last, datasets=("meter_intervals", "site_intervals"))[1] == []
+
+
+def test_days_before_a_right_creation_date_cost_a_call_and_are_named(bench):
+    one = bench(world={"sites": 1, "meters": 2, "created": date(2026, 6, 10)})
+    site = one.world.sites[0]
+    asked = date(2026, 3, 1), date(2026, 6, 30)
+    report, calls = one.run_counted(*asked)
+    assert report.is_good
+    assert report.news == []
+    early = [call for call in calls if call.t_s.astimezone(site.zone).date() < site.created - timedelta(days=1)]
+    assert 1 <= len(early) <= 2
+    sites = one.ingestion.listings_for(report.request).sites
+    (left_out,) = creation.not_asked(Layout(one.data_dir), report.request, sites)
+    assert str(left_out) == (
+        f"{(site.created - asked[0]).days} days of {site.name} (2026-03-01..{site.created - timedelta(days=1)}), "
+        f"before its creation date {site.created}"
+    )
+    assert one.run_counted(*asked)[1] == []
+
+
+# --- where a window begins -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("edge", [1, 3, 6])
+@pytest.mark.parametrize("bounds", ["(]", "[)", "[]"])
+def test_no_value_that_is_kept_depends_on_where_a_window_began(bench, edge, bounds):
+    """The first rows of the one real answer are 0, or hold some of the meters only."""
+    lakes = []
+    for rows in (0, edge):
+        one = bench(
+            world={"sites": 1, "meters": 3, "data_faults": ()},
+            server={"account": AccountForm(edge_rows=rows), "window_bounds": bounds},
+            directory=f"edge-{rows}",
+        )
+        one.run(*DAYS, datasets=("meter_intervals", "site_intervals"))
+        lakes.append(one.meaning())
+    if bounds == "(]" or edge < 6:  # another bound brings one more row at the start
+        assert lakes[0] == lakes[1]
+
+
+def test_a_difference_by_where_a_window_began_is_said_once_and_replaces_nothing(bench):
+    one = bench(world={"sites": 1, "meters": 3}, server={"account": AccountForm(edge_rows=3)})
+    only = {"datasets": ("meter_intervals",)}
+    site = one.world.sites[0].site_id
+    one.run(*DAYS, **only)
+    before = one.meaning(coverage=False)
+    report = one.run(DAYS[1], DAYS[1], refetch=True, **only)
+    assert [(each.finding.code, each.finding.subject_id) for each in report.committed.findings] == [
+        ("window_edge", site)
+    ]
+    (found,) = report.committed.findings
+    assert "45 minutes from the start of a window" in found.finding.samples[0]
+    assert (report.committed.rows_new, report.committed.rows_revised) == (0, 0)
+    assert one.meaning(coverage=False) == before
+    assert one.run(DAYS[1], DAYS[1], refetch=True, **only).committed.findings == []
+    assert one.run(DAYS[1], DAYS[1], refetch=True, **only).committed.findings == []
+
+
+def test_a_revision_before_a_window_is_no_edge(bench, faults):
+    one = bench(world={"sites": 1, "meters": 3})
+    only = {"datasets": ("meter_intervals",)}
+    one.run(*DAYS, **only)
+    faults.add(
+        lambda request: request.endpoint == "meter_data",
+        rewriting(lambda rows: [{**row, "total": row["total"] + 0.5} for row in rows]),
+    )
+    assert one.run(DAYS[1], DAYS[1], refetch=True, **only).committed.findings == []
+
+
+def test_a_window_is_no_longer_than_its_days_and_the_time_that_it_begins_early(bench):
+    """What a call may span is bounded: CLIMKIT_WINDOW_DAYS local days, hours of clock changes and edges on top."""
+    one = bench(world={"sites": 1, "meters": 6})
+    _, calls = one.run_counted(*OCTOBER, datasets=("meter_intervals", "site_intervals"))
+    spans = {call.subject: call.t_e - call.t_s for call in calls}
+    month, quarter = timedelta(days=31, hours=1), timedelta(minutes=15)
+    electricity, others = month + timedelta(minutes=90) + quarter, month + timedelta(days=1) + quarter
+    assert set(spans.values()) == {electricity, others}
+    assert spans["electricity"] == electricity
+    assert len(calls) == len(spans)

@@ -127,8 +127,8 @@ def simulate(
     (YYYY-MM-DD): exactly then. Sites and meters are positions from 0, or ids. What each changes goes to stderr.
 
     \b
-    Kinds of data faults: gap outage missing_sibling no_data duplicate conflict replaced_down replaced_up swapped
-    rollover stuck offline spike sentinel late_revision night_production wrong_unit hourly null_split
+    Kinds of data faults: gap outage missing_sibling no_data duplicate conflict replaced_down replaced_read replaced_up
+    swapped rollover stuck offline spike sentinel late_revision night_production wrong_unit hourly null_split
     Circumstances, which are no faults: vacant appears vanishes
 
     --account takes a list with commas: what the server does to every call.

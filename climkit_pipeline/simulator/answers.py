@@ -250,7 +250,8 @@ class Answers:
         served = self._world.served(site_id)
         return [
             {name: index / MICRO_PER_UNIT for name, index in reading.items()} | {"timestamp": stamp}
-            for end, stamp, reading in zip(ends, stamps, served.readings(meter, ends), strict=True)
+            for end, stamp, read in zip(ends, stamps, served.readings(meter, ends), strict=True)
+            for reading in (read, served.second_reading(meter, end))
             if reading is not None and served.is_installed(meter, end)
         ]
 

@@ -88,6 +88,11 @@ KINDS: dict[str, Kind] = {
     "duplicate": Kind("rows come twice", lambda meter: True, intervals=4),
     "conflict": Kind("rows come twice, the second time with another value", lambda meter: True, intervals=4),
     "replaced_down": Kind("a new meter: its index begins at 0", _is_physical, intervals=1),
+    "replaced_read": Kind(
+        "a new meter from 0, and two readings at its exchange: the old one's last and its own first",
+        _is_physical,
+        intervals=1,
+    ),
     "replaced_up": Kind("a used meter: its index begins far above the old one's", _is_physical, intervals=1),
     "swapped": Kind("the registers of both directions are exchanged in raw data", _has_two_registers, days=None),
     "rollover": Kind("the index passes a million and begins again at 0", _never_rests, intervals=1),

@@ -91,6 +91,7 @@ READINGS: dict[str, Callable[[PlacedFault, Reading, int, Reading], Reading | Non
     "missing_sibling": _missing_reading,
     "no_data": _missing_reading,
     "replaced_down": _from_zero,
+    "replaced_read": _from_zero,
     "replaced_up": _from_far_above,
     "rollover": _rolled_over,
     "swapped": _exchanged,
@@ -221,6 +222,13 @@ class Served:
                     for quarter, reading in zip(ends, readings, strict=True)
                 ]
         return readings
+
+    def second_reading(self, meter: Meter, end: int) -> Reading | None:
+        """The first reading of a new device, at the instant of the last one of its predecessor."""
+        for fault in self._faults:
+            if fault.kind == "replaced_read" and fault.meter.id == meter.id and fault.first == end:
+                return dict.fromkeys(index_columns(meter), 0)
+        return None
 
     def rows(self, meter: Meter, rows: Sequence[tuple[int, Row]]) -> Sequence[tuple[int, Row]]:
         """The rows of a meter's 15-minute series as they are sent, with the ends of their intervals."""

@@ -378,3 +378,59 @@ def test_a_window_is_no_longer_than_its_days_and_the_time_that_it_begins_early(b
     assert set(spans.values()) == {electricity, others}
     assert spans["electricity"] == electricity
     assert len(calls) == len(spans)
+
+
+# --- two readings of one instant -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("position", [0, 4, 5], ids=["electricity", "heat", "water"])
+@pytest.mark.parametrize("is_turned", [False, True])
+@pytest.mark.parametrize("day", [DAYS[0], date(2026, 10, 25)])
+def test_both_readings_of_an_exchange_are_kept_in_their_order(bench, faults, position, is_turned, day):
+    """The last reading of the old device was thrown away for good, and what it had counted with it."""
+    one = bench(world={"sites": 1, "meters": 6, "data_faults": (DataFault("replaced_read", 0, position, day),)})
+    site = one.world.sites[0]
+    meter = site.meters[position]
+    if is_turned:
+        faults.add(
+            lambda request: request.endpoint == "meter_data_raw",
+            rewriting(lambda rows: sorted(reversed(rows), key=stamp)),
+        )
+    report = one.run(day, datasets=("meter_indices",))
+    assert found(report) == {("two_readings_of_exchange", meter.id): 1}
+    column = {"electricity": "index_import_kwh", "heating": "heat_kwh"}.get(meter.type, "volume_m3")
+    rows = one.current("meter_indices").filter(meter_id=meter.id).sort("read_at_utc")
+    falls = [number for number in range(1, rows.height) if rows[column][number] < rows[column][number - 1]]
+    assert len(falls) == 1
+    closing, opening = rows.row(falls[0] - 1, named=True), rows.row(falls[0], named=True)
+    assert opening["read_at_utc"] - closing["read_at_utc"] == timedelta(microseconds=1)
+    assert opening[column] == 0
+    assert closing[column] > 0
+    truth = one.world.truth_between(site.site_id, meter.id, day - timedelta(days=1), day)
+    counted = closing[column] - rows[column][0] + rows[column][-1]
+    first, last = truth.index_start, truth.index_end
+    register = {"electricity": "en_im", "heating": "heat_energy_kwh"}.get(meter.type, "vol_m3")
+    # From the first quarter-hour of the day before, which the window begins with, to the end of the day.
+    at_first = one.world.registers(site.site_id).at(meter.id, int(rows["read_at_utc"][0].timestamp()) // 900)
+    assert round(Decimal(counted), 6) == last[register] - Decimal(at_first) / 1_000_000
+    assert first[register] <= last[register]
+    again = one.run(day, datasets=("meter_indices",), refetch=True)
+    assert (again.committed.rows_new, again.committed.rows_revised) == (0, 0)
+
+
+def test_two_readings_that_the_series_goes_on_from_as_before_are_a_conflict(bench, faults):
+    """A device that was not exchanged must not be cut: the last value counts, and it is told."""
+    one = bench(world={"sites": 1, "meters": 2})
+    meter = one.world.sites[0].meters[0].id
+    at = stamp_of(DAYS[0], 12, one)
+
+    def twice(rows):
+        return [
+            each for row in rows for each in ([row, {**row, "en_im": row["en_im"] + 1}] if stamp(row) == at else [row])
+        ]
+
+    faults.add(lambda request: request.endpoint == "meter_data_raw" and request.subject == meter, rewriting(twice))
+    report = one.run(*DAYS, datasets=("meter_indices",))
+    assert found(report) == {("conflicting_rows", meter): 1}
+    rows = one.current("meter_indices").filter(meter_id=meter)
+    assert rows.height == 4 * 96

@@ -79,6 +79,7 @@ EXPECTED: dict[str, Expected] = {
             },
         ),
         "replaced_down": ("replaced", {}),
+        "replaced_read": ("replaced", {}),
         "replaced_up": ("replaced", {}),
         "swapped": ("swapped_registers", {}),
         "rollover": ("rollover", {}),

@@ -165,7 +165,7 @@ def test_a_label_tells_what_differs_and_nothing_else_does(twins, kind, day):
     assert {label.months for label in labels} == {(day.replace(day=1),)}
     by_meter = {label.meter_id: label for label in labels}
     assert len(by_meter) == len(labels)
-    lasting = {"replaced_down", "replaced_up", "rollover", "night_production"}
+    lasting = {"replaced_down", "replaced_read", "replaced_up", "rollover", "night_production"}
     for meter in two.site.meters:
         label = by_meter.get(meter.id)
         intervals = two.changed(("meter_data", meter.id))

@@ -23,6 +23,7 @@ from climkit_pipeline.ingest.reports import IngestRequest
 from climkit_pipeline.lake import future_times
 from climkit_pipeline.lake.account import check_format, check_writable
 from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.lake.odd_answers import RECENT, odd_answers
 from climkit_pipeline.lake.status import lake_status
 from climkit_pipeline.settings import Settings, load_settings
 from climkit_pipeline.user_files.config_folder import read_user_inputs
@@ -42,8 +43,9 @@ def print_status(settings: Settings, *, as_json: bool) -> None:
         grades = queries.grades_by_month(layout.warehouse)
     except WarehouseError:
         grades = pl.DataFrame(schema={"billing_month": pl.Date, "grade": pl.String, "meters": pl.Int64})
+    odd = odd_answers(layout, datetime.now(UTC) - RECENT)
     if as_json:
-        document = {"datasets": entries, "months": grades.to_dicts()}
+        document = {"datasets": entries, "months": grades.to_dicts(), "odd_answers": odd.to_dicts()}
         click.echo(json.dumps(document, default=str, indent=2))
         return
     if not entries:
@@ -57,6 +59,12 @@ def print_status(settings: Settings, *, as_json: bool) -> None:
         optional=["site_id", "first_day", "last_asked_at_utc", "last_day", "empty", "pending"],
     )
     print_frame(grades, title="Meters by grade")
+    if not odd.is_empty():
+        print_frame(
+            odd.select("code", "dataset", "site_id", "occurrences", "last_found", "meaning", "example"),
+            title=f"What was odd in answers of the last {RECENT.days} days",
+            optional=["last_found", "site_id", "example"],
+        )
 
 
 def _site_names(layout: Layout) -> pl.DataFrame:

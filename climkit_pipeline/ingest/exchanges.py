@@ -23,7 +23,7 @@ Reading = Sequence[float | None]
 
 
 def with_both_readings(dataset: Dataset, rows: pl.DataFrame) -> tuple[pl.DataFrame, list[Finding]]:
-    """Rows of one meter, in the answer's order, with both readings of exchanges a microsecond apart; and what is said."""
+    """Rows of one meter in the answer's order, both readings of an exchange a microsecond apart; and what is said."""
     at = rows["read_at_utc"]
     if dataset is not METER_INDICES or at.n_unique() == rows.height:
         return rows, []

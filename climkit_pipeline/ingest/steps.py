@@ -62,7 +62,7 @@ def steps_of(
             if goes_on or whole >= _rows_needed(minutes, usual):
                 found[first : last + 1] = [minutes] * (last + 1 - first)
     _follow_neighbours(ordered, found, usual)
-    return {stamp: minutes for stamp, minutes in zip(ordered, found, strict=True) if minutes not in {None, usual}}
+    return {stamp: minutes for stamp, minutes in zip(ordered, found, strict=True) if minutes and minutes != usual}
 
 
 def _rows_needed(minutes: int, usual: int) -> int:

@@ -392,10 +392,12 @@ def test_both_readings_of_an_exchange_are_kept_in_their_order(bench, faults, pos
     site = one.world.sites[0]
     meter = site.meters[position]
     if is_turned:
-        faults.add(
-            lambda request: request.endpoint == "meter_data_raw",
-            rewriting(lambda rows: sorted(reversed(rows), key=stamp)),
-        )
+
+        def turned(rows):
+            backwards = rows[::-1]
+            return sorted(backwards, key=stamp)
+
+        faults.add(lambda request: request.endpoint == "meter_data_raw", rewriting(turned))
     report = one.run(day, datasets=("meter_indices",))
     assert found(report) == {("two_readings_of_exchange", meter.id): 1}
     column = {"electricity": "index_import_kwh", "heating": "heat_kwh"}.get(meter.type, "volume_m3")
@@ -425,9 +427,8 @@ def test_two_readings_that_the_series_goes_on_from_as_before_are_a_conflict(benc
     at = stamp_of(DAYS[0], 12, one)
 
     def twice(rows):
-        return [
-            each for row in rows for each in ([row, {**row, "en_im": row["en_im"] + 1}] if stamp(row) == at else [row])
-        ]
+        (row,) = (row for row in rows if stamp(row) == at)
+        return sorted([*rows, {**row, "en_im": row["en_im"] + 1}], key=stamp)
 
     faults.add(lambda request: request.endpoint == "meter_data_raw" and request.subject == meter, rewriting(twice))
     report = one.run(*DAYS, datasets=("meter_indices",))

@@ -283,6 +283,9 @@ _ADDRESS = {
 }
 _SITE_FIELDS = ("site_ref", "name", "address", "creation_date", "latitude", "longitude", "timezone", *_ID_KEYS)
 
+OWN_FIELDS = {"auth": frozenset({"access_token"}), "installation_infos": frozenset(_SITE_FIELDS)}
+"""What an answer that is an object has at least one of, by endpoint; with none, it is an error's."""
+
 
 def parse_site(payload: object, site_id: str) -> Site:
     """The parameters of a site from an ``/installation_infos`` answer.
@@ -427,22 +430,63 @@ RAW_SERIES = SeriesForm(
 SENSOR_SERIES = SeriesForm("sensor_data", SensorReading, {"value": "reading"})
 
 
-def parse_series(payload: object, asked: Period | None, form: SeriesForm[Record]) -> list[Record]:
-    """The rows of a series answer, in its order; zone-less stamps are understood by the window ``asked`` for."""
-    rows = _objects(payload, what=form.what)
-    if any("timestamp" not in row for row in rows):
-        raise UnexpectedPayloadError(f"{form.what}: a row without a timestamp")
+@dataclass(frozen=True, slots=True)
+class ReadableRows:
+    """The rows of a series answer that say when they are about, and where the others stand in it."""
+
+    rows: list[Mapping[str, Any]]
+    stamps: list[datetime]
+    unreadable: tuple[int, ...] = ()
+    """Positions, from 1, of what is no object or bears no instant: nobody can tell what it is about."""
+
+
+def readable_rows(payload: object, asked: Period | None, what: str) -> ReadableRows:
+    """The rows with an instant; zone-less stamps are understood by the window ``asked`` for.
+
+    One odd row spoils no other. Raises UnexpectedPayloadError if no row of several can be read, or if all that could
+    be are without a zone and do not fit the window: then it is the form that is not known.
+    """
+    if not isinstance(payload, list):
+        raise UnexpectedPayloadError(f"{what}: expected a list of objects, got {type(payload).__name__}")
+    found: list[tuple[int, Mapping[str, Any], datetime]] = []
+    unreadable, reason = [], ""
+    for position, row in enumerate(payload, start=1):
+        try:
+            found.append((position, *_row_and_stamp(row)))
+        except UnexpectedPayloadError as error:
+            unreadable.append(position)
+            reason = reason or str(error)
+    zoned = [each for each in found if each[2].tzinfo]
     try:
-        stamps = [parse_instant(row["timestamp"]) for row in rows]
-        stamps = _resolve_naive(stamps, asked)
+        stamps = _resolve_naive([stamp for _, _, stamp in found], asked)
     except UnexpectedPayloadError as error:
-        raise UnexpectedPayloadError(f"{form.what}: {error}") from None
-    records = []
-    for row, stamp in zip(rows, stamps, strict=True):
-        extra = {key: value for key, value in row.items() if not form.knows(key)}
-        numbers = [_number(row, name, extra) for name in form.names]
-        records.append(form.record(stamp, *numbers, extra, tuple(name for name in form.names if name in extra)))
-    return records
+        unreadable += [position for position, _, stamp in found if not stamp.tzinfo]
+        reason, found = reason or str(error), zoned
+        stamps = [stamp for _, _, stamp in zoned]
+    if payload and not found:
+        raise UnexpectedPayloadError(f"{what}: {reason}")
+    return ReadableRows([row for _, row, _ in found], stamps, tuple(sorted(unreadable)))
+
+
+def _row_and_stamp(row: object) -> tuple[Mapping[str, Any], datetime]:
+    if not isinstance(row, Mapping):
+        raise UnexpectedPayloadError(f"expected a list of objects, got one of {type(row).__name__}")
+    if "timestamp" not in row:
+        raise UnexpectedPayloadError("a row without a timestamp")
+    return row, parse_instant(row["timestamp"])
+
+
+def record_of(row: Mapping[str, Any], stamp: datetime, form: SeriesForm[Record]) -> Record:
+    """One row as a record."""
+    extra = {key: value for key, value in row.items() if not form.knows(key)}
+    numbers = [_number(row, name, extra) for name in form.names]
+    return form.record(stamp, *numbers, extra, tuple(name for name in form.names if name in extra))
+
+
+def parse_series(payload: object, asked: Period | None, form: SeriesForm[Record]) -> list[Record]:
+    """The readable rows of a series answer, in its order; raises as ``readable_rows`` does."""
+    readable = readable_rows(payload, asked, form.what)
+    return [record_of(row, stamp, form) for row, stamp in zip(readable.rows, readable.stamps, strict=True)]
 
 
 def parse_meter_series(payload: object, asked: Period | None = None) -> list[MeterInterval]:

@@ -41,6 +41,7 @@ from climkit_pipeline.errors import (
     ApiError,
     ApiUnavailableError,
     AuthenticationError,
+    ConfigurationError,
     NotFoundError,
     RateLimitedError,
     RejectedError,
@@ -58,6 +59,10 @@ SIMULATOR_HEADER = "X-Climkit-Simulator"
 DOCUMENTED_TOKEN_LIFETIME = timedelta(minutes=15)
 LONGEST_TOKEN_LIFETIME = timedelta(days=1)
 MAX_LOG_INS_PER_CALL = 5
+LARGEST_CLOCK_DIFFERENCE = timedelta(minutes=15)
+"""Between this machine and the server: an interval; more would also move what counts as late."""
+UNNOTICED_CLOCK_DIFFERENCE = timedelta(seconds=5)
+"""The header knows whole seconds, and an answer is some time on its way."""
 OK = "ok"
 
 
@@ -179,6 +184,7 @@ class ClimkitClient:
         self._token_lock = threading.Lock()
         self._first_attempt_at: float | None = None
         self._has_succeeded = False
+        self._server_ahead = timedelta(0)
         self.simulator_seed: str | None = None
         """Of the built-in simulator, once it has answered; None for the real API."""
 
@@ -300,7 +306,7 @@ class ClimkitClient:
             body=received.body,
             payload=received.payload,
             started_at_utc=received.started_at_utc,
-            received_at_utc=self._now(),
+            received_at_utc=self._now() + self._server_ahead,
             duration_seconds=received.duration_seconds,
             attempts=number,
             sha256=hashlib.sha256(received.body).hexdigest(),
@@ -319,6 +325,7 @@ class ClimkitClient:
             _raise_for_status(response, call, self._now())
             payload = _parsed(body_received, call)
             self._note_server(response)
+            self._compare_clocks(response, attempt.started_at_utc)
             attempt = replace(
                 attempt,
                 outcome=OK,
@@ -330,6 +337,9 @@ class ClimkitClient:
             return _Received(attempt.started_at_utc, duration, response.status_code, body_received, payload)
         except ApiError as error:
             attempt = replace(attempt, outcome=_kind_of(error))
+            raise
+        except ConfigurationError:
+            attempt = replace(attempt, outcome="WrongClock")
             raise
         finally:
             if self._on_attempt:
@@ -383,6 +393,23 @@ class ClimkitClient:
                 raise UnexpectedPayloadError(f"{call}: the answer is larger than {MAX_ANSWER_BYTES // 2**20} MB")
         return b"".join(chunks)
 
+    def _compare_clocks(self, response: httpx.Response, sent_at: datetime) -> None:
+        """Go by the server's clock where it is off by seconds or minutes; refuse to go on where it is by more.
+
+        Answers are kept in the order of their arrival: what comes "next year" would hide all that comes until then.
+        """
+        stated = _instant_of(response.headers.get("Date"))
+        if stated is None or "Age" in response.headers:  # from some store on the way, so not of now
+            return
+        now = self._now()
+        ahead = stated - now if stated > now else min(stated - sent_at, timedelta(0))
+        if abs(ahead) > LARGEST_CLOCK_DIFFERENCE:
+            raise ConfigurationError(
+                f"this machine's clock says {now:%Y-%m-%d %H:%M} UTC, that of {self._host} {stated:%Y-%m-%d %H:%M}: "
+                "nothing is fetched, since answers are kept in the order of their arrival; set the clock right"
+            )
+        self._server_ahead = ahead if abs(ahead) > UNNOTICED_CLOCK_DIFFERENCE else timedelta(0)
+
     def _note_server(self, response: httpx.Response) -> None:
         if is_loopback(self.base_url):
             self.simulator_seed = response.headers.get(SIMULATOR_HEADER)
@@ -423,8 +450,8 @@ class ClimkitClient:
                 "check CLIMKIT_USERNAME and CLIMKIT_PASSWORD"
             ) from error
         token = answers.parse_token(received.payload)
-        # The lifetime counts from the request, on this machine's clock: the two clocks need not agree.
-        lifetime = token.valid_until_utc - self._now()
+        # The lifetime counts from the request, by the server's clock where it states one: the two need not agree.
+        lifetime = token.valid_until_utc - (self._now() + self._server_ahead)
         if not timedelta(0) < lifetime <= LONGEST_TOKEN_LIFETIME:
             lifetime = DOCUMENTED_TOKEN_LIFETIME
         margin = min(30.0, lifetime.total_seconds() / 4)
@@ -479,12 +506,49 @@ def _kind_of(error: ApiError) -> str:
     return getattr(error, "kind", None) or type(error).__name__.removesuffix("Error")
 
 
+SERIES = frozenset({calls.SITE_DATA, calls.METER_DATA, calls.METER_DATA_RAW, calls.SENSOR_DATA})
+LISTS = frozenset(
+    {
+        calls.ALL_INSTALLATIONS,
+        calls.METER_INFO,
+        calls.SENSORS_LIST,
+        *SERIES,
+    }
+)
+"""Endpoints that answer with a list; the others answer with an object that has some field of its own."""
+
+
 def _parsed(body: bytes, call: Call) -> Any:  # noqa: ANN401 - JSON
     with suppress(ValueError, RecursionError):
-        return json.loads(body)
+        payload = json.loads(body)
+        _raise_for_shape(payload, call)
+        return payload
     # Cut on the way, or a page of some server in between: either way another try may bring the answer. Outside the
     # handler, so that nothing is chained: the parser's error holds the whole text, which may hold a token.
     raise ApiUnavailableError(f"{call}: the answer is no whole JSON text ({len(body)} bytes)", kind="NotJson")
+
+
+def _may_be_rows(payload: list[Any], call: Call) -> bool:
+    """Whether a list may be what was asked for: rows of a series bear instants."""
+    is_row = (isinstance(row, Mapping) and "timestamp" in row for row in payload)
+    return call.endpoint not in SERIES or not payload or any(is_row)
+
+
+def _raise_for_shape(payload: object, call: Call) -> None:
+    """Raise ApiUnavailableError for an error that is dressed as a success: another try may bring the answer."""
+    if call.endpoint in LISTS:
+        if isinstance(payload, list) and _may_be_rows(payload, call):
+            return
+        expected = "a list of rows" if call.endpoint in SERIES else "a list"
+    elif isinstance(payload, Mapping) and payload.keys() & answers.OWN_FIELDS[call.endpoint]:
+        return
+    else:
+        expected = "what it documents"
+    # What the fields are called, never what they hold: a message may repeat a name or a token.
+    fields = ", ".join(sorted(str(key) for key in payload)[:5]) if isinstance(payload, Mapping) else ""
+    got = f"an object ({fields[:60] or 'empty'})" if isinstance(payload, Mapping) else f"a {type(payload).__name__}"
+    reason = f"status 200 with {got} instead of {expected}"
+    raise ApiUnavailableError(f"{call}: {reason}", kind="OtherShape")
 
 
 def _raise_for_status(response: httpx.Response, call: Call, now: datetime) -> None:
@@ -502,6 +566,15 @@ def _raise_for_status(response: httpx.Response, call: Call, now: datetime) -> No
     if status == 404:
         raise NotFoundError(message)
     raise RejectedError(message, status=status)
+
+
+def _instant_of(value: str | None) -> datetime | None:
+    """The instant of an HTTP date; None for none, and for what is no date."""
+    try:
+        instant = parsedate_to_datetime(value) if value else None
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        return None
+    return instant.replace(tzinfo=UTC) if instant and instant.tzinfo is None else instant
 
 
 def _retry_after_seconds(value: str | None, now: datetime) -> float | None:

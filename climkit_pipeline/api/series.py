@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from climkit_pipeline.api.answers import SeriesForm, parse_series
+from climkit_pipeline.api.answers import SeriesForm, readable_rows, record_of
 from climkit_pipeline.domain.periods import Period
 
 INSTANT = pl.Datetime("us", "UTC")
@@ -35,6 +35,8 @@ class SeriesColumns:
     """What is unknown in a row, or no number, as JSON text; None if all is known."""
     has_no_number: pl.Series
     """Whether something else stands where a number belongs."""
+    unreadable: tuple[int, ...] = ()
+    """Positions, from 1, of what the answer holds beside these rows, and nobody can tell what it is about."""
 
     def filter(self, is_kept: pl.Series) -> SeriesColumns:
         """Some of the rows."""
@@ -43,6 +45,7 @@ class SeriesColumns:
             {name: column.filter(is_kept) for name, column in self.numbers.items()},
             self.extras and [extra for extra, keep in zip(self.extras, is_kept, strict=True) if keep],
             self.has_no_number.filter(is_kept),
+            self.unreadable,
         )
 
 
@@ -52,13 +55,14 @@ def extra_text(extra: Mapping[str, Any]) -> str | None:
 
 
 def series_columns(payload: object, asked: Period | None, form: SeriesForm[Any]) -> SeriesColumns:
-    """The rows of a series answer. Raises UnexpectedPayloadError as ``answers.parse_series`` does."""
+    """The rows of a series answer. Raises UnexpectedPayloadError as ``answers.readable_rows`` does."""
     return usual_columns(payload, form) or careful_columns(payload, asked, form)
 
 
 def careful_columns(payload: object, asked: Period | None, form: SeriesForm[Any]) -> SeriesColumns:
     """The columns of any answer, by way of its records."""
-    records = parse_series(payload, asked, form)
+    readable = readable_rows(payload, asked, form.what)
+    records = [record_of(row, stamp, form) for row, stamp in zip(readable.rows, readable.stamps, strict=True)]
     return SeriesColumns(
         pl.Series("stamp_utc", [record.stamp_utc for record in records], dtype=INSTANT),
         {
@@ -67,6 +71,7 @@ def careful_columns(payload: object, asked: Period | None, form: SeriesForm[Any]
         },
         [extra_text(record.extra) for record in records],
         pl.Series("has_no_number", [bool(record.not_numbers) for record in records], dtype=pl.Boolean),
+        readable.unreadable,
     )
 
 

@@ -19,10 +19,14 @@ from climkit_pipeline.cli.estimates import as_duration, estimate
 from climkit_pipeline.cli.progress_display import call_progress
 from climkit_pipeline.cli.tables import print_frame
 from climkit_pipeline.errors import ConfigurationError, WarehouseError
+from climkit_pipeline.ingest import creation
 from climkit_pipeline.ingest.ingestion import Ingestion
+from climkit_pipeline.ingest.known import known_listings
 from climkit_pipeline.ingest.ledger import CallCounts
+from climkit_pipeline.ingest.listings import SiteListing
 from climkit_pipeline.ingest.planner import months_newest_first
 from climkit_pipeline.ingest.reports import IngestReport, IngestRequest, Progress
+from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import DATASETS
 from climkit_pipeline.settings import Settings
 
@@ -72,6 +76,8 @@ class Summary:
     failed: list[str] = field(default_factory=list)
     news: list[str] = field(default_factory=list)
     """Sites that left the account's listing, or came back."""
+    not_asked: str | None = None
+    """Days before the creation of sites."""
     is_complete: bool = False
 
     def add(self, report: IngestReport) -> None:
@@ -123,6 +129,9 @@ def run_backfill(settings: Settings, request: BackfillRequest, *, as_json: bool 
         try:
             shared = SharedIngestion(ingestion, summary.add)
             summary.is_complete = _run_months(settings, request, shared, ingestion, progress)
+            summary.not_asked = creation.sentence(
+                creation.not_asked(ingestion.layout, request.as_ingest_request(), _known_sites(ingestion, request))
+            )
         finally:
             summary.count_calls(ingestion.ledger.counts, settings.requests_per_second)
             _name_what_matters(summary)
@@ -132,9 +141,21 @@ def run_backfill(settings: Settings, request: BackfillRequest, *, as_json: bool 
     return summary.is_complete
 
 
+def _known_sites(ingestion: Ingestion, request: BackfillRequest) -> list[SiteListing]:
+    """The sites of a request as last listed; costs no call."""
+    wanted = request.site_ids or None
+    return [
+        listing
+        for listing in known_listings(ingestion.layout) or ()
+        if ingestion.settings.wants_site(listing.site_id) and (wanted is None or listing.site_id in wanted)
+    ]
+
+
 def _name_what_matters(summary: Summary) -> None:
     for line in summary.news:
         click.echo(line, err=True)
+    if summary.not_asked:
+        click.echo(summary.not_asked, err=True)
     for failure in summary.failed:
         click.echo(f"failed: {failure}", err=True)
 
@@ -204,6 +225,8 @@ def print_plan(settings: Settings, request: BackfillRequest) -> None:
     click.echo(
         f"{calls:,} calls, {as_duration(hours)} at {settings.requests_per_second:g}/s, {disk / 1e6:,.0f} MB of disk"
     )
+    if left_out := creation.sentence(creation.not_asked(Layout(settings.data_dir), whole, listings.sites)):
+        click.echo(left_out)
     for site_id, reason in listings.failures.items():
         click.echo(f"site {site_id} could not be listed: {reason}", err=True)
     sys.stdout.flush()

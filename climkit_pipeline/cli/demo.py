@@ -26,7 +26,7 @@ from climkit_pipeline.errors import ConfigurationError
 from climkit_pipeline.installation import ROOT_DIR
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.settings import Settings, load_settings
-from climkit_pipeline.simulator import FaultPlan, Label, SimulatorServer, World, parse_data_faults
+from climkit_pipeline.simulator import AccountForm, FaultPlan, Label, SimulatorServer, World, parse_data_faults
 from climkit_pipeline.warehouse import queries
 
 DEMO_SEED = 7
@@ -114,6 +114,7 @@ def run_simulator(
     meters: int,
     faults: str | None = None,
     data_faults: str | None = None,
+    account: str | None = None,
     labels_file: Path | None = None,
 ) -> None:
     """Serve the simulated API until interrupted."""
@@ -121,6 +122,10 @@ def run_simulator(
         plan = FaultPlan.parse(faults) if faults else None
     except ValueError as error:
         raise ConfigurationError(f"--faults: {error}") from error
+    try:
+        form = AccountForm.parse(account or "")
+    except ValueError as error:
+        raise ConfigurationError(f"--account: {error}") from error
     world = World(seed=seed, sites=sites, meters=meters)
     if data_faults:
         last_full_month = month_start(month_start(world.now().date()) - timedelta(days=1))
@@ -131,7 +136,7 @@ def run_simulator(
             raise ConfigurationError(f"--data-faults: {error}") from error
     _tell_labels(world.labels(), labels_file)
     try:
-        server = SimulatorServer(world, port=port, requests_per_second=requests_per_second, faults=plan)
+        server = SimulatorServer(world, port=port, requests_per_second=requests_per_second, faults=plan, account=form)
     except OSError as error:
         raise ConfigurationError(f"port {port} cannot be used: {error.strerror or error}") from error
     # Wherever an interrupt arrives from here on, it is the way to stop: status 0.

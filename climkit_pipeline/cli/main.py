@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import traceback
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,7 @@ def demo(*, days: int | None, data_dir: Path | None) -> int:
 @click.option("--meters", type=click.IntRange(1, 1000), default=15, show_default=True, help="Per site.")
 @click.option("--faults", help="Faults of the transport, e.g. 'http_500=0.02,truncated=0.01,seed=3'.")
 @click.option("--data-faults", help="Faults of the data, e.g. 'gap,stuck@0/7/2026-03'; see below.")
+@click.option("--account", help="How the account is not as documented, e.g. 'newest_rows=1000'; see below.")
 @click.option(
     "--labels",
     "labels_file",
@@ -112,6 +114,7 @@ def simulate(
     meters: int,
     faults: str | None,
     data_faults: str | None,
+    account: str | None,
     labels_file: Path | None,
 ) -> None:
     r"""Serve the simulated API until interrupted.
@@ -120,17 +123,27 @@ def simulate(
 
     \b
     A client gets over: http_408 http_500 http_503 rate_429 truncated broken_off html reset slow short expired
+    error_object no_body wrapped
     It must not repeat: http_400 http_403 http_404 http_413 http_422 redirect oversize
-    It must notice: empty duplicate conflict off_grid outside not_a_number
+    It must notice: empty duplicate conflict off_grid outside not_a_number no_timestamp no_row
 
     --data-faults takes a list with commas. KIND alone: on a meter of the seed's choice, in the last full month.
     KIND@SITE/METER/MONTH (YYYY-MM): on days of the seed's choice in that month. KIND@SITE/METER/DAY or DAY..DAY
     (YYYY-MM-DD): exactly then. Sites and meters are positions from 0, or ids. What each changes goes to stderr.
 
     \b
-    Kinds of data faults: gap outage missing_sibling no_data duplicate conflict replaced_down replaced_up swapped
-    rollover stuck offline spike sentinel late_revision night_production wrong_unit null_split
+    Kinds of data faults: gap outage missing_sibling no_data duplicate conflict replaced_down replaced_read replaced_up
+    swapped rollover stuck offline spike sentinel late_revision night_production wrong_unit hourly null_split
     Circumstances, which are no faults: vacant appears vanishes
+
+    --account takes a list with commas: what the server does to every call.
+
+    \b
+    refuses_early        status 400 to a meter's windows that begin before it exists
+    newest_rows=N        an answer holds the newest N rows of its window alone
+    created_days_late=N  creation_date is N days later than the first data
+    edge_rows=N          the first N rows of each window of intervals are 0
+    clock_seconds=N      the server's clock is ahead by so much (behind: a negative number)
     """
     from climkit_pipeline.cli.demo import run_simulator
 
@@ -142,6 +155,7 @@ def simulate(
         meters=meters,
         faults=faults,
         data_faults=data_faults,
+        account=account,
         labels_file=labels_file,
     )
 
@@ -236,6 +250,27 @@ def refresh(*, full: bool) -> None:
         Launcher(settings, instance, None).refresh_models(full=full)
     warn_of_doubtful_lines(layout)
     click.echo(f"published {layout.warehouse}", err=True)
+
+
+@main.command("heal-times")
+def heal_times() -> None:
+    """Put right what was fetched while this machine's clock was ahead; calls no API.
+
+    What is dated later than now is dated before it, and its days are asked for again by the next backfill.
+    """
+    from climkit_pipeline.lake import future_times
+    from climkit_pipeline.lake.account import check_format, check_writable
+
+    layout = Layout(load_settings().data_dir)
+    check_writable(layout)
+    check_format(layout)
+    found = future_times.heal(layout, datetime.now(UTC))
+    if not found:
+        click.echo("nothing is dated later than now")
+        return
+    click.echo(f"{found}; they are dated before now")
+    if found.first_day is not None:
+        click.echo(f"Ask again, which settles what holds: climkit backfill {found.first_day} {found.last_day}")
 
 
 @main.command()

@@ -7,6 +7,7 @@ import shutil
 import socket
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import UTC, datetime
 
 import click
 import polars as pl
@@ -17,9 +18,12 @@ from climkit_pipeline.cli.estimates import estimate
 from climkit_pipeline.cli.ranges import yesterday
 from climkit_pipeline.cli.tables import print_frame
 from climkit_pipeline.errors import AlertError, ClimkitError, ConfigurationError, WarehouseError
+from climkit_pipeline.ingest import creation
 from climkit_pipeline.ingest.reports import IngestRequest
+from climkit_pipeline.lake import future_times
 from climkit_pipeline.lake.account import check_format, check_writable
 from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.lake.odd_answers import RECENT, odd_answers
 from climkit_pipeline.lake.status import lake_status
 from climkit_pipeline.settings import Settings, load_settings
 from climkit_pipeline.user_files.config_folder import read_user_inputs
@@ -39,8 +43,9 @@ def print_status(settings: Settings, *, as_json: bool) -> None:
         grades = queries.grades_by_month(layout.warehouse)
     except WarehouseError:
         grades = pl.DataFrame(schema={"billing_month": pl.Date, "grade": pl.String, "meters": pl.Int64})
+    odd = odd_answers(layout, datetime.now(UTC) - RECENT)
     if as_json:
-        document = {"datasets": entries, "months": grades.to_dicts()}
+        document = {"datasets": entries, "months": grades.to_dicts(), "odd_answers": odd.to_dicts()}
         click.echo(json.dumps(document, default=str, indent=2))
         return
     if not entries:
@@ -54,6 +59,12 @@ def print_status(settings: Settings, *, as_json: bool) -> None:
         optional=["site_id", "first_day", "last_asked_at_utc", "last_day", "empty", "pending"],
     )
     print_frame(grades, title="Meters by grade")
+    if not odd.is_empty():
+        print_frame(
+            odd.select("code", "dataset", "site_id", "occurrences", "last_found", "meaning", "example"),
+            title=f"What was odd in answers of the last {RECENT.days} days",
+            optional=["last_found", "site_id", "example"],
+        )
 
 
 def _site_names(layout: Layout) -> pl.DataFrame:
@@ -94,12 +105,18 @@ def run_check(settings_error: ClimkitError | None, *, send_alert: bool = False) 
         doubtful = doubtful_lines(inputs, layout.warehouse)
         return "; ".join([str(inputs), *doubtful])
 
+    def fetch_times() -> str:
+        if found := future_times.find(layout, datetime.now(UTC)):
+            raise ConfigurationError(f"{found}. Run: {future_times.COMMAND}")
+        return "none later than now"
+
     local = [
         _line("configuration", configuration),
         _line("write access", write_access),
         _line("free disk", free_disk),
         _line("your own files", own_inputs),
         _line("closed months", lambda: check_closed(layout)),
+        _line("fetch times", fetch_times),
     ]
     # Who is told of a failure has nothing to do with whether the account can be asked.
     alarms = _line("alarms", lambda: _alarms(settings, send_alert=send_alert))
@@ -129,6 +146,7 @@ def _alarms(settings: Settings, *, send_alert: bool) -> str:
 
 
 def _check_account(settings: Settings) -> bool:
+    layout = Layout(settings.data_dir)
     from climkit_pipeline.defs.resources import open_ingestion
 
     # Whoever checks is watching: ten seconds tell as much as a backfill's minute.
@@ -142,7 +160,8 @@ def _check_account(settings: Settings) -> bool:
             listings = ingestion.listings(ingestion.open_account())
             request = IngestRequest(settings.start_date, yesterday(settings))
             cost = estimate(ingestion.plan(request, listings.sites), settings)
-            return f"what is missing since {settings.start_date}: {cost}"
+            left_out = creation.sentence(creation.not_asked(layout, request, listings.sites))
+            return f"what is missing since {settings.start_date}: {cost}" + (f"; {left_out}" if left_out else "")
 
         return _line("log-in and list", listing) and _line("estimate", missing)
 

@@ -18,7 +18,7 @@ from climkit_pipeline.errors import LakeError
 from climkit_pipeline.ingest.finished import DaysListener
 from climkit_pipeline.ingest.ingestion import Ingestion
 from climkit_pipeline.ingest.ledger import CallLedger
-from climkit_pipeline.ingest.reports import IngestReport, IngestRequest, Progress, SetAside
+from climkit_pipeline.ingest.reports import IngestReport, IngestRequest, Progress, SetAside, StatedStep
 from climkit_pipeline.lake.account import check_format, check_writable
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.settings import Settings, load_settings
@@ -67,12 +67,24 @@ def open_ingestion(
                 logger.warning("the ledger of calls is incomplete: %s", error)
 
 
-def with_set_aside(request: IngestRequest, layout: Layout) -> IngestRequest:
-    """The same with the meters that the user's files set aside. Raises ConfigurationError for mistakes in them."""
-    lines = [entry.content for entry in read_user_inputs(layout).set_aside]
+def with_own_files(request: IngestRequest, layout: Layout) -> IngestRequest:
+    """The same with what the user's files say: meters that are set aside, and how long intervals are.
+
+    Raises ConfigurationError for mistakes in them.
+    """
+    inputs = read_user_inputs(layout)
+    facts = [entry.content for entry in inputs.meter_facts]
     return replace(
         request,
-        set_aside=tuple(SetAside(line.site_id, line.meter_id, line.first_day, line.last_day) for line in lines),
+        set_aside=tuple(
+            SetAside(line.site_id, line.meter_id, line.first_day, line.last_day)
+            for line in (entry.content for entry in inputs.set_aside)
+        ),
+        stated_steps=tuple(
+            StatedStep(fact.site_id, fact.meter_id, fact.valid_from, fact.valid_until, fact.interval_minutes)
+            for fact in facts
+            if fact.interval_minutes is not None
+        ),
     )
 
 
@@ -89,7 +101,7 @@ class ClimkitResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     def run(self, request: IngestRequest, run_id: str, on_days: DaysListener, progress: Progress) -> IngestReport:
         """Bring ``request`` up to date with a client that lives as long as the run."""
         with open_ingestion(load_settings()) as ingestion:
-            return ingestion.run(with_set_aside(request, ingestion.layout), run_id, on_days, progress)
+            return ingestion.run(with_own_files(request, ingestion.layout), run_id, on_days, progress)
 
 
 class SharedIngestion:
@@ -107,7 +119,7 @@ class SharedIngestion:
         """Bring ``request`` up to date, and tell what came of it."""
         self.error = self.report = None
         try:
-            request = with_set_aside(request, self._ingestion.layout)
+            request = with_own_files(request, self._ingestion.layout)
             self.report = self._ingestion.run(request, run_id, on_days, progress)
         except BaseException as error:
             self.error = error

@@ -62,7 +62,7 @@ def claims_by_day(answers: Iterable[SeriesAnswer]) -> dict[date, list[Claim]]:
 def _covers(answer: Landed, day: Period) -> bool:
     if answer.asked_from_utc is None or answer.asked_until_utc is None:
         return False
-    return answer.asked_from_utc <= day.start_utc and day.end_utc <= answer.asked_until_utc
+    return (answer.kept_from_utc or answer.asked_from_utc) <= day.start_utc and day.end_utc <= answer.asked_until_utc
 
 
 def subjects_frame(dataset: Dataset, claims: Iterable[Claim]) -> pl.DataFrame:
@@ -86,7 +86,9 @@ def coverage_after(
     ``asked`` holds the same subjects as a frame; ``earlier`` the first day with rows by site and subject.
     """
     by = asked.columns
-    held = held_times(current_rows(versions).join(asked, on=by, how="semi"), dataset.time or dataset.subject, by)
+    own = current_rows(versions).join(asked, on=by, how="semi")
+    end = "interval_end_utc" if dataset.kind == "interval" else None
+    held = held_times(own, dataset.time or dataset.subject, by, end)
     changed_at = _changed_at(by, versions, claims)
     coverage = dict(known)
     for claim in claims:
@@ -120,9 +122,11 @@ def _after(
 ) -> DayCoverage:
     day, site_id, subject_id = claim.key
     asked_at = claim.landed.received_at_utc
-    if claim.landed.kind == "failure":
+    if claim.landed.kind in {"failure", "unanswered"}:
+        # A front that is missing was filed as empty by the answer that lacks it.
+        is_known = claim.landed.kind == "failure" or (known is not None and known.received > 0)
         return law.after_failure(
-            known,
+            known if is_known else None,
             site_id=site_id,
             subject_id=subject_id,
             asked_at=asked_at,
@@ -133,7 +137,13 @@ def _after(
     # An answer about a day that is older than the newest one says nothing about late data: judge by the newest.
     judged_at = max(asked_at, known.last_asked_at_utc) if known else asked_at
     if dataset.kind == "interval":
-        minutes = claim.minutes or (known.interval_minutes if known else None) or law.QUARTER_HOUR_MINUTES
+        # Rows that are held tell more than the answer, whose usual step may be that of other days.
+        minutes = (
+            (held.shortest_minutes if held else None)
+            or claim.minutes
+            or (known.interval_minutes if known else None)
+            or law.QUARTER_HOUR_MINUTES
+        )
         assessment = law.assess_held_intervals(
             claim.day,
             held,

@@ -46,6 +46,15 @@ class ParsedAnswer:
     rows: pl.DataFrame
     interval_minutes: int | None = None
     findings: tuple[Finding, ...] = field(default=())
+    lead_in: pl.DataFrame | None = None
+    """Intervals before those that were wanted, with the same columns: to be compared, not to be kept."""
+    answered: int = 0
+    """How many rows the answer held, whatever became of them."""
+
+    @property
+    def is_from_start(self) -> bool:
+        """Whether the answer holds something from before what was wanted: then it was not cut at its front."""
+        return self.lead_in is not None and not self.lead_in.is_empty()
 
 
 def rows_frame(
@@ -113,6 +122,14 @@ def findings_of(dataset: Dataset, site_id: str, subject_id: str, odd: Mapping[st
         for code, at in odd.items()
         if len(at)
     ]
+
+
+def unreadable_rows(dataset: Dataset, site_id: str, subject_id: str, positions: Sequence[int]) -> list[Finding]:
+    """A finding for rows of which nobody can tell what they are about, with the positions of the first three."""
+    if not positions:
+        return []
+    samples = tuple(f"row {position}" for position in positions[:3])
+    return [Finding("unreadable_row", dataset.name, site_id, subject_id, len(positions), samples)]
 
 
 def local_dates_of(stamps: pl.Series, wanted: Period, zone: ZoneInfo, *, includes_end: bool) -> pl.Series:

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from climkit_pipeline.api.client import ClimkitClient
 from climkit_pipeline.errors import ClimkitError, ConfigurationError
 from climkit_pipeline.files import file_lock
+from climkit_pipeline.ingest import creation
 from climkit_pipeline.ingest.absences import news_of_sites
 from climkit_pipeline.ingest.commit import commit_folder
 from climkit_pipeline.ingest.commit_report import CommitReport
@@ -35,7 +36,9 @@ from climkit_pipeline.ingest.reports import Failure, IngestReport, IngestRequest
 from climkit_pipeline.ingest.tasks import Plan
 from climkit_pipeline.ingest.turns import Turns
 from climkit_pipeline.ingest.zones import news_of_zones
+from climkit_pipeline.lake import future_times
 from climkit_pipeline.lake.account import account_identity, claim
+from climkit_pipeline.lake.day_files import read_coverage
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import DATASETS, SNAPSHOTS
 from climkit_pipeline.lake.site_zones import filed_zones
@@ -181,6 +184,7 @@ class Ingestion:
     def _run(self, request: IngestRequest, run_id: str | None, on_days: DaysListener) -> IngestReport:
         report = IngestReport(request)
         finished = FinishedDays(self.layout, report, on_days, self.settings.zone, self._now)
+        self._check_times(request)
         complete = self._complete_account(request)
         if complete is not None:
             logger.info("everything asked for is complete: no call is made")
@@ -216,12 +220,37 @@ class Ingestion:
                         self._progress.note(f"site {listing.name} is in the lake, {len(waiting)} to go")
         return report
 
+    def _check_times(self, request: IngestRequest) -> None:
+        """Raise ConfigurationError if answers from the future would hide those that come now."""
+        now = self._now()
+        limit = now + future_times.TOLERANCE
+        for dataset in request.series:
+            asked = read_coverage(self.layout, dataset, request.days, ("last_asked_at_utc",))
+            latest = asked["last_asked_at_utc"].max()
+            if isinstance(latest, datetime) and latest > limit:
+                raise ConfigurationError(
+                    f"the lake holds answers of {latest:%Y-%m-%d %H:%M} UTC, and it is {now:%Y-%m-%d %H:%M}: this "
+                    f"machine's clock was ahead, and what comes now would count as older. Run `{future_times.COMMAND}`"
+                )
+
     def _fetch_site(
         self, folder: LandingFolder, request: IngestRequest, listing: SiteListing, report: IngestReport
     ) -> None:
         report.committed.add(self.recover())
+        planned = self.plan(request, [listing])
+        self._fetch(folder, planned, report)
+        if not any(task.is_probe for task in planned.tasks):
+            return
+        known = creation.first_known_days(self.layout)
+        if creation.as_known(listing, known) is not listing:
+            report.news += _warned([creation.tell(self.layout, listing, known[listing.site_id], self._now())])
+            self._land_listings(folder, request, Listings((creation.as_known(listing, known),), {}), report)
+            self._fetch(folder, self.plan(request, [listing]), report)
+
+    def _fetch(self, folder: LandingFolder, planned: Plan, report: IngestReport) -> None:
+        """Make the calls of a plan and commit their answers."""
         try:
-            self._fetcher.fetch(folder, self.plan(request, [listing]), report)
+            self._fetcher.fetch(folder, planned, report)
         except BaseException:
             # What was received before an error, or before somebody stopped the run, is in the lake, too.
             with suppress(ClimkitError):
@@ -257,7 +286,8 @@ class Ingestion:
     def _land_listings(
         self, folder: LandingFolder, request: IngestRequest, listings: Listings, report: IngestReport
     ) -> None:
-        for listing in listings.sites:
+        first_known = creation.first_known_days(self.layout)
+        for listing in (creation.as_known(each, first_known) for each in listings.sites):
             today = listing.listed_at_utc.astimezone(listing.zone).date()
             past = [day for day in request.days if day < today and not listing.is_before_creation(day)]
             for dataset in SNAPSHOTS:

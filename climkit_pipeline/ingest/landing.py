@@ -32,7 +32,7 @@ SUFFIX = ".answer.gz"
 LOCK_NAME = ".lock"
 CALLS = "calls.jsonl"
 CALLS_READ = "calls-*.jsonl"
-Kind = Literal["plan", "repeat", "failure"]
+Kind = Literal["plan", "repeat", "failure", "unanswered"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +51,18 @@ class Landed:
     last_day: date
     received_at_utc: datetime
     kind: Kind = "plan"
-    """``plan``: the window as planned; ``repeat``: a missing stretch asked again; ``failure``: no answer came."""
+    """``plan``: the window as planned; ``repeat``: a missing stretch asked again; ``failure``: no answer came;
+    ``unanswered``: neither did one come to what an earlier answer lacked at its front."""
     asked_from_utc: datetime | None = None
     asked_until_utc: datetime | None = None
+    kept_from_utc: datetime | None = None
+    """Rows before are not kept: a window of intervals begins early, so that no row wanted is near its start."""
     exists_from_utc: datetime | None = None
     """The site's creation: nothing is expected before."""
     interval_minutes: int | None = None
     """The step of the series where it is certain (electricity: 15), else None: taken from the data."""
+    stated_minutes: tuple[tuple[date, date, int], ...] = ()
+    """What the user's files state of the step on days, both included."""
     detail: str | None = None
     is_timezone_assumed: bool = False
     body: bytes = field(default=b"", repr=False)
@@ -219,8 +224,12 @@ def _read(file: Path) -> Landed | None:
             raise ValueError("its checksum does not fit")
         for name in ("first_day", "last_day"):
             header[name] = date.fromisoformat(header[name])
-        for name in ("received_at_utc", "asked_from_utc", "asked_until_utc", "exists_from_utc"):
-            header[name] = datetime.fromisoformat(header[name]) if header[name] else None
+        for name in ("received_at_utc", "asked_from_utc", "asked_until_utc", "kept_from_utc", "exists_from_utc"):
+            header[name] = datetime.fromisoformat(header[name]) if header.get(name) else None
+        header["stated_minutes"] = tuple(
+            (date.fromisoformat(first), date.fromisoformat(last), minutes)
+            for first, last, minutes in header.get("stated_minutes", ())
+        )
         return Landed(**header, body=body)
     except (OSError, EOFError, ValueError, KeyError, TypeError, zlib.error) as error:
         aside = file.with_suffix(".damaged")

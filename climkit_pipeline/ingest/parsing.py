@@ -64,42 +64,54 @@ def parse_series(layout: Layout, dataset: Dataset, landed: Sequence[Landed]) -> 
     held: dict[tuple[str, str], Landed] = {}
     answers = []
     for answer in landed:
-        if answer.kind == "failure":
+        if answer.kind in {"failure", "unanswered"}:
             answers.append(SeriesAnswer(answer))
             continue
         subject = answer.site_id, answer.subject_id
-        parsed = answer.parsed or parse_landed(dataset, answer, steps.before(answer))
+        parsed = answer.parsed or parse_landed(dataset, answer, steps.of(answer))
         withdraws = None
         if answer.kind == "plan" and not parsed.rows.is_empty():
             held[subject] = answer
         elif answer.kind == "repeat" and subject in held and is_interval:
-            withdraws = _lacking(held[subject], answer, parsed.rows)
+            withdraws = _lacking(held[subject], answer, parsed)
         answers.append(SeriesAnswer(answer, parsed, withdraws))
     return answers
 
 
-def _lacking(plan: Landed, repeat: Landed, repeated: pl.DataFrame) -> Period | None:
-    """The stretch that two answers in a row are silent about; what follows the rows of the second may be cut off."""
-    last = repeated["interval_start_utc"].max()
-    if repeat.asked_from_utc is None or repeat.asked_until_utc is None or not isinstance(last, datetime):
+def _lacking(plan: Landed, repeat: Landed, repeated: ParsedAnswer) -> Period | None:
+    """The stretch that two answers in a row are silent about.
+
+    What comes before and after the rows of the second may be cut off: only what lies between some of them is gone.
+    """
+    first, last = (getattr(repeated.rows["interval_start_utc"], bound)() for bound in ("min", "max"))
+    asked_from = repeat.kept_from_utc or repeat.asked_from_utc
+    if asked_from is None or repeat.asked_until_utc is None or not isinstance(last, datetime):
         return None  # an answer without rows withdraws nothing
+    since = asked_from if repeated.is_from_start or asked_from == repeat.asked_from_utc else max(asked_from, first)
     until = min(repeat.asked_until_utc - QUARTER_HOUR, last)
     is_inside = plan.first_day <= repeat.first_day and repeat.last_day <= plan.last_day
-    return Period(repeat.asked_from_utc, until) if is_inside and until > repeat.asked_from_utc else None
+    return Period(since, until) if is_inside and until > since else None
 
 
 @dataclass(frozen=True, slots=True)
 class KnownSteps:
     """The steps of intervals, in minutes, that coverage knows from earlier answers: a lone row cannot tell its own."""
 
-    by_subject: Mapping[tuple[str, str], Sequence[tuple[date, int]]]
-    """Day and step of each day with rows, oldest first."""
+    by_subject: Mapping[tuple[str, str], Mapping[date, int]]
+    """The step of each day with rows, oldest day first."""
 
-    def before(self, answer: Landed) -> int | None:
-        """The step of the last of the days around an answer; None if nothing is known of them."""
+    def of(self, answer: Landed) -> intervals.Steps:
+        """What is known of an answer's steps before it is read."""
+        days = self.by_subject.get((answer.site_id, answer.subject_id), {})
         first, last = answer.first_day - ONE_DAY, answer.last_day + ONE_DAY
-        days = self.by_subject.get((answer.site_id, answer.subject_id), ())
-        return next((minutes for day, minutes in reversed(days) if first <= day <= last), None)
+        around = [minutes for day, minutes in days.items() if first <= day <= last]
+        return intervals.Steps(
+            certain=answer.interval_minutes,
+            before=days.get(first),
+            after=days.get(last),
+            around=around[-1] if around else None,
+            stated=answer.stated_minutes,
+        )
 
 
 def known_steps(layout: Layout, dataset: Dataset, landed: Sequence[Landed]) -> KnownSteps:
@@ -112,19 +124,21 @@ def known_steps(layout: Layout, dataset: Dataset, landed: Sequence[Landed]) -> K
     }
     columns = ("site_id", "subject_id", "interval_minutes", "received")
     known = read_coverage(layout, dataset, sorted(days), columns)
-    steps = defaultdict(list)
+    steps: dict[tuple[str, str], dict[date, int]] = defaultdict(dict)
     of_rows = known.filter((pl.col("interval_minutes") > 0) & (pl.col("received") > 0)).drop("received")
     for day, site_id, subject_id, minutes in of_rows.iter_rows():
-        steps[site_id, subject_id].append((day, minutes))
+        steps[site_id, subject_id][day] = minutes
     return KnownSteps(steps)
 
 
-def parse_landed(dataset: Dataset, answer: Landed, known_minutes: int | None = None) -> ParsedAnswer:
+def parse_landed(dataset: Dataset, answer: Landed, steps: intervals.Steps | None = None) -> ParsedAnswer:
     """The rows of one landed answer of a series."""
     if answer.asked_from_utc is None or answer.asked_until_utc is None:
         raise UnexpectedPayloadError(f"{answer.dataset}: a landed answer that does not say what was asked")
     zone = ZoneInfo(answer.timezone)
     wanted = local_days(answer.first_day, answer.last_day, zone)
+    if answer.kept_from_utc is not None:
+        wanted = Period(max(wanted.start_utc, answer.kept_from_utc), wanted.end_utc)
     asked = Period(answer.asked_from_utc, answer.asked_until_utc)
     payload = json.loads(answer.body)
     if dataset.kind == "interval":
@@ -137,8 +151,7 @@ def parse_landed(dataset: Dataset, answer: Landed, known_minutes: int | None = N
             wanted=wanted,
             zone=zone,
             fetched_at=answer.received_at_utc,
-            minutes=answer.interval_minutes,
-            known_minutes=known_minutes,
+            steps=steps or KnownSteps({}).of(answer),
         )
     return readings.parse_answer(
         dataset,

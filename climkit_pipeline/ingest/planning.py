@@ -12,6 +12,7 @@ from datetime import date, datetime
 import polars as pl
 
 from climkit_pipeline.domain.periods import local_day
+from climkit_pipeline.ingest import creation
 from climkit_pipeline.ingest.listings import SiteListing
 from climkit_pipeline.ingest.planner import is_missing, months_newest_first, plan_windows
 from climkit_pipeline.ingest.reports import IngestRequest
@@ -19,9 +20,9 @@ from climkit_pipeline.ingest.tasks import Plan, Task
 from climkit_pipeline.lake import coverage as law
 from climkit_pipeline.lake.coverage import DayCoverage
 from climkit_pipeline.lake.day_files import by_day, read_coverage
-from climkit_pipeline.lake.first_days import first_days_with_rows
+from climkit_pipeline.lake.first_days import first_days_with_rows, refused_until
 from climkit_pipeline.lake.layout import Layout
-from climkit_pipeline.lake.schemas import SNAPSHOTS
+from climkit_pipeline.lake.schemas import METER_INTERVALS, SNAPSHOTS
 
 DAYS_AT_ONCE = 62
 """A longer range is brought up to date month by month."""
@@ -47,9 +48,11 @@ def plan_calls(
     ``window_days`` gives the longest window of a dataset; days that begin after ``now`` are left out.
     """
     tasks: list[Task] = []
+    first_known = creation.first_known_days(layout)
+    sites = [creation.as_known(listing, first_known) for listing in sites]
     wanted = pl.col("site_id").is_in([listing.site_id for listing in sites])
     for dataset in request.series:
-        firsts = first_days_with_rows(layout, dataset)
+        firsts, until = first_days_with_rows(layout, dataset), refused_until(layout, dataset)
         known = by_day(read_coverage(layout, dataset, request.days).filter(wanted))
         coverage = {day: law.from_frame(known[day]) if day in known else {} for day in request.days}
         for listing in sites:
@@ -61,8 +64,21 @@ def plan_calls(
             for subject_id in listing.subjects(dataset.name):
                 key = (listing.site_id, subject_id)
                 days = begun if request.refetch else _missing(begun, key, coverage, firsts.get(key))
+                if request.refetch and request.is_urgent:
+                    # What the API refused once is asked for again on request, not every morning.
+                    days = [day for day in days if key not in coverage[day] or day > until.get(key, date.min)]
                 windows = plan_windows(days, window_days(dataset.name))
-                tasks += [Task(dataset, listing, subject_id, window) for window in windows]
+                stated = request.steps_of(*key) if dataset is METER_INTERVALS else ()
+                is_on_request = request.refetch and not request.is_urgent
+                # Newest first: where the API refuses what begins too early, the newer answer tells.
+                tasks += [
+                    Task(dataset, listing, subject_id, window, stated_minutes=stated, is_on_request=is_on_request)
+                    for window in reversed(windows)
+                ]
+    if request.series:
+        longest = window_days(request.series[0].name)
+        probes = (creation.probe(layout, request, listing, now, longest) for listing in sites)
+        tasks += filter(None, probes)
     return Plan(tuple(tasks))
 
 
@@ -92,6 +108,8 @@ def is_complete(
 
 def _has_snapshots(layout: Layout, request: IngestRequest, sites: Sequence[SiteListing]) -> bool:
     """Whether every day asked for holds a listing of each of ``sites`` that existed, and none that failed."""
+    first_known = creation.first_known_days(layout)
+    sites = [creation.as_known(listing, first_known) for listing in sites]
     for dataset in SNAPSHOTS:
         if dataset.name not in request.datasets:
             continue

@@ -15,6 +15,7 @@ from climkit_pipeline.api.answers import RAW_SERIES, SENSOR_SERIES, SeriesForm
 from climkit_pipeline.api.calls import Call
 from climkit_pipeline.api.series import series_columns
 from climkit_pipeline.domain.periods import QUARTER_HOUR, Period
+from climkit_pipeline.ingest.exchanges import with_both_readings
 from climkit_pipeline.ingest.frames import (
     ParsedAnswer,
     beyond,
@@ -22,6 +23,7 @@ from climkit_pipeline.ingest.frames import (
     local_dates_of,
     one_value_per_key,
     rows_frame,
+    unreadable_rows,
     within,
 )
 from climkit_pipeline.lake.schemas import METER_INDICES, SENSOR_READINGS, Dataset
@@ -74,5 +76,7 @@ def parse_answer(
         local_dates=local_dates_of(kept.stamp_utc, wanted, zone, includes_end=True),
         fetched_at=fetched_at,
     )
+    frame, exchanges = with_both_readings(dataset, frame)
+    unreadable = unreadable_rows(dataset, site_id, subject_id, columns.unreadable)
     frame, doubled = one_value_per_key(dataset, frame, site_id, subject_id)
-    return ParsedAnswer(frame, None, (*findings, *doubled))
+    return ParsedAnswer(frame, None, (*unreadable, *exchanges, *findings, *doubled), answered=len(columns.stamp_utc))

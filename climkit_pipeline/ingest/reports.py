@@ -55,6 +55,17 @@ class SetAside:
 
 
 @dataclass(frozen=True, slots=True)
+class StatedStep:
+    """How long a meter's intervals are on some days, as the user's files say."""
+
+    site_id: str
+    subject_id: str
+    first_day: date
+    last_day: date
+    minutes: int
+
+
+@dataclass(frozen=True, slots=True)
 class IngestRequest:
     """What to bring up to date: the sites' own local days, both included."""
 
@@ -68,6 +79,8 @@ class IngestRequest:
     """Whether it goes before runs that are not: the morning's before a history."""
     set_aside: tuple[SetAside, ...] = ()
     """Whose failures do not make a day bad."""
+    stated_steps: tuple[StatedStep, ...] = ()
+    """Where the length of intervals is known from somebody, and not from the data."""
 
     @property
     def days(self) -> list[date]:
@@ -78,6 +91,14 @@ class IngestRequest:
     def series(self) -> list[Dataset]:
         """The series asked for, meters first: they are what bills need."""
         return [dataset for dataset in _FETCH_ORDER if dataset.name in self.datasets]
+
+    def steps_of(self, site_id: str, subject_id: str) -> tuple[tuple[date, date, int], ...]:
+        """What is stated of a meter: first day, last day, minutes."""
+        return tuple(
+            (each.first_day, each.last_day, each.minutes)
+            for each in self.stated_steps
+            if (each.site_id, each.subject_id) == (site_id, subject_id)
+        )
 
     def is_set_aside(self, site_id: str, subject_id: str, day: date) -> bool:
         """Whether a failure of that day is no news."""

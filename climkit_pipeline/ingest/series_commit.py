@@ -16,6 +16,7 @@ from climkit_pipeline.ingest.claims import Claim, Key, claims_by_day, coverage_a
 from climkit_pipeline.ingest.commit_report import CommitReport
 from climkit_pipeline.ingest.landing import Landed
 from climkit_pipeline.ingest.parsing import SeriesAnswer, parse_series
+from climkit_pipeline.ingest.window_edges import findings_of_edges
 from climkit_pipeline.lake import coverage as law
 from climkit_pipeline.lake.coverage import DayCoverage
 from climkit_pipeline.lake.day_files import (
@@ -58,6 +59,8 @@ def commit_series(layout: Layout, dataset: Dataset, landed: Sequence[Landed], re
             earlier=earlier,
             report=report,
         )
+    if dataset.kind == "interval":
+        report.findings += findings_of_edges(layout, dataset, answers)
 
 
 def _rows(dataset: Dataset, answers: Sequence[SeriesAnswer]) -> pl.DataFrame:

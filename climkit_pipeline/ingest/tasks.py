@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
 from typing import Literal
 
 from climkit_pipeline.api.calls import Call
@@ -34,6 +35,20 @@ class Task:
     window: Window
     half_of: Halved | None = None
     """The window that this one was cut from because it brought no answer."""
+    is_bare: bool = False
+    """Whether the window must not begin earlier than the first day: the API refuses what does."""
+    stated_minutes: tuple[tuple[date, date, int], ...] = ()
+    """What the user's files state of the subject's step on days, both included."""
+
+    is_probe: bool = False
+    """Whether it only looks whether there are data: no answer is none that is missing."""
+    is_on_request: bool = False
+    """Whether somebody wants it asked again although the API refused it before."""
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Dataset, site and subject."""
+        return self.dataset.name, self.site_id, self.subject_id
 
     @property
     def site_id(self) -> str:
@@ -43,7 +58,7 @@ class Task:
     @property
     def wanted_days(self) -> Window:
         """The days whose rows are kept: readings begin a day early, for the reading that opens the window."""
-        if self.dataset.kind == "reading":
+        if self.dataset.kind == "reading" and not self.is_bare:
             early = self.window.first_day - ONE_DAY
             if not self.listing.is_before_creation(early):
                 return Window(early, self.window.last_day)
@@ -53,8 +68,21 @@ class Task:
     def asked(self) -> Period:
         """What to send."""
         days = self.wanted_days
-        wanted = local_days(days.first_day, days.last_day, self.listing.zone)
-        return intervals.asked_period(wanted)
+        return self.asked_for(local_days(days.first_day, days.last_day, self.listing.zone))
+
+    def asked_for(self, wanted: Period) -> Period:
+        """What to send so that all of ``wanted`` comes: intervals begin early, so that none is near the start."""
+        lead_in = timedelta(0)
+        if self.dataset.kind == "interval" and not self.is_bare:
+            # Of longer intervals, a day holds at least one.
+            lead_in = intervals.LEAD_IN if self.certain_minutes else ONE_DAY
+        return intervals.asked_period(wanted, lead_in, self.listing.site.created_at_utc)
+
+    @property
+    def certain_minutes(self) -> int | None:
+        """The step of the subject's intervals where it is certain."""
+        is_interval = self.dataset.kind == "interval"
+        return self.listing.interval_minutes(self.dataset.name, self.subject_id) if is_interval else None
 
     def halves(self, reason: Literal["refused", "silent"]) -> tuple[Task, Task]:
         """The task cut in the middle, older half first; needs at least two days."""
@@ -68,9 +96,10 @@ class Task:
             return intervals.call_for(self.dataset, self.site_id, self.subject_id, asked)
         return readings.call_for(self.dataset, self.site_id, self.subject_id, asked)
 
-    def landed(self, answer: Answer, asked: Period, kind: Kind) -> Landed:
-        """The answer as it is put on disk."""
+    def landed(self, answer: Answer, asked: Period, kind: Kind, kept_from: datetime | None = None) -> Landed:
+        """The answer as it is put on disk; its rows count from ``kept_from``, or from the first day wanted."""
         days = self.wanted_days
+        kept_from = kept_from or local_days(days.first_day, days.last_day, self.listing.zone).start_utc
         return Landed(
             dataset=self.dataset.name,
             site_id=self.site_id,
@@ -83,9 +112,9 @@ class Task:
             asked_from_utc=asked.start_utc,
             asked_until_utc=asked.end_utc,
             exists_from_utc=self.listing.site.created_at_utc,
-            interval_minutes=self.listing.interval_minutes(self.dataset.name, self.subject_id)
-            if self.dataset.kind == "interval"
-            else None,
+            kept_from_utc=kept_from,
+            interval_minutes=self.certain_minutes,
+            stated_minutes=self.stated_minutes,
             body=answer.body,
         )
 

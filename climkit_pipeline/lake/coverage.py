@@ -8,7 +8,7 @@ ended, or only periods younger than 48 h are missing) · ``failed`` (the call di
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -77,27 +77,46 @@ def expected_intervals(day: Period, minutes: int, exists_from: datetime | None) 
 
 def assess_intervals(
     day: Period,
-    starts: set[datetime],
+    held: Collection[Period],
     *,
     minutes: int,
     asked_at: datetime,
     exists_from: datetime | None,
     is_known_before: bool,
 ) -> Assessment:
-    """The state of one subject's day of intervals, given the starts of its current rows."""
-    expected = expected_intervals(day, minutes, exists_from)
-    missing = [interval for interval in expected if interval.start_utc not in starts]
-    received = len(starts)
+    """The state of one subject's day of intervals, given those that are held, whatever length each has.
+
+    What they leave open is counted in steps of ``minutes``.
+    """
+    missing, there = _uncovered(expected_intervals(day, minutes, exists_from), held)
+    expected, received = len(missing) + there, len(held)
     if asked_at < day.end_utc:
-        return Assessment(len(expected), received, PENDING)
+        return Assessment(expected, received, PENDING)
     if not missing:
-        return Assessment(len(expected), received, COMPLETE)
+        return Assessment(expected, received, COMPLETE)
     overdue = [interval for interval in missing if interval.end_utc <= asked_at - LATE_DATA]
     if len(overdue) < len(missing):
-        return Assessment(len(expected), received, PENDING, stretches(overdue))
-    if not starts and not is_known_before:
-        return Assessment(len(expected), 0, EMPTY)
-    return Assessment(len(expected), received, GAP, stretches(missing))
+        return Assessment(expected, received, PENDING, stretches(overdue))
+    if not held and not is_known_before:
+        return Assessment(expected, 0, EMPTY)
+    return Assessment(expected, received, GAP, stretches(missing))
+
+
+def _uncovered(grid: Sequence[Period], held: Collection[Period]) -> tuple[list[Period], int]:
+    """What of ``grid`` no interval that is held covers, and how many of these cover some of it side by side."""
+    missing: list[Period] = []
+    there, until = 0, None
+    ordered = sorted(held)
+    position = 0
+    for interval in grid:
+        while position < len(ordered) and ordered[position].end_utc < interval.end_utc:
+            position += 1
+        covering = ordered[position] if position < len(ordered) else None
+        if covering is None or covering.start_utc > interval.start_utc:
+            missing.append(interval)
+        elif until is None or covering.start_utc >= until:
+            there, until = there + 1, covering.end_utc
+    return missing, there
 
 
 def assess_held_intervals(
@@ -109,16 +128,14 @@ def assess_held_intervals(
     exists_from: datetime | None,
     is_known_before: bool,
 ) -> Assessment:
-    """As ``assess_intervals``, without a look at every start where the day is whole."""
+    """As ``assess_intervals``, without a look at every interval where the day is whole."""
     # A site's creation before the day is nothing to the day: all sites share one list then.
-    count, first, last = _bounds_of_expected(day, minutes, exists_from if _is_within(exists_from, day) else None)
-    if held is not None and (held.count, held.first, held.last) == (count, first, last):
-        is_tiled = count == 1 or held.step == timedelta(minutes=minutes)
-        if is_tiled:
-            return Assessment(count, count, PENDING if asked_at < day.end_utc else COMPLETE)
+    bounds = _bounds_of_expected(day, minutes, exists_from if _is_within(exists_from, day) else None)
+    if held is not None and held.is_tiled and (held.first, held.until) == bounds:
+        return Assessment(held.count, held.count, PENDING if asked_at < day.end_utc else COMPLETE)
     return assess_intervals(
         day,
-        held.each() if held else set(),
+        held.intervals() if held else (),
         minutes=minutes,
         asked_at=asked_at,
         exists_from=exists_from,
@@ -133,10 +150,10 @@ def _is_within(instant: datetime | None, day: Period) -> bool:
 @lru_cache(maxsize=512)
 def _bounds_of_expected(
     day: Period, minutes: int, exists_from: datetime | None
-) -> tuple[int, datetime | None, datetime | None]:
-    """How many intervals are expected, and the starts of the first and the last."""
+) -> tuple[datetime | None, datetime | None]:
+    """From when until when intervals are expected."""
     expected = expected_intervals(day, minutes, exists_from)
-    return len(expected), *((expected[0].start_utc, expected[-1].start_utc) if expected else (None, None))
+    return (expected[0].start_utc, expected[-1].end_utc) if expected else (None, None)
 
 
 def assess_held_readings(

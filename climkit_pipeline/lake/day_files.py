@@ -138,6 +138,11 @@ def _versions(dataset: Dataset, events: pl.DataFrame) -> pl.DataFrame:
     return versions.filter(~pl.col("is_end")).select(*_day_of(events), *dataset.schema)
 
 
+def rebuilt_versions(dataset: Dataset, versions: pl.DataFrame) -> pl.DataFrame:
+    """The same values in the order of their ``fetched_at_utc``, each ending where the next one begins."""
+    return _versions(dataset, _events(dataset, versions, versions.clear().drop("superseded_at_utc"), None, None))
+
+
 def current_rows(versions: pl.DataFrame) -> pl.DataFrame:
     """The rows that nothing has superseded."""
     return versions.filter(pl.col("superseded_at_utc").is_null())

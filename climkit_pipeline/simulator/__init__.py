@@ -5,6 +5,7 @@
 ``climkit_pipeline.domain`` only.
 """
 
+from climkit_pipeline.simulator.account_forms import AccountForm
 from climkit_pipeline.simulator.data_faults import DataFault, parse_data_faults
 from climkit_pipeline.simulator.faults import Fault, FaultPlan, Request
 from climkit_pipeline.simulator.labels import Label
@@ -12,6 +13,7 @@ from climkit_pipeline.simulator.server import Call, SimulatorServer
 from climkit_pipeline.simulator.world import LoadCurve, Meter, MonthTruth, Sensor, Site, SiteTruth, World
 
 __all__ = [
+    "AccountForm",
     "Call",
     "DataFault",
     "Fault",

@@ -147,10 +147,10 @@ class Answers:
             return [{"_id": {"$oid": site.site_id}, "name": site.name} for site in sites]
         return [{"id": site.site_id, "site_ref": site.site_ref, "name": site.name} for site in sites]
 
-    def installation_infos(self, site_id: str) -> Row:
+    def installation_infos(self, site_id: str, created_late_by: timedelta = timedelta(0)) -> Row:
         """The parameters of one site."""
         site = self._site(site_id)
-        created = local_midnight_utc(site.created, site.zone).astimezone(site.zone)
+        created = local_midnight_utc(site.created + created_late_by, site.zone).astimezone(site.zone)
         return {
             "site_ref": site.site_ref,
             "name": site.name,
@@ -187,6 +187,15 @@ class Answers:
             }
             for meter in there
         ]
+
+    def begins_before_meter(self, site_id: str, meter_id: str, window: Window) -> bool:
+        """Whether a window begins when the meter did not exist yet; never for what is no meter."""
+        site = self._site(site_id)
+        if window.t_s is None or meter_id not in {meter.id for meter in site.meters}:
+            return False
+        meter, served = site.meter(meter_id), self._world.served(site_id)
+        # The first quarter-hour that it counts ends one after it exists.
+        return not served.is_installed(meter, _quarter_not_before(window.t_s) + 1)
 
     def sensors_list(self, site_id: str) -> list[Row]:
         """All sensors of a site."""
@@ -249,7 +258,8 @@ class Answers:
         served = self._world.served(site_id)
         return [
             {name: index / MICRO_PER_UNIT for name, index in reading.items()} | {"timestamp": stamp}
-            for end, stamp, reading in zip(ends, stamps, served.readings(meter, ends), strict=True)
+            for end, stamp, read in zip(ends, stamps, served.readings(meter, ends), strict=True)
+            for reading in (read, served.second_reading(meter, end))
             if reading is not None and served.is_installed(meter, end)
         ]
 

@@ -64,6 +64,10 @@ def _has_two_registers(meter: Meter) -> bool:
     return _is_physical(meter) and meter.type in SPLIT_TYPES
 
 
+def _comes_in_any_step(meter: Meter) -> bool:
+    return _is_physical(meter) and meter.type not in SPLIT_TYPES
+
+
 def _is_household(meter: Meter) -> bool:
     return meter.kind == "flat"
 
@@ -84,6 +88,11 @@ KINDS: dict[str, Kind] = {
     "duplicate": Kind("rows come twice", lambda meter: True, intervals=4),
     "conflict": Kind("rows come twice, the second time with another value", lambda meter: True, intervals=4),
     "replaced_down": Kind("a new meter: its index begins at 0", _is_physical, intervals=1),
+    "replaced_read": Kind(
+        "a new meter from 0, and two readings at its exchange: the old one's last and its own first",
+        _is_physical,
+        intervals=1,
+    ),
     "replaced_up": Kind("a used meter: its index begins far above the old one's", _is_physical, intervals=1),
     "swapped": Kind("the registers of both directions are exchanged in raw data", _has_two_registers, days=None),
     "rollover": Kind("the index passes a million and begins again at 0", _never_rests, intervals=1),
@@ -94,6 +103,7 @@ KINDS: dict[str, Kind] = {
     "late_revision": Kind("too little is served until it is revised, long after the month", _never_rests, days=3),
     "night_production": Kind("the plant produces at night, and the grid meter feeds it in", _is_plant, days=3),
     "wrong_unit": Kind("Wh for kWh, litres for cubic metres: a thousand times too much", _is_physical, days=None),
+    "hourly": Kind("rows of heat or water come by the hour, each as large as four", _comes_in_any_step, days=14),
     "null_split": Kind("the total is there, its solar and grid parts are null", _is_consumer, intervals=16),
     "vacant": Kind("nobody lives there: truly nothing is consumed", _is_household, days=None),
     "appears": Kind("the meter exists from that day on", _is_household),

@@ -25,6 +25,9 @@ PASSING: dict[str, str] = {
     "short": "valid JSON whose last 5 to 30 % of rows are missing",
     "expired": "401 on a data call, the token gone",
     "http_408": "status 408",
+    "error_object": "status 200 with an object that holds a message",
+    "no_body": "status 200 without a body",
+    "wrapped": "status 200 with the right answer inside an object, under data",
 }
 """What a client gets over by asking again."""
 FINAL: dict[str, str] = {
@@ -44,6 +47,8 @@ ODD: dict[str, str] = {
     "off_grid": "a row stamped seven minutes late",
     "outside": "a row of a year before the window",
     "not_a_number": "a value that is text",
+    "no_timestamp": "a row whose timestamp is null",
+    "no_row": "null where a row belongs",
 }
 """What looks like a good answer."""
 RANDOM_KINDS = (*PASSING, *FINAL, *ODD)
@@ -166,7 +171,7 @@ class FaultPlan:
         return None
 
 
-def odd_rows(kind: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def odd_rows(kind: str, rows: list[dict[str, Any]]) -> list[dict[str, Any] | None]:
     """The rows of a good answer with one of them made odd, as ``ODD`` says."""
     if kind == "empty" or not rows:
         return []
@@ -178,7 +183,14 @@ def odd_rows(kind: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [*rows, {**row, value: 99.0}]
     if kind == "outside":
         return [{**row, "timestamp": _moved(row["timestamp"], -timedelta(days=365))}, *rows]
-    changed = {"timestamp": _moved(row["timestamp"], timedelta(minutes=7))} if kind == "off_grid" else {value: "n/a"}
+    if kind == "no_row":
+        return [None if each is row else each for each in rows]
+    changes: dict[str, dict[str, Any]] = {
+        "off_grid": {"timestamp": _moved(row["timestamp"], timedelta(minutes=7))},
+        "no_timestamp": {"timestamp": None},
+        "not_a_number": {value: "n/a"},
+    }
+    changed = changes[kind]
     return [{**each, **changed} if each is row else each for each in rows]
 
 

@@ -48,6 +48,8 @@ ROLLOVER = 1_000_000 * MICRO_PER_UNIT
 AT_NIGHT = 250_000
 """A quarter of a kWh per quarter-hour: 1 kW, more than any resting plant draws."""
 
+QUARTERS_PER_HOUR = 4
+
 PER_THOUSAND = 1000
 """Wh per kWh, litres per cubic metre."""
 
@@ -90,6 +92,7 @@ READINGS: dict[str, Callable[[PlacedFault, Reading, int, Reading], Reading | Non
     "missing_sibling": _missing_reading,
     "no_data": _missing_reading,
     "replaced_down": _from_zero,
+    "replaced_read": _from_zero,
     "replaced_up": _from_far_above,
     "rollover": _rolled_over,
     "swapped": _exchanged,
@@ -221,13 +224,32 @@ class Served:
                 ]
         return readings
 
+    def second_reading(self, meter: Meter, end: int) -> Reading | None:
+        """The first reading of a new device, at the instant of the last one of its predecessor."""
+        for fault in self._faults:
+            if fault.kind == "replaced_read" and fault.meter.id == meter.id and fault.first == end:
+                return dict.fromkeys(index_columns(meter), 0)
+        return None
+
     def rows(self, meter: Meter, rows: Sequence[tuple[int, Row]]) -> Sequence[tuple[int, Row]]:
         """The rows of a meter's 15-minute series as they are sent, with the ends of their intervals."""
         for fault in self._faults:
+            if fault.kind == "hourly" and fault.meter.id == meter.id:
+                rows = [each for end, row in rows for each in self._by_the_hour(meter, fault, end, row)]
             if fault.kind in ROWS and fault.meter.id == meter.id:
                 change = ROWS[fault.kind]
                 rows = [(end, sent) for end, row in rows for sent in (change(row) if end in fault else [row])]
         return rows
+
+    def _by_the_hour(self, meter: Meter, fault: PlacedFault, end: int, row: Row) -> list[tuple[int, Row]]:
+        if end not in fault:
+            return [(end, row)]
+        if end % QUARTERS_PER_HOUR:
+            return []
+        (total,) = self.advances(meter.id, [end - QUARTERS_PER_HOUR], [end])
+        # As sent, or counted in millionths as the register counts.
+        is_sent = isinstance(row["total"], float)
+        return [(end, {**row, "total": total / MICRO_PER_UNIT if is_sent and total is not None else total})]
 
     def is_installed(self, meter: Meter, quarter: int) -> bool:
         """Whether the meter was there when that quarter-hour ended."""

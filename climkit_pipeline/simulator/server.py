@@ -30,6 +30,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from climkit_pipeline.simulator.account_forms import AccountForm
 from climkit_pipeline.simulator.answers import (
     Answers,
     BadRequestError,
@@ -52,6 +53,7 @@ from climkit_pipeline.simulator.faults import (
     Request,
     odd_rows,
 )
+from climkit_pipeline.simulator.served import Row
 from climkit_pipeline.simulator.world import World
 
 BASE_PATH = "/api/v1"
@@ -122,7 +124,7 @@ class SimulatorServer:
     ``requests_per_second`` None is no limit. ``interceptor`` sees every call inside the limit first and may force a
     fault; else ``faults`` may draw one. ``longest_window`` refuses longer windows of series with 400; ``answer_span``
     silently leaves out what lies further than that from ``t_s``. ``clock`` (that of the world unless given) dates
-    tokens, ``monotonic`` the arrivals.
+    tokens, ``monotonic`` the arrivals. ``account`` is how everything behaves that is not as documented.
     """
 
     def __init__(
@@ -145,9 +147,11 @@ class SimulatorServer:
         answer_span: timedelta | None = None,
         clock: Callable[[], datetime] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        account: AccountForm | None = None,
         verbose: bool = False,
     ) -> None:
         self.world = world
+        self.account = account or AccountForm()
         self.answers = Answers(
             world,
             window_bounds=window_bounds,
@@ -156,7 +160,7 @@ class SimulatorServer:
             meter_form=meter_form,
         )
         self.verbose = verbose
-        self.clock = clock or world.now
+        self._true_time = clock or world.now
         self.monotonic = monotonic
         self.interceptor = interceptor
         self.faults = faults
@@ -173,6 +177,10 @@ class SimulatorServer:
         self._thread: threading.Thread | None = None
         self._is_serving = False
         self._http = _HttpServer((HOST, port), self)
+
+    def clock(self) -> datetime:
+        """What the server takes for the time."""
+        return self._true_time() + self.account.clock_offset
 
     @property
     def port(self) -> int:
@@ -278,6 +286,13 @@ class SimulatorServer:
         """Make one token unknown."""
         with self._lock:
             self._tokens.pop(token or "", None)
+
+    def as_account_answers(self, rows: list[Row], endpoint: str) -> list[Row]:
+        """The rows of a series as this account's form has them."""
+        edge = self.account.edge_rows if endpoint in {"site_data", "meter_data"} else 0
+        rows = [{name: 0.0 if isinstance(value, float) else value for name, value in row.items()}
+                for row in rows[:edge]] + rows[edge:]  # fmt: skip
+        return rows[-self.account.newest_rows :] if self.account.newest_rows else rows
 
     def bounded(self, window: Window) -> Window:
         """The window that is answered; BadRequestError if it is longer than the API takes."""
@@ -455,9 +470,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _data(self, request: Request, window: Window, problem: str | None) -> object:
         simulator = self.server.simulator
         answers, site_id, subject = simulator.answers, request.site_id or "", request.subject or ""
+        late = timedelta(days=simulator.account.created_days_late)
         listings: dict[str, Callable[[], object]] = {
             "all_installations": answers.all_installations,
-            "installation_infos": lambda: answers.installation_infos(site_id),
+            "installation_infos": lambda: answers.installation_infos(site_id, late),
             "meter_info": lambda: answers.meter_info(site_id),
             "sensors_list": lambda: answers.sensors_list(site_id),
         }
@@ -471,7 +487,10 @@ class _Handler(BaseHTTPRequestHandler):
             "meter_data_raw": answers.meter_data_raw,
             "sensor_data": answers.sensor_data,
         }
-        return series[request.endpoint](site_id, subject, simulator.bounded(window))
+        if simulator.account.refuses_early and answers.begins_before_meter(site_id, subject, window):
+            raise BadRequestError("t_s lies before the activation of the meter")
+        rows = series[request.endpoint](site_id, subject, simulator.bounded(window))
+        return simulator.as_account_answers(rows, request.endpoint)
 
     def _finish(self, request: Request, answer: _Answer, fault: Fault | None) -> None:
         """Apply what a fault does to the wire, enter the call in the ledger, and send."""
@@ -489,7 +508,11 @@ class _Handler(BaseHTTPRequestHandler):
             payload = fault.rewrite(payload)
         if fault and kind == "status":
             payload, status, headers = fault.body, fault.status, dict(fault.headers)
+        if kind in {"error_object", "wrapped"} and status == 200:
+            payload = {"data": payload} if kind == "wrapped" else {"message": "internal error"}
         content = _json(payload)
+        if kind == "no_body":
+            content = b""
         if kind == "oversize":
             content = b"[" + b" " * OVERSIZE_BYTES + b"]"
         if kind == "html":
@@ -498,7 +521,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault and kind in {"truncated", "broken_off"}:
             announced = len(content) if kind == "broken_off" else None
             content = content[: max(1, int(len(content) * (1 - fault.share)))]
-        whole = kind not in {"truncated", "broken_off", "html", "reset", "oversize"}
+        whole = kind not in {"truncated", "broken_off", "html", "reset", "oversize", "no_body"}
         self.server.simulator.record(
             Call(
                 arrived=self._arrived,

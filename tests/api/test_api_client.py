@@ -17,16 +17,18 @@ from api_parts import DAY, LOG_IN, NOW, PASSWORD, TOKEN, USERNAME, logging_in
 
 from climkit_pipeline.api import calls, client
 from climkit_pipeline.api.client import Attempt, RetryPolicy
+from climkit_pipeline.domain.periods import Period
 from climkit_pipeline.errors import (
     ApiError,
     ApiUnavailableError,
     AuthenticationError,
+    ConfigurationError,
     NotFoundError,
     RateLimitedError,
     RejectedError,
     UnexpectedPayloadError,
 )
-from climkit_pipeline.simulator import Fault
+from climkit_pipeline.simulator import AccountForm, Fault
 
 WRONG = "a-wrong-password-nobody-may-see"
 
@@ -254,11 +256,54 @@ def test_wrong_credentials_end_at_once(simulate, connect, clock, first_call):
     assert clock.slept == []
 
 
-@pytest.mark.parametrize("kind", ["http_500", "http_503", "rate_429", "truncated", "broken_off", "html", "reset"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "http_500",
+        "http_503",
+        "rate_429",
+        "truncated",
+        "broken_off",
+        "html",
+        "reset",
+        "error_object",
+        "no_body",
+        "wrapped",
+    ],
+)
 def test_the_log_in_is_repeated_on_faults(simulate, connect, kind):
     server = simulate(interceptor=first_times(Fault(kind), times=2, endpoint="auth"))
     connect(server.base_url).authenticate()
     assert endpoints(server) == ["auth"] * 3
+
+
+# --- two clocks -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seconds", [-14 * 60, -600, -30, 0, 45, 14 * 60])
+def test_a_server_some_minutes_off_costs_no_log_in_and_its_time_counts(simulate, connect, clock, seconds):
+    """A server that was a token's life behind was logged in to before every call."""
+    server = simulate(account=AccountForm(clock_seconds=seconds))
+    api = connect(server.base_url)
+    for _ in range(5):
+        answer = api.perform(calls.all_installations())
+    assert endpoints(server).count("auth") == 1
+    assert abs(answer.received_at_utc - clock.now() - timedelta(seconds=seconds)) <= timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("days", [-365, -1, -1 / 24, 1 / 24, 366])
+def test_a_clock_that_the_server_contradicts_fetches_nothing(simulate, connect, days):
+    """Answers of "next year" stayed current for a year, whatever came after them."""
+    server = simulate(account=AccountForm(clock_seconds=int(days * 86400)))
+    with pytest.raises(ConfigurationError, match=r"this machine's clock says 2026-.* set the clock right"):
+        connect(server.base_url).installations()
+    assert endpoints(server) == ["auth"]
+
+
+@pytest.mark.parametrize("headers", [{}, {"Date": "yesterday"}, {"Date": "Mon, 01 Jan 2001 00:00:00 GMT", "Age": "5"}])
+def test_a_server_that_states_no_time_of_its_own_contradicts_nobody(script, connect, headers):
+    server = script(logging_in(lambda request: request.answer(200, b"[]", headers)))
+    assert connect(server.base_url).installations() == []
 
 
 # --- retries by class -------------------------------------------------------------------------------------------
@@ -278,6 +323,9 @@ BROKEN = [
     Fault("status", status=502),
     Fault("status", status=504),
     Fault("status", status=599),
+    Fault("error_object"),
+    Fault("no_body"),
+    Fault("wrapped"),
 ]
 
 
@@ -335,6 +383,37 @@ def test_a_page_is_asked_again_and_json_is_taken_whatever_the_content_type_says(
     server = script(logging_in(lambda request: request.answer(200, next(bodies, b"[]"), headers)))
     assert connect(server.base_url).installations() == []
     assert server.paths == ["/auth"] + ["/all_installations"] * 3
+
+
+SERIES_CALL = "meter_series", "s", "m", Period(NOW - timedelta(days=1), NOW)
+OTHER_SHAPES = {
+    "an object with a message": (b'{"message": "no data yet"}', ("installations",), b"[]"),
+    "null": (b"null", ("meters", "s"), b"[]"),
+    "a text": (b'"error"', ("sensors", "s"), b"[]"),
+    "a list inside data": (b'{"data": []}', SERIES_CALL, b"[]"),
+    "a list of one message": (b'[{"message": "no data yet"}]', SERIES_CALL, b"[]"),
+    "a list where an object belongs": (b"[]", ("installation_infos", "s"), b'{"name": "x"}'),
+    "a message where a site belongs": (b'{"message": "x"}', ("installation_infos", "s"), b'{"name": "x"}'),
+}
+
+
+@pytest.mark.parametrize(("odd", "method", "good"), OTHER_SHAPES.values(), ids=OTHER_SHAPES)
+def test_an_error_that_is_dressed_as_a_success_is_asked_again(script, connect, odd, method, good):
+    """A public client asks three times; here such an answer ended the window at once, or became a nameless site."""
+    bodies = iter([odd, odd])
+    server = script(logging_in(lambda request: request.answer(200, next(bodies, good))))
+    api = connect(server.base_url)
+    name, *arguments = method
+    getattr(api, name)(*arguments)
+    assert len(server.paths) == 1 + 3
+
+
+def test_an_error_that_stays_dressed_as_a_success_fails_without_repeating_its_text(script, connect):
+    """Its fields are named, its values never: they may hold a token or a tenant's name."""
+    server = script(logging_in(lambda request: request.answer(200, b'{"message": "of Mrs Keller", "code": 7}')))
+    with pytest.raises(ApiUnavailableError, match=r"status 200 with an object \(code, message\) instead of") as raised:
+        connect(server.base_url).installations()
+    assert "Keller" not in str(raised.value)
 
 
 @pytest.mark.parametrize("as_date", [False, True])

@@ -35,8 +35,10 @@ def quarters(first: int, last: int) -> set[datetime]:
 
 
 def assessed(starts, *, day=DAY, minutes=15, asked_at=LATE, exists_from=None, is_known_before=True):
+    end = {1440: day.end_utc - day.start_utc}.get(minutes, timedelta(minutes=minutes))
+    held = [Period(start, start + end) for start in starts]
     return assess_intervals(
-        day, starts, minutes=minutes, asked_at=asked_at, exists_from=exists_from, is_known_before=is_known_before
+        day, held, minutes=minutes, asked_at=asked_at, exists_from=exists_from, is_known_before=is_known_before
     )
 
 

@@ -79,6 +79,7 @@ EXPECTED: dict[str, Expected] = {
             },
         ),
         "replaced_down": ("replaced", {}),
+        "replaced_read": ("replaced", {}),
         "replaced_up": ("replaced", {}),
         "swapped": ("swapped_registers", {}),
         "rollover": ("rollover", {}),
@@ -92,6 +93,8 @@ EXPECTED: dict[str, Expected] = {
         "night_production": ("night_production night_production_unusual", {}),
         # Both series are wrong alike: only where it begins and ends is anything to be seen.
         "wrong_unit": ("unit_change", {}),
+        # No fault either: a meter that is read by the hour for some days, and complete.
+        "hourly": ("", {}),
         "null_split": ("without_split", {}),
         "vacant": ("", {}),
         "appears": ("starts_inside", {"missing_intervals": NOT_DATED}),
@@ -340,7 +343,7 @@ def as_markdown(verdict: Verdict, revised: KindResult, *, sites: int, months: in
         f"| `late_revision`, fetched again | the revised values | {revised.faults} | {revised.caught} "
         f"| {len(revised.missed)} | {len(revised.wrongly_ready)} | nothing | nothing is wrong any more | nothing |",
         "",
-        "`vacant` is caught if it raises nothing"
+        "`vacant` and `hourly` are caught if they raise nothing"
         + "".join(
             f"; {result.harmless} of `{result.kind}` moved the quantity by less than can be known"
             for result in verdict.kinds.values()

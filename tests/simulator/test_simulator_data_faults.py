@@ -27,7 +27,8 @@ from climkit_pipeline.simulator.data_faults import CIRCUMSTANCES, KINDS
 FLAT, GRID, ROOF, RULE, HEAT, HOT_WATER, COLD_WATER, CHARGE_POINT, COMMON = range(9)
 SPRING, AUTUMN = date(2026, 3, 29), date(2026, 10, 25)
 """Days of 92 and of 100 quarter-hours in Zurich."""
-ON_METER = {"swapped": ROOF, "outage": HEAT, "no_data": COLD_WATER, "night_production": ROOF, "late_revision": COMMON}
+ON_METER = {"swapped": ROOF, "outage": HEAT, "no_data": COLD_WATER, "night_production": ROOF, "late_revision": COMMON,
+            "hourly": COLD_WATER}  # fmt: skip
 """Where a kind is tried out; a flat is the rule."""
 Rows = list[dict]
 Series = tuple[str, str]
@@ -164,7 +165,7 @@ def test_a_label_tells_what_differs_and_nothing_else_does(twins, kind, day):
     assert {label.months for label in labels} == {(day.replace(day=1),)}
     by_meter = {label.meter_id: label for label in labels}
     assert len(by_meter) == len(labels)
-    lasting = {"replaced_down", "replaced_up", "rollover", "night_production"}
+    lasting = {"replaced_down", "replaced_read", "replaced_up", "rollover", "night_production"}
     for meter in two.site.meters:
         label = by_meter.get(meter.id)
         intervals = two.changed(("meter_data", meter.id))

@@ -153,14 +153,14 @@ def test_faults_that_do_not_exist_are_refused():
 
 
 def test_a_plan_draws_the_same_faults_for_the_same_requests_at_about_its_rates():
-    plan = FaultPlan(dict.fromkeys(RANDOM_KINDS, 0.04), seed=3)
+    plan = FaultPlan(dict.fromkeys(RANDOM_KINDS, 0.03), seed=3)
     requests = [Request(number, 1, "POST", "meter_data") for number in range(1, 4001)]
     drawn = [plan.fault_for(request) for request in requests]
     assert drawn == [plan.fault_for(request) for request in reversed(requests)][::-1]
     assert drawn != [FaultPlan(plan.probabilities, seed=4).fault_for(request) for request in requests]
     counts = Counter(fault.kind for fault in drawn if fault)
     assert set(counts) == set(RANDOM_KINDS)
-    assert all(110 < count < 210 for count in counts.values())
+    assert all(80 < count < 160 for count in counts.values())
     assert all(0.05 <= fault.share <= 0.3 for fault in drawn if fault)
 
 
@@ -178,7 +178,7 @@ def test_faults_that_make_no_sense_at_the_log_in_or_in_listings_stay_away():
 
 
 def test_under_random_faults_a_stubborn_client_still_gets_the_truth(world, serve):
-    plan = FaultPlan(dict.fromkeys(PASSING, 0.05), seed=11, slow_seconds=0.02)
+    plan = FaultPlan(dict.fromkeys(PASSING, 0.04), seed=11, slow_seconds=0.02)
     api = serve(faults=plan, log_in=False)
     site = world.sites[0]
     truth = world.truth_between(site.site_id, site.meters[0].id, *DAYS).total
@@ -188,7 +188,7 @@ def test_under_random_faults_a_stubborn_client_still_gets_the_truth(world, serve
             answer = ask_week(api, world)
             if answer.status_code == 401:
                 session = api.http.post("/auth", json=CREDENTIALS)
-                if session.status_code == 200:
+                if session.status_code == 200 and "access_token" in session.text[:20]:
                     api.http.headers["Authorization"] = f"Bearer {session.json()['access_token']}"
             elif answer.status_code == 200 and len(answer.json()) == 672:
                 assert total(answer.json(), "total") == truth

@@ -139,7 +139,7 @@ class IngestReport:
     short_answers: int = 0
     """Answers that lacked rows which the day must have; each stretch was asked for again."""
     news: list[Finding] = field(default_factory=list)
-    """Sites that left the account's listing, came back, or state another zone than before."""
+    """Sites and meters that are new, gone, back, or listed as something else than before."""
     failures: list[Failure] = field(default_factory=list)
     states: dict[str, dict[date, Counter[str]]] = field(default_factory=dict)
     """Subjects by coverage state, per dataset and day, as far as days have been finished."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import dagster as dg
 import duckdb
 import pytest
+import yaml
 from real_runs import launcher, settings_for
 
 from climkit_pipeline.defs.alert_sensors import watch_alarms
@@ -16,6 +17,7 @@ from climkit_pipeline.defs.descriptions import STEPS
 from climkit_pipeline.defs.factory import build_definitions
 from climkit_pipeline.defs.keys import asset_key, model_key
 from climkit_pipeline.domain.periods import month_start
+from climkit_pipeline.installation import ROOT_DIR
 from climkit_pipeline.lake.schemas import DATASETS
 from climkit_pipeline.settings import Settings, load_settings
 from climkit_pipeline.simulator import Fault, Request, SimulatorServer, World
@@ -179,6 +181,11 @@ def test_a_run_marks_exactly_the_good_days_green_and_names_what_failed(tmp_path:
         assert [failure.subject_id for failure in reports[-1].failures] == [broken]
         (run,) = instance.get_runs()
         assert (run.job_name, run.status) == (INGEST_JOB.name, dg.DagsterRunStatus.FAILURE)
+        # Of the same code location as the UI's runs: its timeline lists no others.
+        (workspace,) = yaml.safe_load((ROOT_DIR / "workspace.yaml").read_text())["load_from"]
+        location = workspace["python_module"]["location_name"]
+        assert run.remote_job_origin is not None
+        assert run.remote_job_origin.repository_origin.get_label() == f"__repository__@{location}"
         # A red day says why, with the name that people know.
         records = instance.fetch_observations(asset_key("meter_intervals"), limit=10).records
         observed = {record.partition_key: record.asset_observation for record in records}

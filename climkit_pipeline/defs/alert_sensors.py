@@ -17,6 +17,7 @@ from climkit_pipeline.alerts.alarms import Alarm, News, as_json, from_json, mess
 from climkit_pipeline.alerts.listed import TEXTS, listing_alarm
 from climkit_pipeline.alerts.sending import send
 from climkit_pipeline.defs.automation import MODELS_JOB, RANGE_END_TAG, RANGE_START_TAG, fills_the_lake, selects
+from climkit_pipeline.defs.causes import first_cause
 from climkit_pipeline.defs.keys import WAREHOUSE_PREFIX, asset_key
 from climkit_pipeline.domain.periods import local_day
 from climkit_pipeline.errors import WarehouseError
@@ -232,11 +233,9 @@ def _reason(instance: dg.DagsterInstance, run_id: str) -> str:
             if event is None:
                 continue
             error = event.step_failure_data.error if event.is_step_failure else None
-            while error is not None and error.cause is not None:
-                error = error.cause
-            text = error.message if error is not None else event.message or ""
             # The class of an error says nothing to a person: "dagster._core…Failure: 2 parts failed".
-            return re.sub(r"^[\w.]+(Error|Failure|Exception|Interrupt): ", "", " ".join(text.split()))[:500]
+            text = first_cause(error) if error is not None else event.message or ""
+            return re.sub(r"^[\w.]+(Error|Failure|Exception|Interrupt): ", "", text)
     return "its process ended without a word"
 
 

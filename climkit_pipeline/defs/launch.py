@@ -19,6 +19,7 @@ from climkit_pipeline.defs.automation import (
     RANGE_END_TAG,
     RANGE_START_TAG,
 )
+from climkit_pipeline.defs.causes import first_cause
 from climkit_pipeline.defs.compute_logs import keep_terminal
 from climkit_pipeline.defs.dagster_home import dagster_home
 from climkit_pipeline.defs.factory import build_lake_definitions, build_warehouse_definitions
@@ -137,10 +138,6 @@ def _was_interrupted(result: dg.JobExecutionResult) -> bool:
 
 def _reason(result: dg.JobExecutionResult) -> str:
     for event in result.all_events:
-        if event.is_step_failure:
-            error = event.step_failure_data.error
-            while error is not None and error.cause is not None:
-                error = error.cause
-            if error is not None:
-                return " ".join(error.message.split())[:500]
+        if event.is_step_failure and (error := event.step_failure_data.error) is not None:
+            return first_cause(error)
     return "the models failed; the run's page in the UI says why"

@@ -104,9 +104,9 @@ class Failure:
     """What people call the site and the meter or sensor, as far as it is known."""
 
     def __str__(self) -> str:
-        about = self.site_id if self.subject_id == self.site_id else f"{self.site_id} {self.subject_id}"
-        named = f" ({', '.join(self.names)})" if self.names else ""
-        return f"{self.dataset} {about}{named} {self.first_day}..{self.last_day}: {self.reason}"
+        ids = self.site_id if self.subject_id == self.site_id else f"{self.site_id} {self.subject_id}"
+        about = f"{', '.join(self.names)} ({ids})" if self.names else ids
+        return f"{self.dataset} of {about}, {self.first_day}..{self.last_day}: {self.reason}"
 
     @property
     def days(self) -> set[date]:

@@ -75,7 +75,7 @@ class Summary:
     findings: int = 0
     failed: list[str] = field(default_factory=list)
     news: list[str] = field(default_factory=list)
-    """Sites that left the account's listing, or came back."""
+    """Sites and meters that are new, gone, back, or listed as something else than before."""
     not_asked: str | None = None
     """Days before the creation of sites."""
     is_complete: bool = False

@@ -1,27 +1,30 @@
-"""Two sensors that tell people: a run failed, and nothing came (or a month stays blocked). Off until addresses are set.
+"""Sensors that tell people: a run failed, nothing came (or a month stays blocked), the account lists something else.
 
-Both keep in their cursors what was told, and are not past a thing before somebody has taken the message about it. They
-read the addresses from the settings; nothing of them is kept by Dagster.
+They are off until addresses are set. They keep in their cursors what was told, and are not past a thing before
+somebody has taken the message about it. They read the addresses from the settings; nothing of them is kept by Dagster.
 """
 
 import json
 import re
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
 
 from climkit_pipeline.alerts.alarms import Alarm, News, as_json, from_json, message_of, news_of, told_after
+from climkit_pipeline.alerts.listed import TEXTS, listing_alarm
 from climkit_pipeline.alerts.sending import send
 from climkit_pipeline.defs.automation import MODELS_JOB, RANGE_END_TAG, RANGE_START_TAG, fills_the_lake, selects
+from climkit_pipeline.defs.causes import first_cause
 from climkit_pipeline.defs.keys import WAREHOUSE_PREFIX, asset_key
 from climkit_pipeline.domain.periods import local_day
 from climkit_pipeline.errors import WarehouseError
+from climkit_pipeline.lake import journals
 from climkit_pipeline.lake.coverage import LATE_DATA
 from climkit_pipeline.lake.layout import Layout
-from climkit_pipeline.lake.schemas import DATASETS
+from climkit_pipeline.lake.schemas import DATASETS, FINDINGS
 from climkit_pipeline.settings import Settings
 from climkit_pipeline.warehouse.data_checks import CheckSettings
 from climkit_pipeline.warehouse.data_state import long_blocked, silent_sites
@@ -32,7 +35,10 @@ FAILURE_SECONDS = 30
 """Between two looks for failed runs."""
 
 WATCH_SECONDS = 600
-"""Between two looks at whether anything came; hours matter there, not minutes."""
+"""Between two looks at whether anything came, or is listed otherwise; hours matter there, not minutes."""
+
+WRITTEN_WITHIN = timedelta(minutes=1)
+"""Of being found, a finding is on disk: a look leaves younger ones to the next, and misses none."""
 
 LOOK_BACK = timedelta(hours=24)
 """How far a failure may lie back when the alarms are switched on: what failed last night is news."""
@@ -88,7 +94,22 @@ def build_alert_sensors(settings: Settings, now: Clock = lambda: datetime.now(UT
         after = {"watching_since": since.isoformat(), "told": as_json(told_after(told, news))}
         return _tell(context, settings, news, after)
 
-    return [alert_failed_runs, alert_nothing_came]
+    @dg.sensor(
+        name="alert_listing",
+        default_status=status,
+        minimum_interval_seconds=WATCH_SECONDS,
+        description=f"Tells of sites and meters that are new, gone, back, or listed as something else; once.{off}",
+    )
+    def alert_listing(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        if not settings.alert_addresses:
+            return dg.SkipReason("CLIMKIT_ALERT_URLS is not set")
+        state = _read(context.cursor)
+        until = now() - WRITTEN_WITHIN
+        since = datetime.fromisoformat(state["until"]) if "until" in state else until - LOOK_BACK
+        news = [News("new", alarm) for alarm in listing_alarms(Layout(settings.data_dir), since, until)]
+        return _tell(context, settings, news, {"until": until.isoformat()})
+
+    return [alert_failed_runs, alert_nothing_came, alert_listing]
 
 
 def _read(cursor: str | None) -> dict[str, Any]:
@@ -212,11 +233,9 @@ def _reason(instance: dg.DagsterInstance, run_id: str) -> str:
             if event is None:
                 continue
             error = event.step_failure_data.error if event.is_step_failure else None
-            while error is not None and error.cause is not None:
-                error = error.cause
-            text = error.message if error is not None else event.message or ""
             # The class of an error says nothing to a person: "dagster._core…Failure: 2 parts failed".
-            return re.sub(r"^[\w.]+(Error|Failure|Exception|Interrupt): ", "", " ".join(text.split()))[:500]
+            text = first_cause(error) if error is not None else event.message or ""
+            return re.sub(r"^[\w.]+(Error|Failure|Exception|Interrupt): ", "", text)
     return "its process ended without a word"
 
 
@@ -242,6 +261,18 @@ def _covers(good: Mapping[str, Any], failed: Mapping[str, Any]) -> bool:
     return all(
         not good[name] or bool(failed[name] and set(failed[name]) <= set(good[name])) for name in ("sites", "assets")
     )
+
+
+# --- what is listed ---------------------------------------------------------------------------------------------------
+
+
+def listing_alarms(layout: Layout, since: datetime, until: datetime) -> Iterator[Alarm]:
+    """What ingestions found to be listed otherwise, after ``since`` and up to ``until``, oldest first."""
+    for day in journals.days_since(layout, FINDINGS, since):
+        for row in journals.read_day(layout, FINDINGS, day).sort("found_at_utc").iter_rows(named=True):
+            if row["code"] in TEXTS and since < row["found_at_utc"] <= until:
+                said = ", ".join(row["samples"])
+                yield listing_alarm(row["code"], row["site_id"], row["subject_id"], said, row["found_at_utc"])
 
 
 # --- nothing came -----------------------------------------------------------------------------------------------------

@@ -83,7 +83,7 @@ def table_of(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:
     for name in rows[0]:
         sample = next((row[name] for row in rows if row[name] is not None), None)
         columns.append(dg.TableColumn(name, kinds.get(type(sample), "string")))
-    records = [dg.TableRecord({name: _cell(value) for name, value in row.items()}) for row in rows]
+    records = [dg.TableRecord({name: _cell(name, value) for name, value in row.items()}) for row in rows]
     return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))
 
 
@@ -94,7 +94,9 @@ def _picture_of(svg: str | None, title: str) -> dg.MarkdownMetadataValue | None:
     return dg.MetadataValue.md(f"![{title}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})")
 
 
-def _cell(value: Any) -> str | float | bool | None:  # noqa: ANN401 - whatever a column holds
+def _cell(column: str, value: Any) -> str | float | bool | None:  # noqa: ANN401 - whatever a column holds
+    if column == "month" and isinstance(value, date):
+        return f"{value:%Y-%m}"  # a narrow column would break its first day in two
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Decimal):

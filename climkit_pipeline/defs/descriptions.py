@@ -14,7 +14,7 @@ from climkit_pipeline.errors import WarehouseError
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import DATASETS, INSTANT, VERSION_COLUMNS
 from climkit_pipeline.settings import Settings
-from climkit_pipeline.warehouse.project import load_project
+from climkit_pipeline.warehouse.project import FOLDERS, load_project
 from climkit_pipeline.warehouse.queries import column_types
 
 STEPS = frozenset(
@@ -67,7 +67,8 @@ def described(assets: dg.AssetsDefinition, settings: Settings) -> dg.AssetsDefin
             "dagster/table_name": f"main.{name}",
             "path": dg.MetadataValue.path(str(layout.warehouse)),
         }
-        group = f"{spec.group_name}_steps" if name in STEPS else spec.group_name
+        # Numbered, because the UI sorts them by name: so the list of groups reads like the way of the data.
+        group = f"{FOLDERS.index(str(spec.group_name)) + 1}_{spec.group_name}" + ("_steps" if name in STEPS else "")
         return spec.merge_attributes(owners=settings.owners, metadata=details).replace_attributes(group_name=group)
 
     (changed,) = dg.map_asset_specs(describe, [assets])

@@ -12,6 +12,7 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.storage.dagster_run import FINISHED_STATUSES
 
+from climkit_pipeline.defs.compute_logs import forget_output
 from climkit_pipeline.settings import Settings
 
 AT_ONCE = 500
@@ -39,6 +40,7 @@ def tidy_runs(instance: dg.DagsterInstance, keep_days: int, *, now: datetime | N
         run_id = record.dagster_run.run_id
         if run_id not in needed:
             instance.delete_run(run_id)
+            forget_output(instance, run_id)
             _delete_shard(instance, run_id)
     kept = sum(record.dagster_run.run_id in needed for record in old)
     return TidyReport(len(old) - kept, kept)

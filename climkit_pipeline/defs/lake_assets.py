@@ -20,7 +20,8 @@ from climkit_pipeline.ingest.reports import IngestRequest
 from climkit_pipeline.lake.schemas import DATASETS, SNAPSHOTS
 from climkit_pipeline.settings import Settings
 
-LAKE_GROUP = "lake"
+LAKE_GROUP = "1_lake_files"
+"""Before the groups of tables, which are numbered as the data go: ``2_lake`` to ``9_bills``."""
 
 
 class IngestConfig(dg.Config):
@@ -76,8 +77,9 @@ def build_lake_assets(settings: Settings) -> dg.AssetsDefinition:
         log.tell_failures(report)
         log.tell_result(report)
         if not report.is_good:
+            count = len(report.failures)
             raise dg.Failure(
-                f"{len(report.failures)} parts failed: " + "; ".join(map(str, report.failures[:5])),
+                f"{count} part{'' if count == 1 else 's'} failed: " + "; ".join(map(str, report.failures[:5])),
                 metadata={"failures": dg.MetadataValue.md("\n".join(f"- {each}" for each in report.failures))},
                 allow_retries=False,  # what is missing is asked again by the next backfill, not all of it
             )

@@ -1,14 +1,16 @@
 """Runs started from the command line: real Dagster runs, in this process, in the instance that the UI shows."""
 
 import os
-import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from functools import cached_property
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
 from climkit_pipeline.defs.automation import (
     INGEST_JOB,
@@ -17,11 +19,12 @@ from climkit_pipeline.defs.automation import (
     RANGE_END_TAG,
     RANGE_START_TAG,
 )
+from climkit_pipeline.defs.causes import first_cause
+from climkit_pipeline.defs.compute_logs import keep_terminal
 from climkit_pipeline.defs.dagster_home import dagster_home
 from climkit_pipeline.defs.factory import build_lake_definitions, build_warehouse_definitions
 from climkit_pipeline.defs.keys import asset_key
 from climkit_pipeline.defs.resources import SharedIngestion
-from climkit_pipeline.defs.run_locks import held_run_lock
 from climkit_pipeline.errors import RunError, WarehouseError
 from climkit_pipeline.files import file_lock
 from climkit_pipeline.lake.account import create_data_dir
@@ -29,6 +32,10 @@ from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.settings import Settings
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+OUR_CODE = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("climkit"), "__repository__")
+"""As workspace.yaml and Dagster name the definitions: the timeline and the jobs' pages list runs by it."""
 
 
 @contextmanager
@@ -41,6 +48,7 @@ def open_instance(layout: Layout) -> Iterator[dg.DagsterInstance]:
         instance = dg.DagsterInstance.from_config(str(home))
         instance.get_runs(limit=1)
         instance.all_asset_keys()
+        keep_terminal(instance)
     with instance:
         yield instance
 
@@ -101,14 +109,25 @@ class Launcher:
         if not result.success:
             raise WarehouseError(_reason(result))
 
-    def _execute(self, job: dg.JobDefinition, **options: Any) -> dg.ExecuteInProcessResult:  # noqa: ANN401 - Dagster's
-        # Named beforehand: a daemon beside this command sees by the lock that the run's process lives.
-        run_id = str(uuid.uuid4())
-        with held_run_lock(self._instance, run_id):
-            return job.execute_in_process(instance=self._instance, run_id=run_id, raise_on_error=False, **options)
+    def _execute(
+        self,
+        job: dg.JobDefinition,
+        run_config: Mapping[str, Any],
+        tags: Mapping[str, str] | None = None,
+        asset_selection: Iterable[dg.AssetKey] = (),
+    ) -> dg.JobExecutionResult:
+        # Not execute_in_process: its runs belong to no code location, and are missing wherever the UI lists by one.
+        run = self._instance.create_run_for_job(
+            job,
+            run_config=run_config,
+            tags={**job.run_tags, **(tags or {})},
+            asset_selection=frozenset(asset_selection),
+            remote_job_origin=RemoteJobOrigin(OUR_CODE, job.name),
+        )
+        return execute_run(InMemoryJob(job), run, self._instance)
 
 
-def _was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
+def _was_interrupted(result: dg.JobExecutionResult) -> bool:
     """Dagster turns an interrupt into a failed step; whoever pressed Ctrl-C wants the command to end as interrupted."""
     interrupts = {"DagsterExecutionInterruptedError", "KeyboardInterrupt"}
     return any(
@@ -117,12 +136,8 @@ def _was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
     )
 
 
-def _reason(result: dg.ExecuteInProcessResult) -> str:
+def _reason(result: dg.JobExecutionResult) -> str:
     for event in result.all_events:
-        if event.is_step_failure:
-            error = event.step_failure_data.error
-            while error is not None and error.cause is not None:
-                error = error.cause
-            if error is not None:
-                return " ".join(error.message.split())[:500]
+        if event.is_step_failure and (error := event.step_failure_data.error) is not None:
+            return first_cause(error)
     return "the models failed; the run's page in the UI says why"

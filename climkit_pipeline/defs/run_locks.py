@@ -2,7 +2,7 @@
 
 Dagster's default launcher cannot tell: what a power cut ended would be ``started`` for ever, and fill one of the few
 places for runs at once. ``MonitoredRunLauncher`` (named in ``dagster.yaml``) asks the lock, so that run monitoring ends
-such a run as failed. Runs of the command line hold one, too; a run whose code location was killed goes on, and counts.
+such a run as failed. So do runs of the command line; a run whose code location was killed goes on, and counts.
 """
 
 from __future__ import annotations
@@ -73,9 +73,7 @@ class _LockingExecutor(InProcessExecutor):
     def execute(
         self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
     ) -> Iterator[dg.DagsterEvent]:
-        path = run_lock(plan_context.instance, plan_context.run_id)
-        _sweep(path.parent)
-        _held.enter_context(file_lock(path))
+        _held.enter_context(held_run_lock(plan_context.instance, plan_context.run_id))
         yield from super().execute(plan_context, execution_plan)
 
 

@@ -9,6 +9,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import date
+from itertools import groupby
+from operator import attrgetter
 
 import dagster as dg
 
@@ -20,6 +22,8 @@ from climkit_pipeline.lake.status import WORST_FIRST
 
 SECONDS_BETWEEN_LINES = 60.0
 MOST_REASONS = 20
+
+_dataset_of = attrgetter("dataset")
 
 
 class RunLog:
@@ -80,6 +84,15 @@ class RunLog:
         """What came of the run, in one line and in findings."""
         for finding in report.news:
             self._context.log.warning(str(finding))
+        for dataset, findings in groupby(sorted(report.news, key=_dataset_of), key=_dataset_of):
+            lines = [f"- {finding.code}: {', '.join(finding.samples)}" for finding in findings]
+            self._context.log_event(
+                dg.AssetObservation(
+                    asset_key(dataset),
+                    description=f"{len(lines)} listed otherwise than before",
+                    metadata={"listed otherwise": len(lines), "what": dg.MetadataValue.md("\n".join(lines))},
+                )
+            )
         calls = ", ".join(f"{name} {count:,}" for name, count in report.calls.items()) or "none"
         self._context.log.info(
             f"calls: {calls}; rows: {report.committed.rows:,}; new: {report.committed.rows_new:,}; "

@@ -7,14 +7,14 @@ findings tell what was known and what was said.
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import date, datetime
 
 import polars as pl
 
 from climkit_pipeline.ingest.frames import Finding
 from climkit_pipeline.lake import journals
 from climkit_pipeline.lake.coverage import FAILED
-from climkit_pipeline.lake.day_files import read_coverage
+from climkit_pipeline.lake.day_files import current_rows, read_coverage, read_day
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import FINDINGS, SITES
 
@@ -29,15 +29,23 @@ def news_of_sites(layout: Layout, listed: Collection[str], now: datetime) -> lis
     """
     seen = read_coverage(layout, SITES).filter(pl.col("state") != FAILED)
     last_listed = dict(seen.group_by("site_id").agg(pl.col("last_asked_at_utc").max()).iter_rows())
+    newest_day = dict(seen.group_by("site_id").agg(pl.col("local_date").max()).iter_rows())
     reported = _reported_gone(layout, last_listed)
     news = []
     for site_id, at in sorted(last_listed.items()):
         if (site_id in listed) == (site_id in reported):
             code = RETURNED if site_id in listed else VANISHED
-            news.append(Finding(code, SITES.name, site_id, site_id, 1, (f"last listed {at:%Y-%m-%d}",)))
+            said = f"{_name(layout, site_id, newest_day[site_id])}, last listed {at:%Y-%m-%d}"
+            news.append(Finding(code, SITES.name, site_id, site_id, 1, (said,)))
     no_days = {"first_day": None, "last_day": None}
     journals.append(layout, FINDINGS, [finding.as_row(now) | no_days for finding in news])
     return news
+
+
+def _name(layout: Layout, site_id: str, day: date) -> str:
+    """What people called it on a day on which it was listed."""
+    names = current_rows(read_day(layout, SITES, day)).filter(pl.col("site_id") == site_id)["site_name"]
+    return str(next(iter(names.drop_nulls()), site_id))
 
 
 def _reported_gone(layout: Layout, last_listed: dict[str, datetime]) -> set[str]:

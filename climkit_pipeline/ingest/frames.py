@@ -27,6 +27,8 @@ class Finding:
 
     def __str__(self) -> str:
         about = " ".join(dict.fromkeys((self.dataset, self.site_id, self.subject_id)))
+        if self.count == len(self.samples) == 1:  # it says all that there is: a sentence, for the most part
+            return f"{self.code}: {self.samples[0]} ({about})"
         return f"{about}: {self.code} x {self.count}, e.g. {', '.join(self.samples)}"
 
     def as_row(self, found_at: datetime) -> dict[str, Any]:

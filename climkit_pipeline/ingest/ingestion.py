@@ -29,6 +29,7 @@ from climkit_pipeline.ingest.frames import Finding
 from climkit_pipeline.ingest.known import known_listings
 from climkit_pipeline.ingest.landing import Landed, LandingFolder, abandoned_folders, open_landing
 from climkit_pipeline.ingest.ledger import CallLedger
+from climkit_pipeline.ingest.listing_news import news_of_listings
 from climkit_pipeline.ingest.listings import Listings, SiteListing, fetch_listings, list_site_ids
 from climkit_pipeline.ingest.planning import is_complete, plan_calls, stretches_of
 from climkit_pipeline.ingest.progress import Watchers
@@ -70,7 +71,7 @@ class Ingestion:
         self._account: tuple[datetime, list[str]] | None = None
         self._news_at: datetime | None = None
         self._listings: tuple[datetime, tuple[str, ...], Listings] | None = None
-        self._zones_told: Listings | None = None
+        self._listings_told: Listings | None = None
         self._fetcher = Fetcher(settings, client, self._progress, now)
 
     # --- what the account is ------------------------------------------------------------------------------------
@@ -132,12 +133,13 @@ class Ingestion:
         self._news_at, listed = self._account
         return _warned(news_of_sites(self.layout, listed, self._now()))
 
-    def _news_of_zones(self, listings: Listings) -> list[Finding]:
-        """Sites that state another zone than their days are filed in, told once per listing."""
-        if listings is self._zones_told:
+    def _news_of_listings(self, listings: Listings) -> list[Finding]:
+        """Sites and meters that are listed otherwise than before, and zones that are, looked for once per listing."""
+        if listings is self._listings_told:
             return []
-        self._zones_told = listings
-        return _warned(news_of_zones(self.layout, listings.sites, self._now()))
+        self._listings_told = listings
+        news = news_of_zones(self.layout, listings.sites, self._now())
+        return _warned(news + news_of_listings(self.layout, listings.sites, self._now()))
 
     # --- planning -----------------------------------------------------------------------------------------------
 
@@ -194,7 +196,7 @@ class Ingestion:
         report.committed.add(self.recover())
         report.news = self._news_of_sites()
         listings = self.listings(site_ids)
-        report.news += self._news_of_zones(listings)
+        report.news += self._news_of_listings(listings)
         self._fetcher.begin_run()
         owner = f"run {run_id or os.getpid()} since {self._now():%H:%M} UTC"
         names = [dataset.name for dataset in request.series]

@@ -125,9 +125,9 @@ class Failure:
     """What people call the site and the meter or sensor, as far as it is known."""
 
     def __str__(self) -> str:
-        about = self.site_id if self.subject_id == self.site_id else f"{self.site_id} {self.subject_id}"
-        named = f" ({', '.join(self.names)})" if self.names else ""
-        return f"{self.dataset} {about}{named} {self.first_day}..{self.last_day}: {self.reason}"
+        ids = self.site_id if self.subject_id == self.site_id else f"{self.site_id} {self.subject_id}"
+        about = f"{', '.join(self.names)} ({ids})" if self.names else ids
+        return f"{self.dataset} of {about}, {self.first_day}..{self.last_day}: {self.reason}"
 
     @property
     def days(self) -> set[date]:
@@ -160,7 +160,7 @@ class IngestReport:
     short_answers: int = 0
     """Answers that lacked rows which the day must have; each stretch was asked for again."""
     news: list[Finding] = field(default_factory=list)
-    """Sites that left the account's listing, came back, or state another zone than before."""
+    """Sites and meters that are new, gone, back, or listed as something else than before."""
     failures: list[Failure] = field(default_factory=list)
     states: dict[str, dict[date, Counter[str]]] = field(default_factory=dict)
     """Subjects by coverage state, per dataset and day, as far as days have been finished."""

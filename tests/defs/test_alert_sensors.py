@@ -136,5 +136,45 @@ def test_sensors_are_off_and_say_why_until_there_is_an_address(tmp_path: Path) -
     assert {sensor.default_status for sensor in build_alert_sensors(quiet)} == {dg.DefaultSensorStatus.STOPPED}
     assert {sensor.default_status for sensor in build_alert_sensors(loud)} == {dg.DefaultSensorStatus.RUNNING}
     with dg.DagsterInstance.ephemeral() as instance:
-        for name in ("alert_failed_runs", "alert_nothing_came"):
+        for name in ("alert_failed_runs", "alert_nothing_came", "alert_listing"):
             assert Sensor(name, quiet, instance).look() == "CLIMKIT_ALERT_URLS is not set"
+
+
+@pytest.mark.slow
+def test_a_meter_that_is_new_gone_or_changed_is_told_once_by_its_name(tmp_path: Path, receiver: HttpReceiver) -> None:
+    world = World(seed=3, sites=1, meters=3)
+    site = world.sites[0]
+    gone, turned = site.meters[0], site.meters[1]
+
+    def without_gone(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+        kept = [row for row in rows if row["id"] != gone.id]
+        return [row | {"mode": "production"} if row["id"] == turned.id else row for row in kept]
+
+    def listing(request: Request) -> Fault | None:
+        is_other = changed and request.endpoint == "meter_info"
+        return Fault("rewrite", rewrite=without_gone) if is_other else None
+
+    changed: set[str] = set()
+    day = date(2026, 10, 24)
+    with SimulatorServer(world, requests_per_second=None, interceptor=listing) as server:
+        for _ in range(3):
+            with launcher(server, tmp_path) as (launch, instance, _):
+                assert launch.ingest(day, day, ("sites", "meters"), (), refetch=True)
+            changed |= {gone.id, turned.id}
+        sensor = Sensor("alert_listing", alerting(server, tmp_path, receiver), instance)
+        assert sensor.look() == "nothing new", "it may still be on its way to the disk"
+        sensor.now += timedelta(minutes=2)
+        assert "and 1 more" in sensor.look()
+        sensor.now += timedelta(minutes=10)
+        assert sensor.look() == "nothing new"
+        with launcher(server, tmp_path) as (_, instance, _):
+            events = instance.fetch_observations(dg.AssetKey(["climkit", "meters"]), limit=10).records
+    (message,) = receiver.messages
+    said = f"{turned.name} of {site.name}: meter mode was {turned.mode}, is production"
+    for part in (f"{gone.name} of {site.name}", "meters.csv", said, site.site_id):
+        assert part in message["message"]
+    (event,) = events
+    observation = event.asset_observation
+    assert observation is not None
+    assert observation.metadata["listed otherwise"].value == 2
+    assert gone.name in str(observation.metadata["what"].value)

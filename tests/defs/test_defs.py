@@ -8,6 +8,7 @@ from pathlib import Path
 import dagster as dg
 import duckdb
 import pytest
+import yaml
 from real_runs import launcher, settings_for
 
 from climkit_pipeline.defs.alert_sensors import watch_alarms
@@ -16,6 +17,7 @@ from climkit_pipeline.defs.descriptions import STEPS
 from climkit_pipeline.defs.factory import build_definitions
 from climkit_pipeline.defs.keys import asset_key, model_key
 from climkit_pipeline.domain.periods import month_start
+from climkit_pipeline.installation import ROOT_DIR
 from climkit_pipeline.lake.schemas import DATASETS
 from climkit_pipeline.settings import Settings, load_settings
 from climkit_pipeline.simulator import Fault, Request, SimulatorServer, World
@@ -25,6 +27,11 @@ from climkit_pipeline.warehouse.project import load_project
 pytestmark = pytest.mark.slow
 
 ALL = tuple(DATASETS)
+GROUPS = {
+    "lake": "2_lake", "listing": "3_listing", "series": "4_series", "days": "5_days", "registers": "6_registers",
+    "periods": "7_periods", "quality": "8_quality", "bills": "9_bills",
+}  # fmt: skip
+"""The groups of the UI, which sorts them by name, by the folder of the models."""
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +74,7 @@ def test_tables_stand_below_what_they_read_and_have_their_data_tests_as_a_check(
     for name, model in load_project().models.items():
         if model.schema == "main":
             asset = graph.get(model_key(name))
-            group = f"{model.folder}_steps" if name in STEPS else model.folder
+            group = f"{GROUPS[model.folder]}_steps" if name in STEPS else GROUPS[model.folder]
             assert ({key.path[-1] for key in asset.parent_keys}, asset.group_name) == (read_by(name), group)
     checked = {key.asset_key for key in graph.asset_check_keys}
     tested = {test.model for test in load_project().tests}
@@ -179,6 +186,11 @@ def test_a_run_marks_exactly_the_good_days_green_and_names_what_failed(tmp_path:
         assert [failure.subject_id for failure in reports[-1].failures] == [broken]
         (run,) = instance.get_runs()
         assert (run.job_name, run.status) == (INGEST_JOB.name, dg.DagsterRunStatus.FAILURE)
+        # Of the same code location as the UI's runs: its timeline lists no others.
+        (workspace,) = yaml.safe_load((ROOT_DIR / "workspace.yaml").read_text())["load_from"]
+        location = workspace["python_module"]["location_name"]
+        assert run.remote_job_origin is not None
+        assert run.remote_job_origin.repository_origin.get_label() == f"__repository__@{location}"
         # A red day says why, with the name that people know.
         records = instance.fetch_observations(asset_key("meter_intervals"), limit=10).records
         observed = {record.partition_key: record.asset_observation for record in records}
@@ -275,7 +287,7 @@ def _assert_the_data_are_judged(instance: dg.DagsterInstance, run_id: str) -> No
         metadata = event.asset_materialization.metadata
         assert str(metadata[picture].value).startswith(f"![{picture}](data:image/svg+xml;base64,")
         (row,) = metadata["grades by site and month"].records
-        assert (row.data["month"], row.data["meters"], row.data["blocked"]) == ("2026-10-01", 2, 0)
+        assert (row.data["month"], row.data["meters"], row.data["blocked"]) == ("2026-10", 2, 0)
 
 
 def test_history_asks_for_the_newest_month_that_lacks_something_when_nothing_else_is_due(tmp_path: Path) -> None:

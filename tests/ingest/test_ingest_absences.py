@@ -29,7 +29,9 @@ def test_a_site_that_leaves_is_said_once_and_noticed_when_it_returns(bench, faul
     faults.add(lambda request: request.endpoint == "all_installations", unlisted)
     clock.at += timedelta(days=1)
     report, calls = one.run_counted(*DAYS, refetch=True)
-    assert [finding.code for finding in report.news] == ["site_vanished"]
+    (finding,) = report.news
+    assert finding.code == "site_vanished"
+    assert finding.samples == (f"{one.world.sites[0].name}, last listed {clock.at - timedelta(days=1):%Y-%m-%d}",)
     assert {call.site_id for call in one.server.calls} == {None, stays}
     assert {call.site_id for call in calls} == {stays}
     assert report.is_good

@@ -81,6 +81,13 @@ def test_the_runs_of_the_demo_are_listed_as_successes(page: Page) -> None:
     assert page.get_by_text("Failure").count() == 0
 
 
+def test_the_timeline_shows_the_runs_of_the_command(page: Page) -> None:
+    """It said that there were none."""
+    page.goto("/overview/activity/timeline")
+    for job in ("ingest_lake", "refresh_models"):
+        page.get_by_role("link", name=job).first.wait_for()
+
+
 def test_the_days_of_the_demo_are_green_partitions(page: Page) -> None:
     page.goto("/assets/climkit/meter_intervals?view=partitions")
     page.get_by_text(f"Materialized ({DAYS})").wait_for()

@@ -54,7 +54,7 @@ def test_the_command_says_where_it_put_which_fault(tmp_path: Path) -> None:
 def test_a_fault_that_cannot_be_is_refused_before_anything_is_served(tmp_path: Path) -> None:
     for option, value, complaint in (
         ("--data-faults", "night_production@0/0/2026-03", "--data-faults: night_production makes no sense for Flat"),
-        ("--account", "newest_rows=all", "--account: newest_rows needs a number after =, not 'all'"),
+        ("--account", "newest_rows=all", "--account: newest_rows needs a number, not 'all'"),
         ("--account", "slow", "--account: no form of an account is called 'slow'; there are: refuses_early,"),
         ("--labels", str(tmp_path / "no" / "labels.csv"), "--labels: "),
     ):

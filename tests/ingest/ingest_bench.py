@@ -216,6 +216,15 @@ def quarters(world: World, site_id: str, first: date, last: date) -> list[dateti
     return [at + number * QUARTER for number in range((end - at) // QUARTER)]
 
 
+def early_by(call: Call, world: World) -> timedelta:
+    """How much earlier than its first day a window of intervals begins: not before the site existed."""
+    site = world.site(call.site_id)
+    if ENDPOINTS[call.endpoint] not in INTERVALS or call.t_s <= local_midnight_utc(site.created, site.zone):
+        return timedelta(0)
+    types = {call.subject, *(meter.type for meter in site.meters if meter.id == call.subject)}
+    return timedelta(minutes=90) if types & {"electricity", "charge_point"} else timedelta(days=1)
+
+
 def number_of(instant: datetime) -> int:
     """Quarter-hours since 1970."""
     return int(instant.timestamp()) // 900

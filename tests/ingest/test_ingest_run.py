@@ -14,6 +14,7 @@ from ingest_bench import (
     OCTOBER,
     QUARTER,
     SERIES,
+    early_by,
     lacking,
     number_of,
     quarters,
@@ -56,7 +57,10 @@ def asked_days(calls, world):
     asked = Counter()
     for call in calls:
         zone = world.site(call.site_id).zone
-        first, last = call.t_s.astimezone(zone).date(), (call.t_e - QUARTER).astimezone(zone).date()
+        first, last = (
+            (call.t_s + early_by(call, world)).astimezone(zone).date(),
+            (call.t_e - QUARTER).astimezone(zone).date(),
+        )
         for number in range((last - first).days):
             asked[ENDPOINTS[call.endpoint], call.site_id, call.subject, first + timedelta(days=number)] += 1
     return asked
@@ -264,9 +268,13 @@ def test_nothing_is_asked_before_a_site_existed(bench):
     created = max(site.created for site in one.world.sites)
     report, calls = one.run_counted(created - timedelta(days=12), created + timedelta(days=2))
     assert report.is_good
-    for call in calls:
-        site = one.world.site(call.site_id)
-        assert call.t_s >= local_midnight_utc(site.created, site.zone)
+    # But for one call a site that looks whether its creation date is right.
+    looked = [call for call in calls if call.t_s < local_midnight_utc(one.world.site(call.site_id).created,
+                                                                      one.world.site(call.site_id).zone)]  # fmt: skip
+    assert {call.endpoint for call in looked} == {"site_data"}
+    assert max(call.rows for call in looked) <= 1, "beyond the quarter-hour that every call asks too much for"
+    assert len(looked) == len({call.site_id for call in looked})
+    calls = [call for call in calls if call not in looked]
     for site in one.world.sites:
         of_site = [c for c in calls if c.site_id == site.site_id]
         assert min(call.t_s for call in of_site) == max(
@@ -342,9 +350,10 @@ def test_a_short_answer_is_asked_again_for_exactly_what_is_missing_and_once(benc
     kept = asked[0].rows - round(0.25 * asked[0].rows) if asked[0].rows > len(starts) else asked[0].rows
     assert len(asked) == 2
     assert asked[0].rows < len(starts)
-    # The first answer holds the rows from the first start on.
-    cut = starts[0] + kept * QUARTER
-    assert (asked[1].t_s, asked[1].t_e) == (cut, starts[-1] + 2 * QUARTER)
+    # The first answer holds the rows from an hour and a half before the first start on; so does the second.
+    early = timedelta(minutes=90)
+    cut = starts[0] - early + kept * QUARTER
+    assert (asked[1].t_s, asked[1].t_e) == (cut - early, starts[-1] + 2 * QUARTER)
     rows = one.current("meter_intervals").filter(meter_id=meter)
     assert rows["interval_start_utc"].sort().to_list() == starts
     assert one.states("meter_intervals", *WEEK) == {"complete"}
@@ -430,7 +439,8 @@ def test_missing_days_at_the_start_of_a_window_are_asked_again_where_older_rows_
     faults.add(about("meter_data", meter), lacking(starts[0], starts[96 * 2]), times=1)
     _, calls = one.run_counted(*WEEK, datasets=("meter_intervals",))
     again = [call for call in calls if call.subject == meter][1:]
-    assert [(call.t_s, call.t_e) for call in again] == [(starts[0], starts[96 * 2] + QUARTER)]
+    early = timedelta(minutes=90)
+    assert [(call.t_s, call.t_e) for call in again] == [(starts[0] - early, starts[96 * 2] + QUARTER)]
     assert one.states("meter_intervals", *WEEK) == {"complete"}
 
 

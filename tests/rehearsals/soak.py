@@ -127,7 +127,10 @@ def days_asked_twice(world: World, calls: list[Call]) -> int:
         if call.endpoint in {"meter_data", "site_data"} and call.t_s and call.t_e and call.site_id:
             zone = world.site(call.site_id).zone
             # Windows reach one period further, for whichever edge the API leaves out.
-            day, end = call.t_s.astimezone(zone).date(), (call.t_e - 2 * QUARTER).astimezone(zone).date()
+            kinds = {call.subject, *(m.type for m in world.site(call.site_id).meters if m.id == call.subject)}
+            # And they begin early, so that nothing wanted is near their start.
+            early = timedelta(minutes=90) if kinds & {"electricity", "charge_point"} else timedelta(days=1)
+            day, end = (call.t_s + early).astimezone(zone).date(), (call.t_e - 2 * QUARTER).astimezone(zone).date()
             while day <= end:
                 asked[call.site_id, call.subject, call.endpoint, day] += 1
                 day += timedelta(days=1)

@@ -8,11 +8,12 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import fields
 from datetime import date
 from pathlib import Path
 
 from climkit_pipeline.cli.main import simulate
-from climkit_pipeline.simulator import World, parse_data_faults
+from climkit_pipeline.simulator import AccountForm, World, parse_data_faults
 from climkit_pipeline.simulator.data_faults import CIRCUMSTANCES, KINDS
 from climkit_pipeline.simulator.faults import RANDOM_KINDS
 
@@ -53,6 +54,8 @@ def test_the_command_says_where_it_put_which_fault(tmp_path: Path) -> None:
 def test_a_fault_that_cannot_be_is_refused_before_anything_is_served(tmp_path: Path) -> None:
     for option, value, complaint in (
         ("--data-faults", "night_production@0/0/2026-03", "--data-faults: night_production makes no sense for Flat"),
+        ("--account", "newest_rows=all", "--account: newest_rows needs a number, not 'all'"),
+        ("--account", "slow", "--account: no form of an account is called 'slow'; there are: refuses_early,"),
         ("--labels", str(tmp_path / "no" / "labels.csv"), "--labels: "),
     ):
         done = subprocess.run(
@@ -66,9 +69,11 @@ def test_a_fault_that_cannot_be_is_refused_before_anything_is_served(tmp_path: P
 def test_the_help_names_every_kind_of_data_fault() -> None:
     """The list stands in the help as text: a kind added later would be a secret."""
     _, _, kinds = (simulate.help or "").partition("Kinds of data faults:")
-    faults, _, circumstances = kinds.partition("Circumstances, which are no faults:")
+    faults, _, rest = kinds.partition("Circumstances, which are no faults:")
+    circumstances, _, forms = rest.partition("--account takes")
     assert faults.split() == [kind for kind in KINDS if kind not in CIRCUMSTANCES]
     assert circumstances.split() == [kind for kind in KINDS if kind in CIRCUMSTANCES]
+    assert {form.name for form in fields(AccountForm)} <= set(forms.replace("=", " ").split())
 
 
 def test_the_help_names_every_kind_of_fault_of_the_transport() -> None:

@@ -42,6 +42,10 @@ CHECK_DESCRIPTION = (
 )
 
 
+MOST_CLOSABLE = 20
+"""Months of sites that a run's log names; whoever never closes any has thousands."""
+
+
 class RefreshConfig(dg.Config):
     """How to refresh: from what changed, or everything anew."""
 
@@ -138,8 +142,13 @@ def _tell_closable(context: dg.AssetExecutionContext, refresh: Refresh, *, close
         for closed in close_what_is_ready(refresh):
             context.log.info(f"closed: {closed.billing_month:%Y-%m} of site {closed.site_id}, {closed.meters} meters")
         return
-    for site_id, month in closable_months(refresh.layout):
-        context.log.info(f"can be closed: climkit close {month:%Y-%m} --site {site_id}")
+    months = sorted(closable_months(refresh.layout), key=lambda each: (-each[1].toordinal(), each[0]))
+    closable = [f"climkit close {month:%Y-%m} --site {site_id}" for site_id, month in months]
+    if closable:
+        more = len(closable) - MOST_CLOSABLE
+        context.log.info(
+            "can be closed:\n" + "\n".join(closable[:MOST_CLOSABLE]) + (f"\nand {more:,} more" if more > 0 else "")
+        )
 
 
 def _materializations(project: Project, report: BuildReport, state: DataState) -> Iterator[dg.AssetMaterialization]:

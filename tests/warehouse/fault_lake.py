@@ -57,7 +57,8 @@ class DaySums:
     @classmethod
     def of(cls, row: dict[str, Any]) -> DaySums:
         stated = (row.get(name) for name in ("total", "solar", "grid"))
-        quantities = [None if number is None else Decimal(str(number)) for number in stated]
+        # To a millionth, as bills are: what a float carries beyond that is noise.
+        quantities = [None if number is None else round(Decimal(str(number)), 6) for number in stated]
         return cls(*quantities, present=int(row["total"] is not None), null=int(row["total"] is None))
 
     def __add__(self, other: DaySums) -> DaySums:

@@ -7,13 +7,11 @@ Here: reactions to answers and errors. Not here: which windows are wanted (``pla
 from __future__ import annotations
 
 import logging
-from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
-
-import polars as pl
+from datetime import date, datetime, timedelta
 
 from climkit_pipeline.api.client import Answer, ClimkitClient
 from climkit_pipeline.domain.periods import (
@@ -34,17 +32,23 @@ from climkit_pipeline.errors import (
 from climkit_pipeline.ingest import intervals
 from climkit_pipeline.ingest.commit import commit_folder
 from climkit_pipeline.ingest.frames import Finding, ParsedAnswer
-from climkit_pipeline.ingest.landing import Landed, LandingFolder
-from climkit_pipeline.ingest.parsing import known_steps, parse_landed
+from climkit_pipeline.ingest.landing import LandingFolder
+from climkit_pipeline.ingest.learnt import Beginnings, Trouble, WindowSizes
+from climkit_pipeline.ingest.parsing import parse_landed
 from climkit_pipeline.ingest.planner import Window, plan_windows
 from climkit_pipeline.ingest.reports import Failure, IngestReport, Progress
+from climkit_pipeline.ingest.shortfalls import (
+    Shortfalls,
+    before_rows,
+    begins_after,
+    first_time,
+    minutes_at,
+    rhythm_minutes,
+    span_of,
+)
 from climkit_pipeline.ingest.tasks import Plan, Task
 from climkit_pipeline.lake import coverage as law
 from climkit_pipeline.lake import first_days, journals
-from climkit_pipeline.lake.coverage import DayCoverage
-from climkit_pipeline.lake.day_files import current_rows, read_coverage_day, read_day
-from climkit_pipeline.lake.first_days import first_days_with_rows
-from climkit_pipeline.lake.held_times import held_times
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import FINDINGS, SENSOR_READINGS
 from climkit_pipeline.settings import Settings
@@ -53,160 +57,13 @@ logger = logging.getLogger(__name__)
 
 ANSWERS_PER_COMMIT = 200
 """A commit touches every day of its answers' months: few and large commits, yet minutes of work, not hours."""
-FAILURES_BEFORE_A_SUBJECT_IS_LEFT = 3
-SUBJECTS_LEFT_BEFORE_A_SITE_IS = 3
-SITES_LEFT_BEFORE_A_RUN_STOPS = 3
-"""In a row, with no answer in between: then it is the API that is gone, not a site."""
 ONE_HOUR = timedelta(hours=1)
-MOST_STRETCHES_ASKED = 3
-SILENT_HALVINGS_TO_REMEMBER = 2
-REFUSED_DAYS_TO_STOP_HALVING = 2
 UNAUTHORIZED = 401
 WINDOW_REFUSED_STATUSES = frozenset({400, 413, 422})
 """What may be about a window: how long it is, or when it begins."""
 NOT_AVAILABLE = f"{first_days.NOT_AVAILABLE}: the API refuses what begins then"
 MOST_CALLS_FOR_A_FRONT = 64
 """Of an answer that holds the newest rows of its window alone."""
-
-
-class _Trouble:
-    """Which sites do not answer, so that one of them costs minutes and a dead API does not cost hours."""
-
-    def __init__(self) -> None:
-        self._failures: Counter[tuple[str, str, str]] = Counter()
-        self._left: set[tuple[str, str]] = set()
-        self._silent: set[str] = set()
-
-    def answered(self, task: Task) -> None:
-        self._left = {left for left in self._left if left[0] != task.site_id}
-        self._failures.pop((task.dataset.name, task.site_id, task.subject_id), None)
-        self._silent.clear()
-
-    def failed(self, task: Task) -> None:
-        self._failures[task.dataset.name, task.site_id, task.subject_id] += 1
-        if self.is_subject_left(task):
-            self._left.add((task.site_id, task.subject_id))
-        if self.is_left(task.site_id):
-            self._silent.add(task.site_id)
-
-    def is_subject_left(self, task: Task) -> bool:
-        failures = self._failures[task.dataset.name, task.site_id, task.subject_id]
-        return failures >= FAILURES_BEFORE_A_SUBJECT_IS_LEFT
-
-    def is_left(self, site_id: str) -> bool:
-        """Several of its meters failed with no answer of the site in between: it is not about one of them."""
-        return sum(left[0] == site_id for left in self._left) >= SUBJECTS_LEFT_BEFORE_A_SITE_IS
-
-    def is_everywhere(self) -> bool:
-        return len(self._silent) >= SITES_LEFT_BEFORE_A_RUN_STOPS
-
-
-class _WindowSizes:
-    """Which window sizes the API takes, by dataset, and which subjects refuse every size; for one process.
-
-    A refusal (400, 413) is about length if both halves are answered: one bad day, or one broken meter, must not cost
-    31 times as many calls ever after. Silence is about length only if that happens twice in a row: one bad quarter of
-    an hour must not either.
-    """
-
-    def __init__(self, longest: int) -> None:
-        self._longest_allowed = longest
-        self._longest: dict[str, int] = {}
-        self._half_answered: set[tuple[str, str, Window]] = set()
-        self._silent_in_a_row: Counter[str] = Counter()
-        self._refused_days: Counter[tuple[str, str]] = Counter()
-        self._cut_at: Counter[tuple[str, int]] = Counter()
-
-    def longest(self, dataset: str) -> int:
-        """The longest window that is known to work, in days."""
-        return min(self._longest_allowed, self._longest.get(dataset, self._longest_allowed))
-
-    def shorten(self, dataset: str, days: int) -> None:
-        """Remember that ``days`` is as long as a window may be."""
-        self._longest[dataset] = min(days, self.longest(dataset))
-
-    def answered(self, task: Task) -> None:
-        dataset, whole = task.dataset.name, task.half_of
-        self._refused_days.pop((dataset, task.subject_id), None)
-        if whole is None:
-            self._silent_in_a_row.pop(dataset, None)
-            return
-        cut = (dataset, task.subject_id, whole.window)
-        if cut not in self._half_answered:
-            self._half_answered.add(cut)
-            return
-        self._half_answered.remove(cut)
-        if whole.reason == "refused" or self._silent_in_a_row[dataset] >= SILENT_HALVINGS_TO_REMEMBER:
-            self.shorten(dataset, task.window.days)
-
-    def was_silent(self, task: Task) -> None:
-        self._silent_in_a_row[task.dataset.name] += 1
-
-    def was_cut(self, task: Task, answered: int) -> bool:
-        """Note that an answer held its newest rows alone; whether that many rows are now known to be all it holds."""
-        self._cut_at[task.dataset.name, answered] += 1
-        return self._cut_at[task.dataset.name, answered] > 1
-
-    def refused_a_day(self, task: Task) -> None:
-        self._refused_days[task.dataset.name, task.subject_id] += 1
-
-    def is_first_refused_day(self, task: Task) -> bool:
-        """Whether no single day of the subject was refused since it last answered."""
-        return not self._refused_days[task.dataset.name, task.subject_id]
-
-    def refuses_everything(self, task: Task) -> bool:
-        """Whether shorter windows have been tried in vain: then a refusal is not about length."""
-        return self._refused_days[task.dataset.name, task.subject_id] >= REFUSED_DAYS_TO_STOP_HALVING
-
-
-class _Beginnings:
-    """Since when each subject's series may be asked for: the API may refuse every window that begins earlier.
-
-    A window that is refused is halved, the newer half first, so that what can be had is had with few calls. A day that
-    is refused just before what was answered may be the last one of those, or one bad day: the next older window tells.
-    """
-
-    def __init__(self, layout: Layout) -> None:
-        self._layout = layout
-        self._refused_until: dict[tuple[str, str, str], date] = {}
-        self._suspects: dict[tuple[str, str, str], tuple[Task, RejectedError]] = {}
-        self._first_answered: dict[tuple[str, str, str], date] = {}
-
-    def refused_until(self, task: Task) -> date | None:
-        """The last day that no window may begin on, as far as this process or the lake knows."""
-        known = first_days.refused_until(self._layout, task.dataset).get((task.site_id, task.subject_id))
-        return max(filter(None, (known, self._refused_until.get(task.key))), default=None)
-
-    def answered(self, task: Task, first_day: date | None) -> None:
-        """Note an answer, and the first day of which rows came."""
-        if task.window.first_day <= self._refused_until.get(task.key, date.min):
-            del self._refused_until[task.key]
-        if first_day is not None:
-            self._first_answered[task.key] = min(first_day, self._first_answered.get(task.key, first_day))
-
-    def may_be_one(self, task: Task) -> bool:
-        """Whether rows are known from after a refused window, and none from before it."""
-        known = first_days.first_days_with_rows(self._layout, task.dataset).get((task.site_id, task.subject_id))
-        firsts = [day for day in (known, self._first_answered.get(task.key)) if day is not None]
-        return bool(firsts) and min(firsts) > task.window.last_day
-
-    def suspect(self, task: Task, error: RejectedError) -> None:
-        """Remember a refused day until the next older window is answered or refused."""
-        self._suspects[task.key] = task, error
-
-    def suspected(self, task: Task) -> tuple[Task, RejectedError] | None:
-        """The day of this task's subject that an answer to this task decides about; it is forgotten."""
-        suspect = self._suspects.get(task.key)
-        return self._suspects.pop(task.key) if suspect and task.window.last_day < suspect[0].window.first_day else None
-
-    def left(self, following: Task | None) -> list[Task]:
-        """Suspected days of which no older window follows; they are forgotten."""
-        keys = [key for key in self._suspects if following is None or key != following.key]
-        return [self._suspects.pop(key)[0] for key in keys]
-
-    def confirm(self, task: Task) -> None:
-        """No window may begin on this day, or before it."""
-        self._refused_until[task.key] = task.window.last_day
 
 
 class Fetcher:
@@ -220,13 +77,14 @@ class Fetcher:
         self._progress = progress
         self._now = now
         self._max_in_flight = settings.max_in_flight
-        self._sizes = _WindowSizes(settings.window_days)
-        self._beginnings = _Beginnings(self._layout)
-        self._trouble = _Trouble()
+        self._sizes = WindowSizes(settings.window_days)
+        self._beginnings = Beginnings(self._layout)
+        self._trouble = Trouble()
+        self._shortfalls = Shortfalls(self._layout)
 
     def begin_run(self) -> None:
         """Forget which sites did not answer: another run may find them well."""
-        self._trouble = _Trouble()
+        self._trouble = Trouble()
 
     def window_days(self, dataset: str) -> int:
         """The longest window that is known to work for a dataset, in days."""
@@ -288,7 +146,7 @@ class Fetcher:
         days = dates_between(task.window.first_day, task.window.last_day)
         return [replace(task, window=window, half_of=None) for window in plan_windows(days, longest)]
 
-    def _why_not(self, task: Task, trouble: _Trouble) -> str | None:
+    def _why_not(self, task: Task, trouble: Trouble) -> str | None:
         """Why a task needs no call: its site does not answer, or the API does not go back that far."""
         if trouble.is_left(task.site_id) or trouble.is_subject_left(task):
             return "not asked: the calls before this one failed"
@@ -303,13 +161,13 @@ class Fetcher:
             self._confirm_beginning(folder, task, report)
 
     def _take(
-        self, folder: LandingFolder, task: Task, future: Future[Answer], trouble: _Trouble, report: IngestReport
+        self, folder: LandingFolder, task: Task, future: Future[Answer], trouble: Trouble, report: IngestReport
     ) -> list[Task]:
         """Land one result; returns what has to be asked in its place."""
         try:
             answer = future.result()
             entry = task.landed(answer, task.asked, "plan")
-            parsed, missing = self._missing_stretches(task, entry)
+            parsed, missing = self._shortfalls.missing_stretches(task, entry)
             folder.add(replace(entry, parsed=parsed))
             trouble.answered(task)
             self._sizes.answered(task)
@@ -337,7 +195,7 @@ class Fetcher:
         return []
 
     def _after_error(
-        self, folder: LandingFolder, task: Task, error: ApiError, trouble: _Trouble, report: IngestReport
+        self, folder: LandingFolder, task: Task, error: ApiError, trouble: Trouble, report: IngestReport
     ) -> list[Task]:
         """What to ask in the place of a task that got no answer."""
         if isinstance(error, RejectedError):
@@ -437,113 +295,6 @@ class Fetcher:
         days = {"first_day": task.window.first_day, "last_day": task.window.last_day}
         journals.append(self._layout, FINDINGS, [finding.as_row(self._now()) | days])
 
-    def _missing_stretches(self, task: Task, entry: Landed) -> tuple[ParsedAnswer, list[Period]]:
-        """What an answer holds, and where it is shorter than what exists, apart from gaps that are known already."""
-        steps = known_steps(self._layout, task.dataset, [entry])
-        # A shape that nobody knows must fail here, not in a commit.
-        parsed = parse_landed(task.dataset, entry, steps.of(entry))
-        if task.dataset.kind != "interval":
-            return parsed, self._missing_front(task, entry, parsed) + self._missing_tail(task, entry, parsed)
-        key = (task.site_id, task.subject_id)
-        first_start = parsed.rows["interval_start_utc"].min()
-        # Before its first row a meter may not have existed; where older rows are known, it did.
-        opening = local_day(task.window.first_day, task.listing.zone)
-        is_whole_from_start = isinstance(first_start, datetime) and first_start in opening
-        first_day = None if is_whole_from_start else first_days_with_rows(self._layout, task.dataset).get(key)
-        held = held_times(parsed.rows, "interval_start_utc", ["local_date"], "interval_end_utc")
-        missing: list[Period] = []
-        minutes = parsed.interval_minutes or law.QUARTER_HOUR_MINUTES
-        for day in dates_between(task.window.first_day, task.window.last_day):
-            bounds = local_day(day, task.listing.zone)
-            of_day = held.get((day,))
-            is_front = isinstance(first_start, datetime) and bounds.start_utc < first_start
-            # A day without rows is counted in the steps of the days before it.
-            minutes = (of_day.shortest_minutes if of_day else None) or minutes
-            assessment = law.assess_held_intervals(
-                bounds,
-                of_day,
-                minutes=minutes,
-                asked_at=entry.received_at_utc,
-                exists_from=entry.exists_from_utc,
-                is_known_before=(isinstance(first_start, datetime) and first_start < bounds.start_utc)
-                or (first_day is not None and first_day < day)
-                # An answer that holds its newest rows alone looks just like a meter that did not exist yet.
-                or is_front,
-            )
-            if assessment.gaps:
-                known = law.from_frame(read_coverage_day(self._layout, task.dataset, day)).get(key)
-                if is_front and known is not None and known.state == law.EMPTY:
-                    continue
-                expected = law.expected_intervals(bounds, minutes, entry.exists_from_utc)
-                missing += self._newly_missing(task, day, assessment.gaps, expected, known)
-        stretches = list(law.stretches(missing))
-        if len(stretches) > MOST_STRETCHES_ASKED:
-            # A call each would cost more than the window itself.
-            stretches = [Period(stretches[0].start_utc, stretches[-1].end_utc)]
-        return parsed, stretches
-
-    def _newly_missing(
-        self, task: Task, day: date, gaps: Sequence[Period], expected: Sequence[Period], known: DayCoverage | None
-    ) -> Sequence[Period]:
-        """What of ``gaps`` no earlier answer lacked: a gap on record is known, and so is late data that stays away."""
-        if known is None:
-            return gaps
-        new = [gap for gap in gaps if not any(_holds(outer, gap) for outer in known.gaps)]
-        if known.state != law.PENDING or not new:
-            return new
-        held = self._held_instants(task, day)
-        return [
-            interval
-            for interval in expected
-            if any(_holds(gap, interval) for gap in new)
-            and (interval.start_utc in held or interval.end_utc > known.last_asked_at_utc)
-        ]
-
-    def _held_instants(self, task: Task, day: date) -> set[datetime]:
-        """The times of the current rows that the lake holds of the task's subject and a day."""
-        rows = current_rows(read_day(self._layout, task.dataset, day)).filter(
-            (pl.col("site_id") == task.site_id) & (pl.col(task.dataset.subject) == task.subject_id)
-        )
-        return set(rows[task.dataset.time or task.dataset.subject].to_list())
-
-    def _missing_front(self, task: Task, entry: Landed, parsed: ParsedAnswer) -> list[Period]:
-        """The beginning of an answer of readings, if it holds none and was never asked for before.
-
-        A meter may not have existed yet, or the answer holds its newest rows alone.
-        """
-        times = parsed.rows["read_at_utc"]
-        first, zone = times.min(), task.listing.zone
-        opening = local_day(task.wanted_days.first_day, zone).start_utc
-        if not isinstance(first, datetime) or entry.kept_from_utc is None:
-            return []
-        rhythm = law.rhythm_of(times.to_list()) or ONE_DAY
-        if first - rhythm <= opening or first > entry.received_at_utc - law.LATE_DATA:
-            return []
-        day = local_date_of_reading(first - rhythm, zone)
-        known = law.from_frame(read_coverage_day(self._layout, task.dataset, day)).get((task.site_id, task.subject_id))
-        return [Period(opening, first)] if known is None or known.state == law.COMPLETE else []
-
-    def _missing_tail(self, task: Task, entry: Landed, parsed: ParsedAnswer) -> list[Period]:
-        """The end of an answer of readings, if it lacks what their own rhythm promises and no earlier answer lacked.
-
-        Nobody says when a meter is read, so only an answer that breaks off is noticed: it is what a short answer looks
-        like, and its last reading is the one that closes a month.
-        """
-        held = held_times(parsed.rows, "read_at_utc", [task.dataset.subject]).get((task.subject_id,))
-        rhythm = None if held is None else law.held_rhythm(held) or law.rhythm_of(held.each())
-        if held is None or rhythm is None:
-            return []
-        last, zone = held.last, task.listing.zone
-        due = min(local_day(task.window.last_day, zone).end_utc, entry.received_at_utc - law.LATE_DATA)
-        if last + rhythm > due:
-            return []
-        day = local_date_of_reading(last + rhythm, zone)
-        known = law.from_frame(read_coverage_day(self._layout, task.dataset, day)).get((task.site_id, task.subject_id))
-        was_asked = known is not None and known.last_asked_at_utc > last + rhythm
-        if was_asked and max(self._held_instants(task, day), default=last) <= last:
-            return []
-        return [Period(last, due)]
-
     def _ask_again(
         self, folder: LandingFolder, task: Task, stretch: Period, short: ParsedAnswer, report: IngestReport
     ) -> Window | None:
@@ -553,7 +304,7 @@ class Fetcher:
         is remembered, and the days still lacking are returned. If it brings the newest rows of the stretch alone, what
         is before them is asked for in turn.
         """
-        is_front = _begins_after(short, stretch.start_utc)
+        is_front = begins_after(short, stretch.start_utc)
         for _ in range(MOST_CALLS_FOR_A_FRONT):
             self._progress.planned(1)
             report.calls[task.dataset.name] += 1
@@ -561,7 +312,7 @@ class Fetcher:
             try:
                 entry = task.landed(self._client.perform(task.call(asked)), asked, "repeat", stretch.start_utc)
                 # A lone row cannot tell its step: that of the answer before holds.
-                entry = replace(entry, interval_minutes=entry.interval_minutes or _minutes_at(short, stretch.start_utc))
+                entry = replace(entry, interval_minutes=entry.interval_minutes or minutes_at(short, stretch.start_utc))
                 repeated = parse_landed(task.dataset, entry)
             except AuthenticationError:
                 raise
@@ -572,8 +323,8 @@ class Fetcher:
                 if is_front and not isinstance(error, RejectedError):
                     self._front_failed(folder, task, stretch, str(error), report)
                 break
-            span = _span(repeated, asked)
-            if span is not None and span >= ONE_DAY and span == _span(short, task.asked) and stretch.duration > span:
+            span = span_of(repeated, asked)
+            if span is not None and span >= ONE_DAY and span == span_of(short, task.asked) and stretch.duration > span:
                 uncut_until = asked.start_utc + span
                 folder.add(replace(entry, kind="plan", asked_until_utc=uncut_until))
                 self._progress.called("asking short answers again")
@@ -581,8 +332,8 @@ class Fetcher:
                 return Window(uncut_until.astimezone(task.listing.zone).date(), task.window.last_day)
             folder.add(replace(entry, parsed=repeated))
             self._progress.called("asking short answers again")
-            rest = _before_rows(repeated, stretch) if is_front else None
-            if is_front and _first_time(repeated, stretch) is not None:
+            rest = before_rows(repeated, stretch) if is_front else None
+            if is_front and first_time(repeated, stretch) is not None:
                 self._note_cut(task, short, report)
             if rest is None:
                 return None
@@ -596,7 +347,7 @@ class Fetcher:
         """An answer lacked rows at its front that another one brought: learn how many rows an answer holds."""
         if not self._sizes.was_cut(task, cut.answered):
             return
-        minutes = cut.interval_minutes or _rhythm_minutes(cut)
+        minutes = cut.interval_minutes or rhythm_minutes(cut)
         ahead = ONE_DAY if task.dataset.kind == "reading" else task.asked_for(Period(self._now(), self._now())).duration
         rows_ahead = ahead // timedelta(minutes=minutes) + 1
         days = max(1, (cut.answered - rows_ahead) * minutes // law.DAILY_MINUTES)
@@ -649,55 +400,3 @@ class Fetcher:
             report.failures.append(failure)
             logger.warning("failed: %s", failure)
         folder.add(entry)
-
-
-def _first_time(parsed: ParsedAnswer, within: Period) -> datetime | None:
-    """The first interval's start, or the first reading, if it lies in a stretch."""
-    is_reading = "read_at_utc" in parsed.rows.columns
-    first = parsed.rows["read_at_utc" if is_reading else "interval_start_utc"].min()
-    return first if isinstance(first, datetime) and first < within.end_utc else None
-
-
-def _begins_after(parsed: ParsedAnswer, start: datetime) -> bool:
-    """Whether nothing of an answer is as old as an instant."""
-    first = _first_time(parsed, Period(start, datetime.max.replace(tzinfo=UTC)))
-    return first is not None and first > start and not parsed.is_from_start
-
-
-def _before_rows(parsed: ParsedAnswer, stretch: Period) -> Period | None:
-    """What of a stretch comes before the rows of an answer that holds the newest of it alone."""
-    first = _first_time(parsed, stretch)
-    if first is None or first <= stretch.start_utc or parsed.is_from_start:
-        return None
-    if "read_at_utc" in parsed.rows.columns and first - timedelta(minutes=_rhythm_minutes(parsed)) <= stretch.start_utc:
-        return None
-    return Period(stretch.start_utc, first)
-
-
-def _rhythm_minutes(parsed: ParsedAnswer) -> int:
-    """The usual distance of readings."""
-    rhythm = law.rhythm_of(parsed.rows["read_at_utc"].to_list()) if "read_at_utc" in parsed.rows.columns else None
-    return rhythm // timedelta(minutes=1) if rhythm else law.QUARTER_HOUR_MINUTES
-
-
-def _minutes_at(parsed: ParsedAnswer, at: datetime) -> int | None:
-    """The step of an answer's intervals around an instant: that of the last one before it, or of the first one."""
-    rows = parsed.rows
-    if rows.is_empty() or "interval_end_utc" not in rows.columns:
-        return parsed.interval_minutes
-    lengths = rows.sort("interval_start_utc").select(
-        "interval_start_utc", pl.col("interval_end_utc") - pl.col("interval_start_utc")
-    )
-    before = lengths.filter(pl.col("interval_start_utc") < at)
-    length: timedelta = (before.tail(1) if before.height else lengths.head(1)).item(0, 1)
-    return law.DAILY_MINUTES if length >= timedelta(hours=23) else length // timedelta(minutes=1)
-
-
-def _span(parsed: ParsedAnswer, asked: Period) -> timedelta | None:
-    """How far an answer reaches from the start of what was asked."""
-    last = parsed.rows["interval_end_utc" if "interval_end_utc" in parsed.rows.columns else "read_at_utc"].max()
-    return last - asked.start_utc if isinstance(last, datetime) else None
-
-
-def _holds(outer: Period, inner: Period) -> bool:
-    return outer.start_utc <= inner.start_utc and inner.end_utc <= outer.end_utc

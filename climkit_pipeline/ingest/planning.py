@@ -63,7 +63,7 @@ def plan_calls(
             ]
             for subject_id in listing.subjects(dataset.name):
                 key = (listing.site_id, subject_id)
-                days = begun if request.refetch else _missing(begun, key, coverage, firsts.get(key))
+                days = begun if request.refetch else _missing(begun, key, coverage, firsts.get(key), request)
                 if request.refetch and request.is_urgent:
                     # What the API refused once is asked for again on request, not every morning.
                     days = [day for day in days if key not in coverage[day] or day > until.get(key, date.min)]
@@ -87,8 +87,16 @@ def _missing(
     key: tuple[str, str],
     coverage: dict[date, dict[tuple[str, str], DayCoverage]],
     first_day_with_rows: date | None,
+    request: IngestRequest,
 ) -> list[date]:
-    return [day for day in days if is_missing(coverage[day].get(key), day, first_day_with_rows)]
+    def is_given_up(day: date) -> bool:
+        """What failed of a meter that is set aside: asked for again by the look-back, and on request."""
+        known = coverage[day].get(key)
+        return known is not None and known.state == law.FAILED and request.is_set_aside(*key, day)
+
+    return [
+        day for day in days if is_missing(coverage[day].get(key), day, first_day_with_rows) and not is_given_up(day)
+    ]
 
 
 def is_complete(

@@ -178,7 +178,7 @@ def test_days_that_have_not_begun_are_left_out_or_refused(bench, clock):
 def test_a_meter_that_was_set_aside_keeps_no_day_bad_and_is_counted_apart(bench, faults):
     one = bench(world={"sites": 1, "meters": 3})
     site, dead = one.world.sites[0], one.world.sites[0].meters[0]
-    faults.add(lambda request: request.endpoint == "meter_data" and request.subject == dead.id, refuse)
+    faults.add(lambda request: request.endpoint == "meter_data" and request.subject == dead.id, Fault("status", status=403))
     told = Told()
     request = IngestRequest(*DAYS, datasets=("meter_intervals",))
     report = one.new_ingestion().run(request, "bad", told.tell)
@@ -188,12 +188,12 @@ def test_a_meter_that_was_set_aside_keeps_no_day_bad_and_is_counted_apart(bench,
     assert dead.id in line
     assert site.name in line
     aside = SetAside(site.site_id, dead.id, DAY, DAY + timedelta(days=1))
+    one.server.forget_calls()
     report = one.new_ingestion().run(replace(request, set_aside=(aside,)), "good", told.tell)
+    # What failed of it is asked for by the look-back alone.
+    assert {(call.subject, call.endpoint) for call in one.server.calls if call.endpoint == "meter_data"} == {
+        (dead.id, "meter_data")
+    }
     assert report.failed_days("meter_intervals") == {DAYS[1]}
     assert told.days == {"meter_intervals": {DAY, DAY + timedelta(days=1)}}
     assert report.states["meter_intervals"][DAY]["set_aside"] == 1
-
-
-def refuse(request):
-    del request
-    return Fault("status", status=403)

@@ -59,6 +59,8 @@ SIMULATOR_HEADER = "X-Climkit-Simulator"
 DOCUMENTED_TOKEN_LIFETIME = timedelta(minutes=15)
 LONGEST_TOKEN_LIFETIME = timedelta(days=1)
 MAX_LOG_INS_PER_CALL = 5
+MOST_DOUBLINGS = 64
+"""Of a wait: beyond any that is waited, and within what a number holds however often a server was asked."""
 LARGEST_CLOCK_DIFFERENCE = timedelta(minutes=15)
 """Between this machine and the server: an interval; more would also move what counts as late."""
 UNNOTICED_CLOCK_DIFFERENCE = timedelta(seconds=5)
@@ -80,6 +82,10 @@ class RetryPolicy:
     """For one whole answer, so that a server that drips bytes cannot hold a run."""
     connect_timeout: float = 15
     read_timeout: float = 60
+
+    def growing_wait(self, attempts: int) -> float:
+        """The wait after so many attempts, before it is spread; seconds."""
+        return min(self.longest_wait, self.first_wait * 2.0 ** min(attempts - 1, MOST_DOUBLINGS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -482,7 +488,7 @@ class _Patience:
     def next_wait(self, state: tenacity.RetryCallState) -> float:
         client, policy = self._client, self._client._policy  # noqa: SLF001
         error = _error_of(state)
-        wait = min(policy.longest_wait, policy.first_wait * 2.0 ** (state.attempt_number - 1))
+        wait = policy.growing_wait(state.attempt_number)
         wait *= 0.5 + client._jitter.random()  # noqa: SLF001
         named = getattr(error, "retry_after_seconds", None)
         if named is not None and named > 0:  # 0, or a date that this machine's clock has passed, is no wait at all

@@ -28,6 +28,7 @@ from climkit_pipeline.errors import (
     ApiUnavailableError,
     AuthenticationError,
     NotFoundError,
+    RateLimitedError,
     RejectedError,
     UnexpectedPayloadError,
 )
@@ -57,6 +58,8 @@ FAILURES_BEFORE_A_SUBJECT_IS_LEFT = 3
 SUBJECTS_LEFT_BEFORE_A_SITE_IS = 3
 SITES_LEFT_BEFORE_A_RUN_STOPS = 3
 """In a row, with no answer in between: then it is the API that is gone, not a site."""
+LIMITED_BEFORE_A_RUN_STOPS = 2
+"""In a row likewise, each refused (429) for half an hour: then it is the account's calls that are used up."""
 ONE_HOUR = timedelta(hours=1)
 MOST_STRETCHES_ASKED = 3
 SILENT_HALVINGS_TO_REMEMBER = 2
@@ -64,6 +67,7 @@ REFUSED_DAYS_TO_STOP_HALVING = 2
 UNAUTHORIZED = 401
 WINDOW_REFUSED_STATUSES = frozenset({400, 413, 422})
 """What may be about a window: how long it is, or when it begins."""
+USED_UP = "the calls of the account seem to be used up; the same command goes on from here when there are new ones"
 NOT_AVAILABLE = f"{first_days.NOT_AVAILABLE}: the API refuses what begins then"
 MOST_CALLS_FOR_A_FRONT = 64
 """Of an answer that holds the newest rows of its window alone."""
@@ -76,8 +80,10 @@ class _Trouble:
         self._failures: Counter[tuple[str, str, str]] = Counter()
         self._left: set[tuple[str, str]] = set()
         self._silent: set[str] = set()
+        self._limited = 0
 
     def answered(self, task: Task) -> None:
+        self._limited = 0
         self._left = {left for left in self._left if left[0] != task.site_id}
         self._failures.pop((task.dataset.name, task.site_id, task.subject_id), None)
         self._silent.clear()
@@ -96,6 +102,11 @@ class _Trouble:
     def is_left(self, site_id: str) -> bool:
         """Several of its meters failed with no answer of the site in between: it is not about one of them."""
         return sum(left[0] == site_id for left in self._left) >= SUBJECTS_LEFT_BEFORE_A_SITE_IS
+
+    def was_limited(self) -> bool:
+        """Note a call that was refused for the number of calls to the last; whether it is about all calls."""
+        self._limited += 1
+        return self._limited >= LIMITED_BEFORE_A_RUN_STOPS
 
     def is_everywhere(self) -> bool:
         return len(self._silent) >= SITES_LEFT_BEFORE_A_RUN_STOPS
@@ -352,6 +363,9 @@ class Fetcher:
             if task.window.days > 1 and not trouble.is_subject_left(task):
                 self._sizes.was_silent(task)
                 return list(task.halves("silent"))
+        if isinstance(error, RateLimitedError) and trouble.was_limited():
+            # Each further call would be waited for as long, and refused as well.
+            raise RateLimitedError(f"{error}, however long it was waited: {USED_UP}") from error
         self._give_up(folder, task, str(error), report)
         if isinstance(error, ApiUnavailableError) and trouble.is_everywhere():
             raise error

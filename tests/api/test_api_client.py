@@ -453,6 +453,13 @@ def test_a_senseless_retry_after_neither_stops_nor_rushes_the_client(simulate, c
     assert 0.2 <= clock.slept[0] <= 300
 
 
+def test_the_growing_wait_is_a_number_after_any_count_of_attempts():
+    """A server that named a second each time was asked 1,800 times in half an hour; the 1,025th ended in an error."""
+    policy = RetryPolicy(first_wait=0.5, longest_wait=60)
+    waits = {1: 0.5, 2: 1, 7: 32, 8: 60, 1_025: 60, 1_000_000: 60}
+    assert {attempts: policy.growing_wait(attempts) for attempts in waits} == waits
+
+
 def test_before_the_first_success_the_client_gives_up_after_a_minute(simulate, connect, clock):
     server = simulate(interceptor=lambda _: Fault("http_500"))
     began = clock.monotonic()

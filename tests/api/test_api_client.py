@@ -344,7 +344,6 @@ def test_a_fault_that_passes_is_retried(world, simulate, connect, fault, after_s
     ("status", "error"),
     [
         (400, RejectedError),
-        (403, RejectedError),
         (404, NotFoundError),
         (409, RejectedError),
         (413, RejectedError),
@@ -365,6 +364,36 @@ def test_a_refusal_is_final(simulate, connect, clock, status, error):
     assert not raised.value.can_retry
     assert endpoints(server) == ["auth", "all_installations"]
     assert clock.slept == []
+
+
+def test_a_token_that_has_ended_may_be_told_with_403(simulate, connect):
+    """The rest of a run failed, though a new log-in was all that it needed."""
+
+    def interceptor(request):
+        is_ended = endpoints(server) == ["auth", "all_installations"]
+        return Fault("http_403") if is_ended and request.endpoint != "auth" else None
+
+    server = simulate(interceptor=interceptor)
+    api = connect(server.base_url)
+    for _ in range(3):
+        api.installations()
+    assert endpoints(server) == ["auth", "all_installations", "all_installations", "auth"] + ["all_installations"] * 2
+
+
+def test_what_is_forbidden_costs_one_log_in_for_a_token(simulate, connect, world):
+    """A site whose rights were taken away is no reason to log in for each of its calls."""
+    server = simulate(interceptor=lambda request: Fault("http_403") if request.endpoint == "meter_info" else None)
+    api = connect(server.base_url)
+    site = world.sites[0].site_id
+    for _ in range(3):
+        with pytest.raises(RejectedError) as raised:
+            api.meters(site)
+        assert raised.value.status == 403
+        api.installations()
+    assert endpoints(server) == [
+        "auth", "meter_info", "auth", "meter_info", "all_installations",
+        "meter_info", "all_installations", "meter_info", "all_installations",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("status", [204, 205])

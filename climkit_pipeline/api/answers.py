@@ -143,11 +143,16 @@ class SensorReading:
 # --- instants ---------------------------------------------------------------------------------------------------
 
 
+_END_OF_DAY = re.compile(r"^(\d{4}-\d\d-\d\d[ T])24(:00(?::00(?:\.0+)?)?)(?=$|[Z+-])")
+"""Midnight as ISO 8601 allows it for what ends with a day; metering platforms stamp a day's last row so."""
+
+
 def parse_instant(value: object) -> datetime:
     """The aware UTC instant of any form that the API documents or was seen to use.
 
     ISO with an offset or Z (space or T), epoch seconds, epoch milliseconds, ``{"$date": ...}``. An ISO text without
-    a zone comes back **naive**: only the rows around it can tell what it means (see ``_resolve_naive``).
+    a zone comes back **naive**: only the rows around it can tell what it means (see ``_resolve_naive``). 24:00 is the
+    midnight at the end of its day.
     Raises UnexpectedPayloadError for anything else.
     """
     match value:
@@ -161,7 +166,8 @@ def parse_instant(value: object) -> datetime:
                 return EPOCH + timedelta(seconds=seconds)
         case str():
             with suppress(OverflowError, ValueError):
-                parsed = datetime.fromisoformat(value.strip())
+                text, ends_of_day = _END_OF_DAY.subn(r"\g<1>00\2", value.strip())
+                parsed = datetime.fromisoformat(text) + ends_of_day * timedelta(days=1)
                 return parsed.astimezone(UTC) if parsed.tzinfo else parsed
     raise UnexpectedPayloadError(f"not a timestamp: {_shown(value)}")
 

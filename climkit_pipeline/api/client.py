@@ -7,6 +7,7 @@ A call goes round as long as its error class says that a retry can help:
 * 429, 5xx, 408, time-outs, resets, truncated JSON, a wrong content type: exponential backoff with jitter, or the wait
   that the server names;
 * 401 on a data call: a new log-in, then the call again, up to 5 times (another process may have ended the token);
+* 403 on a data call: the same, once for a token, since some servers say so of one that has ended;
 * everything else, a refused log-in above all: at once, as it is.
 
 Before the first call of this client has succeeded it gives up after 60 s; afterwards a call has at least 8 attempts
@@ -59,6 +60,9 @@ SIMULATOR_HEADER = "X-Climkit-Simulator"
 DOCUMENTED_TOKEN_LIFETIME = timedelta(minutes=15)
 LONGEST_TOKEN_LIFETIME = timedelta(days=1)
 MAX_LOG_INS_PER_CALL = 5
+FORBIDDEN = 403
+MOST_DOUBLINGS = 64
+"""Of a wait: beyond any that is waited, and within what a number holds however often a server was asked."""
 LARGEST_CLOCK_DIFFERENCE = timedelta(minutes=15)
 """Between this machine and the server: an interval; more would also move what counts as late."""
 UNNOTICED_CLOCK_DIFFERENCE = timedelta(seconds=5)
@@ -80,6 +84,10 @@ class RetryPolicy:
     """For one whole answer, so that a server that drips bytes cannot hold a run."""
     connect_timeout: float = 15
     read_timeout: float = 60
+
+    def growing_wait(self, attempts: int) -> float:
+        """The wait after so many attempts, before it is spread; seconds."""
+        return min(self.longest_wait, self.first_wait * 2.0 ** min(attempts - 1, MOST_DOUBLINGS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +189,8 @@ class ClimkitClient:
         self._network.serve(self._http)
         self._token: answers.Token | None = None
         self._renew_at = float("-inf")
+        self._undoubted: answers.Token | None = None
+        """The token that was new when a call was forbidden all the same: as long as it lives, 403 is about calls."""
         self._token_lock = threading.Lock()
         self._first_attempt_at: float | None = None
         self._has_succeeded = False
@@ -261,12 +271,23 @@ class ClimkitClient:
     def perform(self, call: Call) -> Answer:
         """The usable answer to ``call``; raises an ApiError when no retry can help any more."""
         log_ins = 0
+        was_renewed = False
 
         def attempt(number: int) -> Answer:
-            nonlocal log_ins
+            nonlocal log_ins, was_renewed
             token = self._valid_token()
             try:
                 return self._send(call, number, token)
+            except RejectedError as error:
+                if error.status != FORBIDDEN or token is self._undoubted:
+                    raise
+                if was_renewed:
+                    self._undoubted = token
+                    raise
+                # Some servers say so of a token that has ended; only a new one tells whether it is about the call.
+                was_renewed = True
+                self._discard(token)
+                raise TokenRejectedError(str(error)) from None
             except TokenRejectedError:
                 log_ins += 1
                 self._discard(token)
@@ -482,7 +503,7 @@ class _Patience:
     def next_wait(self, state: tenacity.RetryCallState) -> float:
         client, policy = self._client, self._client._policy  # noqa: SLF001
         error = _error_of(state)
-        wait = min(policy.longest_wait, policy.first_wait * 2.0 ** (state.attempt_number - 1))
+        wait = policy.growing_wait(state.attempt_number)
         wait *= 0.5 + client._jitter.random()  # noqa: SLF001
         named = getattr(error, "retry_after_seconds", None)
         if named is not None and named > 0:  # 0, or a date that this machine's clock has passed, is no wait at all

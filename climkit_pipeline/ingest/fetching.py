@@ -26,6 +26,7 @@ from climkit_pipeline.errors import (
     ApiUnavailableError,
     AuthenticationError,
     NotFoundError,
+    RateLimitedError,
     RejectedError,
     UnexpectedPayloadError,
 )
@@ -61,6 +62,7 @@ ONE_HOUR = timedelta(hours=1)
 UNAUTHORIZED = 401
 WINDOW_REFUSED_STATUSES = frozenset({400, 413, 422})
 """What may be about a window: how long it is, or when it begins."""
+USED_UP = "the calls of the account seem to be used up; the same command goes on from here when there are new ones"
 NOT_AVAILABLE = f"{first_days.NOT_AVAILABLE}: the API refuses what begins then"
 MOST_CALLS_FOR_A_FRONT = 64
 """Of an answer that holds the newest rows of its window alone."""
@@ -210,6 +212,9 @@ class Fetcher:
             if task.window.days > 1 and not trouble.is_subject_left(task):
                 self._sizes.was_silent(task)
                 return list(task.halves("silent"))
+        if isinstance(error, RateLimitedError) and trouble.was_limited():
+            # Each further call would be waited for as long, and refused as well.
+            raise RateLimitedError(f"{error}, however long it was waited: {USED_UP}") from error
         self._give_up(folder, task, str(error), report)
         if isinstance(error, ApiUnavailableError) and trouble.is_everywhere():
             raise error

@@ -18,6 +18,8 @@ FAILURES_BEFORE_A_SUBJECT_IS_LEFT = 3
 SUBJECTS_LEFT_BEFORE_A_SITE_IS = 3
 SITES_LEFT_BEFORE_A_RUN_STOPS = 3
 """In a row, with no answer in between: then it is the API that is gone, not a site."""
+LIMITED_BEFORE_A_RUN_STOPS = 2
+"""In a row likewise, each refused (429) for half an hour: then it is the account's calls that are used up."""
 SILENT_HALVINGS_TO_REMEMBER = 2
 REFUSED_DAYS_TO_STOP_HALVING = 2
 
@@ -29,9 +31,11 @@ class Trouble:
         self._failures: Counter[tuple[str, str, str]] = Counter()
         self._left: set[tuple[str, str]] = set()
         self._silent: set[str] = set()
+        self._limited = 0
 
     def answered(self, task: Task) -> None:
         """Note that the site is there."""
+        self._limited = 0
         self._left = {left for left in self._left if left[0] != task.site_id}
         self._failures.pop((task.dataset.name, task.site_id, task.subject_id), None)
         self._silent.clear()
@@ -52,6 +56,11 @@ class Trouble:
     def is_left(self, site_id: str) -> bool:
         """Several of its meters failed with no answer of the site in between: it is not about one of them."""
         return sum(left[0] == site_id for left in self._left) >= SUBJECTS_LEFT_BEFORE_A_SITE_IS
+
+    def was_limited(self) -> bool:
+        """Note a call that was refused for the number of calls to the last; whether it is about all calls."""
+        self._limited += 1
+        return self._limited >= LIMITED_BEFORE_A_RUN_STOPS
 
     def is_everywhere(self) -> bool:
         """Whether so many sites are silent that it is the API."""

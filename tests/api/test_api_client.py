@@ -344,7 +344,6 @@ def test_a_fault_that_passes_is_retried(world, simulate, connect, fault, after_s
     ("status", "error"),
     [
         (400, RejectedError),
-        (403, RejectedError),
         (404, NotFoundError),
         (409, RejectedError),
         (413, RejectedError),
@@ -365,6 +364,36 @@ def test_a_refusal_is_final(simulate, connect, clock, status, error):
     assert not raised.value.can_retry
     assert endpoints(server) == ["auth", "all_installations"]
     assert clock.slept == []
+
+
+def test_a_token_that_has_ended_may_be_told_with_403(simulate, connect):
+    """The rest of a run failed, though a new log-in was all that it needed."""
+
+    def interceptor(request):
+        is_ended = endpoints(server) == ["auth", "all_installations"]
+        return Fault("http_403") if is_ended and request.endpoint != "auth" else None
+
+    server = simulate(interceptor=interceptor)
+    api = connect(server.base_url)
+    for _ in range(3):
+        api.installations()
+    assert endpoints(server) == ["auth", "all_installations", "all_installations", "auth"] + ["all_installations"] * 2
+
+
+def test_what_is_forbidden_costs_one_log_in_for_a_token(simulate, connect, world):
+    """A site whose rights were taken away is no reason to log in for each of its calls."""
+    server = simulate(interceptor=lambda request: Fault("http_403") if request.endpoint == "meter_info" else None)
+    api = connect(server.base_url)
+    site = world.sites[0].site_id
+    for _ in range(3):
+        with pytest.raises(RejectedError) as raised:
+            api.meters(site)
+        assert raised.value.status == 403
+        api.installations()
+    assert endpoints(server) == [
+        "auth", "meter_info", "auth", "meter_info", "all_installations",
+        "meter_info", "all_installations", "meter_info", "all_installations",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("status", [204, 205])
@@ -451,6 +480,13 @@ def test_a_senseless_retry_after_neither_stops_nor_rushes_the_client(simulate, c
     api.installations()
     assert len(clock.slept) == 1
     assert 0.2 <= clock.slept[0] <= 300
+
+
+def test_the_growing_wait_is_a_number_after_any_count_of_attempts():
+    """A server that named a second each time was asked 1,800 times in half an hour; the 1,025th ended in an error."""
+    policy = RetryPolicy(first_wait=0.5, longest_wait=60)
+    waits = {1: 0.5, 2: 1, 7: 32, 8: 60, 1_025: 60, 1_000_000: 60}
+    assert {attempts: policy.growing_wait(attempts) for attempts in waits} == waits
 
 
 def test_before_the_first_success_the_client_gives_up_after_a_minute(simulate, connect, clock):

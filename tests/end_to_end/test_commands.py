@@ -97,6 +97,7 @@ def test_check_says_ok_or_what_to_do_line_by_line(account: Account) -> None:
         "free disk",
         "your own files",
         "closed months",
+        "fetch times",
         "alarms",
         "log-in and list",
         "estimate",

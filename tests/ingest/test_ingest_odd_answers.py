@@ -62,6 +62,31 @@ def test_odd_rows_of_other_series_are_told_too(bench, faults, endpoint):
     assert [code for code, _ in found(report)] == ["unreadable_row"]
 
 
+@pytest.mark.parametrize("days", [(date(2026, 10, 24), date(2026, 10, 26)), (date(2026, 3, 28), date(2026, 3, 30))])
+def test_the_last_row_of_a_day_may_be_stamped_24_00(bench, faults, days):
+    """Each day lacked its last quarter-hour, and each month its closing index."""
+    one = bench(world={"sites": 1, "meters": 2})
+    site = one.world.sites[0]
+    meter = site.meters[0].id
+
+    def at_24_00(row):
+        local = stamp(row).astimezone(site.zone)
+        before = (local - timedelta(hours=1)).isoformat(sep=" ")  # of that day, with the offset that it ends with
+        return {**row, "timestamp": f"{before[:11]}24:00:00{before[19:]}"} if local.hour == local.minute == 0 else row
+
+    faults.add(lambda request: request.endpoint in {"meter_data", "meter_data_raw"},
+               rewriting(lambda rows: map(at_24_00, rows)))  # fmt: skip
+    report = one.run(*days, datasets=("meter_intervals", "meter_indices"))
+    assert found(report) == {}
+    rows = one.current("meter_intervals").filter(meter_id=meter).sort("interval_start_utc")
+    assert rows["interval_start_utc"].to_list() == quarters(one.world, site.site_id, *days)
+    truth = one.world.truth_between(site.site_id, meter, *days)
+    assert exact(rows["total"]) == truth.total
+    readings = one.current("meter_indices").filter(meter_id=meter).sort("read_at_utc")
+    assert readings["read_at_utc"][-1] == rows["interval_end_utc"][-1]
+    assert Decimal(repr(readings["index_import_kwh"][-1])) == truth.index_end["en_im"]
+
+
 # --- intervals of several lengths ----------------------------------------------------------------------------------
 
 WATER = 5

@@ -23,7 +23,7 @@ from ingest_bench import (
 )
 
 from climkit_pipeline.domain.periods import local_midnight_utc
-from climkit_pipeline.errors import AuthenticationError, ConfigurationError
+from climkit_pipeline.errors import AuthenticationError, ConfigurationError, RateLimitedError
 from climkit_pipeline.ingest.commit import commit
 from climkit_pipeline.ingest.landing import Landed
 from climkit_pipeline.lake.layout import Layout
@@ -511,6 +511,34 @@ def test_a_row_that_two_answers_lack_is_withdrawn_and_can_come_back(bench, fault
     total = exact(one.current("meter_intervals").filter(meter_id=meter)["total"])
     assert total == one.world.truth_between(site.site_id, meter, *THREE_DAYS).total
     assert one.states("meter_intervals", *THREE_DAYS) == {"complete"}
+
+
+def test_calls_that_are_used_up_end_the_run_and_keep_what_came(bench, faults):
+    """With a daily quota spent, each part of a backfill was waited for in turn, half an hour long."""
+    one = bench(world={"sites": 2, "meters": 3})
+    left = iter(range(4))
+    faults.add(lambda request: request.endpoint in ENDPOINTS and next(left, None) is None, Fault("status", status=429))
+    with pytest.raises(RateLimitedError, match=r"429, however long .* goes on from here"):
+        one.run(*THREE_DAYS)
+    answered = [call for call in one.series_calls() if call.status == 200]
+    refused = {(call.endpoint, call.subject) for call in one.series_calls() if call.status == 429}
+    assert (len(answered), len(refused)) == (4, 2)
+    kept = one.coverage("meter_intervals").filter(state="complete")
+    assert set(kept["subject_id"]) <= {call.subject for call in answered}
+    assert kept.height == 3 * len([call for call in answered if call.endpoint == "meter_data"]) > 0
+    faults.rules.clear()
+    report, calls = one.run_counted(*THREE_DAYS)
+    assert report.is_good
+    asked_before = {(call.endpoint, call.subject) for call in answered}
+    assert not asked_before & {(call.endpoint, call.subject) for call in calls}
+
+
+def test_one_meter_that_is_always_refused_for_the_number_of_calls_fails_alone(bench, faults):
+    one = bench(world={"sites": 1, "meters": 3})
+    meter = one.world.sites[0].meters[0].id
+    faults.add(about("meter_data", meter), Fault("status", status=429))
+    report = one.run(*THREE_DAYS, datasets=("meter_intervals",))
+    assert [failure.subject_id for failure in report.failures] == [meter]
 
 
 @pytest.mark.parametrize("fault", [Fault("status", status=200, body=[]), Fault("status", status=403),

@@ -74,7 +74,7 @@ def bench(folder: Path, *, meters: int, days: int, month_sites: int, rounds: int
     now = datetime.combine(LAST_DAY, datetime.min.time(), UTC) + timedelta(days=20)
     world = World(seed=7, sites=1, meters=meters, created=first - timedelta(days=30), clock=lambda: now)
     costs: dict[str, Cost] = {}
-    with SimulatorServer(world, requests_per_second=None) as server:
+    with SimulatorServer(world, requests_per_second=None, clock=lambda: datetime.now(UTC)) as server:
         for number in range(rounds + 1):
             for name, command in _commands(server.base_url, first, folder / f"{number}").items():
                 server.forget_calls()

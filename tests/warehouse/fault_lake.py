@@ -10,7 +10,7 @@ import random
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -44,6 +44,9 @@ def span(first: datetime, count: int) -> list[datetime]:
     return [first + number * HOUR for number in range(count)]
 
 
+MICRO = Decimal("0.000001")
+
+
 @dataclass(frozen=True)
 class DaySums:
     """Sums and counts of some intervals; a quantity that no interval states is None."""
@@ -58,7 +61,7 @@ class DaySums:
     def of(cls, row: dict[str, Any]) -> DaySums:
         stated = (row.get(name) for name in ("total", "solar", "grid"))
         # To a millionth, as bills are: what a float carries beyond that is noise.
-        quantities = [None if number is None else round(Decimal(str(number)), 6) for number in stated]
+        quantities = [None if number is None else Decimal(str(number)).quantize(MICRO, ROUND_HALF_UP) for number in stated]
         return cls(*quantities, present=int(row["total"] is not None), null=int(row["total"] is None))
 
     def __add__(self, other: DaySums) -> DaySums:

@@ -36,12 +36,16 @@ def database() -> Iterator[duckdb.DuckDBPyConnection]:
         connection.execute(f"create table meter_types as {rendered_model('known_meter_types')}")
         connection.execute("create table int_meters as select 's' as site_id, 'm' as meter_id")
         connection.execute(
-            "create table meter_facts (site_id text, meter_id text, valid_from date, in_service_from date,"
-            " in_service_until date)"
+            "create table meter_facts (site_id text, meter_id text, valid_from date, valid_until date,"
+            " in_service_from date, in_service_until date, meter_mode text)"
         )
         connection.execute(
             "create table int_listed_meters_daily (site_id text, meter_id text, local_date date, meter_type text,"
             " meter_mode text, is_rule_meter boolean)"
+        )
+        connection.execute(
+            "create table int_stated_splits_daily (site_id text, meter_id text, intervals_with_split int,"
+            " intervals_with_value int)"
         )
         yield connection
 
@@ -72,7 +76,11 @@ def test_a_day_is_in_service_between_a_beginning_and_an_end_and_counts_once(data
         database.execute("delete from meter_facts")
         for number, line in enumerate(lines):
             valid_from = date(1900, 1, 1) + timedelta(days=number)
-            database.execute("insert into meter_facts values ('s', 'm', ?, ?, ?)", [valid_from, *line])
+            database.execute(
+                "insert into meter_facts (site_id, meter_id, valid_from, in_service_from, in_service_until)"
+                " values ('s', 'm', ?, ?, ?)",
+                [valid_from, *line],
+            )
         found = database.execute(f"select first_day, last_day from ({SQL['meter_services']})").fetchall()
         counts = [sum(first <= day <= last for first, last in found) for day in CALENDAR]
         assert counts == [int(is_in_service(day, lines)) for day in CALENDAR]
@@ -89,6 +97,7 @@ MODES = ("consumption", "production", "introduction")
 @given(st.dictionaries(DATED, st.sampled_from(MODES), min_size=1))
 def test_a_meter_is_what_it_was_listed_as_last_and_before_its_first_list_what_that_says(database, listed):
     database.execute("delete from int_listed_meters_daily")
+    database.execute("delete from meter_facts")
     for day, mode in listed.items():
         database.execute(
             "insert into int_listed_meters_daily values ('s', 'm', ?, 'electricity', ?, false)", [day, mode]

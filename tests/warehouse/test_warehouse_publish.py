@@ -86,7 +86,7 @@ def test_the_functions_of_an_attached_file_read_its_tables_as_the_page_says(buil
 def test_every_function_says_what_it_does_and_what_an_attached_file_needs(built):
     functions = "from duckdb_functions() where function_type = 'table_macro' and not internal"
     said = dict(built.rows(f"select function_name, comment {functions}"))
-    assert set(said) == {"billing_between", "billing_as_of", "meter_intervals_as_of"}
+    assert set(said) == {"billing_between", "billing_lines", "billing_as_of", "meter_intervals_as_of"}
     assert all("set search_path" in comment for comment in said.values())
 
 

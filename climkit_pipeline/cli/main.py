@@ -144,6 +144,9 @@ def simulate(
     created_days_late=N  creation_date is N days later than the first data
     edge_rows=N          the first N rows of each window of intervals are 0
     clock_seconds=N      the server's clock is ahead by so much (behind: a negative number)
+    older_listing        lists of meters have neither names nor modes
+    signed_split         a consumer's solar part is below 0 where the site's own energy is
+    coarse_registers     all electricity registers count in steps of 10 Wh
     """
     from climkit_pipeline.cli.demo import run_simulator
 

@@ -133,7 +133,8 @@ def simulate(
 
     \b
     Kinds of data faults: gap outage missing_sibling no_data duplicate conflict replaced_down replaced_read replaced_up
-    swapped rollover stuck offline spike sentinel late_revision night_production wrong_unit hourly null_split
+    swapped rollover stuck offline spike sentinel late_revision night_production wrong_unit hourly noise lone_peak
+    glitch_at_midnight register_zeros listed_twice null_split
     Circumstances, which are no faults: vacant appears vanishes
 
     --account takes a list with commas: what the server does to every call.

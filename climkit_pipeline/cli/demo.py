@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import fields
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 
 import click
@@ -126,12 +127,15 @@ def run_simulator(
         form = AccountForm.parse(account or "")
     except ValueError as error:
         raise ConfigurationError(f"--account: {error}") from error
-    world = World(seed=seed, sites=sites, meters=meters)
+    make_world = partial(
+        World, seed=seed, sites=sites, meters=meters, split_rule=form.split_rule, register_step=form.register_step
+    )
+    world = make_world()
     if data_faults:
         last_full_month = month_start(month_start(world.now().date()) - timedelta(days=1))
         try:
             wanted = parse_data_faults(data_faults, world.sites, seed=seed, month=last_full_month)
-            world = World(seed=seed, sites=sites, meters=meters, data_faults=wanted)
+            world = make_world(data_faults=wanted)
         except ValueError as error:
             raise ConfigurationError(f"--data-faults: {error}") from error
     _tell_labels(world.labels(), labels_file)

@@ -133,7 +133,8 @@ def simulate(
 
     \b
     Kinds of data faults: gap outage missing_sibling no_data duplicate conflict replaced_down replaced_read replaced_up
-    swapped rollover stuck offline spike sentinel late_revision night_production wrong_unit hourly null_split
+    swapped rollover stuck offline spike sentinel late_revision night_production wrong_unit hourly noise lone_peak
+    glitch_at_midnight register_zeros listed_twice null_split
     Circumstances, which are no faults: vacant appears vanishes
 
     --account takes a list with commas: what the server does to every call.
@@ -144,6 +145,9 @@ def simulate(
     created_days_late=N  creation_date is N days later than the first data
     edge_rows=N          the first N rows of each window of intervals are 0
     clock_seconds=N      the server's clock is ahead by so much (behind: a negative number)
+    older_listing        lists of meters have neither names nor modes
+    signed_split         a consumer's solar part is below 0 where the site's own energy is
+    coarse_registers     all electricity registers count in steps of 10 Wh
     """
     from climkit_pipeline.cli.demo import run_simulator
 

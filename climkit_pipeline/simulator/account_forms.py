@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from datetime import timedelta
+from decimal import Decimal
+
+from climkit_pipeline.simulator.registers import SplitRule
+from climkit_pipeline.simulator.sites import TEN_WATT_HOURS
 
 
 @dataclass(frozen=True)
@@ -24,24 +28,43 @@ class AccountForm:
     """So many rows at the start of each window of intervals are 0, whatever was counted."""
     clock_seconds: int = 0
     """How far the server's clock is ahead of the true time."""
+    older_listing: bool = False
+    """Lists of meters have neither names nor modes."""
+    signed_split: bool = False
+    """A consumer's solar part is below 0 where the site's own energy is, instead of 0."""
+    coarse_registers: bool = False
+    """All electricity registers count in steps of 10 Wh."""
 
     @property
     def clock_offset(self) -> timedelta:
         """The same as a duration."""
         return timedelta(seconds=self.clock_seconds)
 
+    @property
+    def split_rule(self) -> SplitRule:
+        """How a world of this form shares out its solar energy."""
+        return "signed" if self.signed_split else "clipped"
+
+    @property
+    def register_step(self) -> Decimal | None:
+        """The step of electricity registers in kWh; None is each meter's own."""
+        return TEN_WATT_HOURS if self.coarse_registers else None
+
     @classmethod
     def parse(cls, text: str) -> AccountForm:
         """The form written as ``refuses_early,newest_rows=1000``; ValueError says what is wrong and what there is."""
         names = [each.name for each in fields(cls)]
+        flags = {each.name for each in fields(cls) if each.default is False}
         found: dict[str, int | bool] = {}
         for part in filter(None, (part.strip() for part in text.split(","))):
             name, equals, value = (piece.strip() for piece in part.partition("="))
             if name not in names:
                 raise ValueError(f"no form of an account is called {name!r}; there are: {', '.join(names)}")
-            if name == "refuses_early":
+            if name in flags and not equals:
                 found[name] = True
                 continue
+            if name in flags:
+                raise ValueError(f"{name} takes no value")
             try:
                 found[name] = int(value)
             except ValueError as error:

@@ -171,6 +171,7 @@ class Answers:
         site = self._site(site_id)
         served, running = self._world.served(site_id), self._world.last_quarter() + 1
         there = [meter for meter in site.meters if served.is_installed(meter, running)]
+        there += [fault.meter for fault in self._world.guests(site_id)]
         if self._meter_form == "older":
             return [
                 {"id": meter.id, "type": meter.type, "prim_ad": str(meter.prim_ad), "virtual": meter.is_rule_meter}
@@ -237,30 +238,24 @@ class Answers:
 
     def meter_data(self, site_id: str, meter_id: str, window: Window) -> list[Row]:
         """The validated series of a meter: ``self`` and ``ext`` only where energy is split."""
-        site, meter = self._meter(site_id, meter_id)
+        site, meter, served, is_there = self._meter(site_id, meter_id)
         starts, ends, stamps = self._periods(site, window, coarse=meter.type not in SPLIT_TYPES)
-        served = self._world.served(site_id)
         rows = _rows(_meter_columns(served, meter, starts, ends), stamps)
-        there = [
-            (end, row)
-            for end, row in zip(ends, rows, strict=True)
-            if row["total"] is not None and served.is_installed(meter, end)
-        ]
+        there = [(end, row) for end, row in zip(ends, rows, strict=True) if row["total"] is not None and is_there(end)]
         return [row for _, row in (served.rows(meter, there) if window.frequency == "15T" else there)]
 
     def meter_data_raw(self, site_id: str, meter_id: str, window: Window) -> list[Row]:
         """The indices of a physical meter, at the end of each of its periods."""
-        site, meter = self._meter(site_id, meter_id)
+        site, meter, served, is_there = self._meter(site_id, meter_id)
         if meter.is_rule_meter:
             raise BadRequestError("raw data exist for physical meters only")
         quarterly = Window(window.t_s, window.t_e)
         _, ends, stamps = self._periods(site, quarterly, coarse=meter.type not in SPLIT_TYPES)
-        served = self._world.served(site_id)
         return [
             {name: index / MICRO_PER_UNIT for name, index in reading.items()} | {"timestamp": stamp}
             for end, stamp, read in zip(ends, stamps, served.readings(meter, ends), strict=True)
             for reading in (read, served.second_reading(meter, end))
-            if reading is not None and served.is_installed(meter, end)
+            if reading is not None and is_there(end)
         ]
 
     def sensor_data(self, site_id: str, sensor_id: str, window: Window) -> list[Row]:
@@ -286,10 +281,16 @@ class Answers:
         except KeyError as error:
             raise UnknownError("unknown site") from error
 
-    def _meter(self, site_id: str, meter_id: str) -> tuple[Site, Meter]:
+    def _meter(self, site_id: str, meter_id: str) -> tuple[Site, Meter, Served, Callable[[int], bool]]:
+        """The site asked, the meter, what is known of its own site, and at which ends of quarter-hours it serves."""
         site = self._site(site_id)
+        for fault in self._world.guests(site_id):
+            if fault.meter.id == meter_id:
+                return site, fault.meter, self._world.served(fault.site_id), fault.__contains__
+        served = self._world.served(site_id)
         try:
-            return site, site.meter(meter_id)
+            meter = site.meter(meter_id)
+            return site, meter, served, lambda end: served.is_installed(meter, end)
         except KeyError as error:
             raise UnknownError("unknown meter") from error
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 
 from climkit_pipeline.domain.meters import ELECTRICITY, INTRODUCTION, PRODUCTION, SPLIT_TYPES
@@ -41,6 +41,8 @@ class Kind:
     """How many local days; None is the whole month."""
     intervals: int | None = None
     """How many intervals from noon of the first day on; None is all of every day."""
+    is_at_peak: bool = False
+    """Whether it takes, of its days, only the highest interval and the one before."""
 
 
 def _is_physical(meter: Meter) -> bool:
@@ -104,6 +106,18 @@ KINDS: dict[str, Kind] = {
     "night_production": Kind("the plant produces at night, and the grid meter feeds it in", _is_plant, days=3),
     "wrong_unit": Kind("Wh for kWh, litres for cubic metres: a thousand times too much", _is_physical, days=None),
     "hourly": Kind("rows of heat or water come by the hour, each as large as four", _comes_in_any_step, days=14),
+    "noise": Kind("parts are no multiples of a millionth, and nothing is -1.1e-16", _is_consumer, days=None),
+    "lone_peak": Kind(
+        "the highest interval holds the energy of two, and the one before it 0",
+        _never_rests,
+        days=None,
+        is_at_peak=True,
+    ),
+    "glitch_at_midnight": Kind("one reading, at the end of the day, is 0", _is_physical),
+    "register_zeros": Kind(
+        "registers show 0 for four hours, and go on where they were", _has_two_registers, intervals=16
+    ),
+    "listed_twice": Kind("the meter is listed at the next site, too, with the same rows", _is_household, days=None),
     "null_split": Kind("the total is there, its solar and grid parts are null", _is_consumer, intervals=16),
     "vacant": Kind("nobody lives there: truly nothing is consumed", _is_household, days=None),
     "appears": Kind("the meter exists from that day on", _is_household),
@@ -152,6 +166,8 @@ class PlacedFault:
     """Ends of the quarter-hours between 23:00 and 03:00, local time, in order."""
     sentinel: float
     revised_at: datetime
+    guest_site: Site | None = None
+    """Where the meter is listed, too."""
 
     def __contains__(self, quarter: int) -> bool:
         return self.first < quarter <= self.last
@@ -164,6 +180,17 @@ class PlacedFault:
         """Whether any quarter-hour that ends in ``first + 1`` to ``last`` is concerned."""
         return self.first < last and first < self.last
 
+    @property
+    def is_at_peak(self) -> bool:
+        """Whether it only takes two of its intervals, which depend on what was counted."""
+        return KINDS[self.kind].is_at_peak
+
+    def at_peak(self, totals: Sequence[int]) -> PlacedFault:
+        """The same fault in its highest interval and the one before; ``totals`` are those of its quarter-hours."""
+        highest = max(range(1, len(totals)), key=lambda at: (totals[at], -at))
+        last = self.first + highest + 1
+        return replace(self, first=last - 2, last=last, interval_ends=frozenset({last - 1, last}))
+
 
 IntervalEnds = Callable[[Site, Meter, int, int], list[int]]
 """The ends of a meter's intervals that lie in ``first + 1`` to ``last``."""
@@ -172,7 +199,9 @@ IntervalEnds = Callable[[Site, Meter, int, int], list[int]]
 def place(fault: DataFault, sites: Sequence[Site], interval_ends: IntervalEnds) -> PlacedFault:
     """The fault on its meter; ValueError if there is no such meter, or the kind makes no sense for it."""
     site, meter = _named(fault, sites)
-    first, last = _span(fault, site, meter, interval_ends)
+    guest_site = _next_site(site, sites) if fault.kind == "listed_twice" else None
+    # A meter that is listed twice serves both from one local day to another of the site to which it does not belong.
+    first, last = _span(fault, guest_site or site, meter, interval_ends)
     has_intervals = fault.kind not in CIRCUMSTANCES
     return PlacedFault(
         kind=fault.kind,
@@ -183,8 +212,15 @@ def place(fault: DataFault, sites: Sequence[Site], interval_ends: IntervalEnds) 
         interval_ends=frozenset(interval_ends(site, meter, first, last) if has_intervals else ()),
         night=tuple(_night(site, first, last) if fault.kind == "night_production" else ()),
         sentinel=fault.sentinel,
+        guest_site=guest_site,
         revised_at=fault.revised_at or local_midnight_utc(fault.last_day or fault.first_day, site.zone) + REVISED_AFTER,
     )
+
+
+def _next_site(site: Site, sites: Sequence[Site]) -> Site:
+    if len(sites) == 1:
+        raise ValueError("listed_twice needs another site")
+    return sites[(site.position + 1) % len(sites)]
 
 
 def _span(fault: DataFault, site: Site, meter: Meter, interval_ends: IntervalEnds) -> tuple[int, int]:

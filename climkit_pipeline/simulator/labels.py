@@ -61,6 +61,8 @@ def labels_of(
 ) -> list[Label]:
     """The labels of a fault: that of its meter first, then those of the meters that suffer with it.
 
+    A meter that is listed at two sites is labelled at both, with all that both serve.
+
     A circumstance is labelled with its meter alone, and serves nothing otherwise; a meter that appears or vanishes
     with the quarter-hour in which it does.
     """
@@ -68,6 +70,10 @@ def labels_of(
         edge = {"appears": fault.last, "vanishes": fault.first}.get(fault.kind)
         ends = [edge + 1] if edge is not None else interval_ends(site, fault.meter, fault.first, fault.last)
         return [_label(fault, site, fault.meter, ends)]
+    if fault.guest_site is not None:
+        ends = interval_ends(fault.guest_site, fault.meter, fault.first, fault.last)
+        labels = [_label(fault, at, fault.meter, ends) for at in (site, fault.guest_site)]
+        return [replace(label, intervals=len(ends), readings=len(ends)) for label in labels]
     faulty, right = (Served(site, registers, [*circumstances, *faults]) for faults in ([fault], []))
     labels = []
     for meter in sorted(site.meters, key=lambda meter: meter.id != fault.meter.id):

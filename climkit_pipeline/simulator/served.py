@@ -87,6 +87,18 @@ def _fed_in_at_night(fault: PlacedFault, _: Reading, quarter: int, reading: Read
     return reading | {"en_ex": reading["en_ex"] + AT_NIGHT * bisect_right(fault.night, quarter)}
 
 
+def _read_before(fault: PlacedFault, cut: Reading, quarter: int, reading: Reading) -> Reading:
+    return cut if fault.first < quarter < fault.last else reading
+
+
+def _zero_at_the_end(fault: PlacedFault, _: Reading, quarter: int, reading: Reading) -> Reading:
+    return dict.fromkeys(reading, 0) if quarter == fault.last else reading
+
+
+def _zeros(fault: PlacedFault, _: Reading, quarter: int, reading: Reading) -> Reading:
+    return dict.fromkeys(reading, 0) if quarter in fault else reading
+
+
 READINGS: dict[str, Callable[[PlacedFault, Reading, int, Reading], Reading | None]] = {
     "outage": _missing_reading,
     "missing_sibling": _missing_reading,
@@ -98,6 +110,9 @@ READINGS: dict[str, Callable[[PlacedFault, Reading, int, Reading], Reading | Non
     "swapped": _exchanged,
     "wrong_unit": _thousandfold_reading,
     "night_production": _fed_in_at_night,
+    "lone_peak": _read_before,
+    "glitch_at_midnight": _zero_at_the_end,
+    "register_zeros": _zeros,
 }
 
 
@@ -164,10 +179,36 @@ def _one_more(row: Row) -> Row:
             for name, value in row.items()}  # fmt: skip
 
 
+ALMOST_NOTHING = -1.1e-10
+"""-1.1e-16 kWh: what is left of 0 where numbers are subtracted as floats."""
+
+
+def _per_unit(row: Row) -> int:
+    """Millionths in the unit of a row: rows as sent are floats of kWh, those that labels compare are integers."""
+    return MICRO_PER_UNIT if isinstance(row["total"], float) else 1
+
+
+def _noisy(row: Row) -> Row:
+    """Half a millionth goes from solar to grid or back, so that both, rounded each alone, add up to another total."""
+    total, sunny = row["total"], row["self"]
+    if not isinstance(total, int | float) or not isinstance(sunny, int | float):
+        return row
+    total, sunny = (round(value * _per_unit(row)) for value in (total, sunny))
+    half = -0.5 if sunny % 2 else 0.5
+    return _with_values(row, total or ALMOST_NOTHING, sunny + half if sunny else ALMOST_NOTHING)
+
+
+def _with_values(row: Row, total: float, sunny: float) -> Row:
+    per_unit = _per_unit(row)
+    values = {"total": total / per_unit, "self": sunny / per_unit, "ext": (total - sunny) / per_unit}
+    return {name: values.get(name, value) for name, value in row.items()}
+
+
 ROWS: dict[str, Callable[[Row], list[Row]]] = {
     "gap": lambda _: [],
     "duplicate": lambda row: [row, row],
     "conflict": lambda row: [row, _one_more(row)],
+    "noise": lambda row: [_noisy(row)],
 }
 
 
@@ -236,6 +277,8 @@ class Served:
         for fault in self._faults:
             if fault.kind == "hourly" and fault.meter.id == meter.id:
                 rows = [each for end, row in rows for each in self._by_the_hour(meter, fault, end, row)]
+            if fault.kind == "lone_peak" and fault.meter.id == meter.id:
+                rows = [(end, self._both_in_the_last(meter, fault, end, row)) for end, row in rows]
             if fault.kind in ROWS and fault.meter.id == meter.id:
                 change = ROWS[fault.kind]
                 rows = [(end, sent) for end, row in rows for sent in (change(row) if end in fault else [row])]
@@ -250,6 +293,16 @@ class Served:
         # As sent, or counted in millionths as the register counts.
         is_sent = isinstance(row["total"], float)
         return [(end, {**row, "total": total / MICRO_PER_UNIT if is_sent and total is not None else total})]
+
+    def _both_in_the_last(self, meter: Meter, fault: PlacedFault, end: int, row: Row) -> Row:
+        if end not in fault:
+            return row
+        if end < fault.last:
+            return _with_values(row, 0, 0)
+        (total,), (sunny,) = (self.advances(name, [fault.first], [end]) for name in (meter.id, solar(meter.id)))
+        if total is None or sunny is None:
+            return row
+        return _with_values(row, total, sunny)
 
     def is_installed(self, meter: Meter, quarter: int) -> bool:
         """Whether the meter was there when that quarter-hour ended."""

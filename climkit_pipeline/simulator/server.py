@@ -124,7 +124,8 @@ class SimulatorServer:
     ``requests_per_second`` None is no limit. ``interceptor`` sees every call inside the limit first and may force a
     fault; else ``faults`` may draw one. ``longest_window`` refuses longer windows of series with 400; ``answer_span``
     silently leaves out what lies further than that from ``t_s``. ``clock`` (that of the world unless given) dates
-    tokens, ``monotonic`` the arrivals. ``account`` is how everything behaves that is not as documented.
+    tokens, ``monotonic`` the arrivals. ``account`` is how everything behaves that is not as documented; how its
+    registers count and split has to be that of the world, too (``World(split_rule=…, register_step=…)``).
     """
 
     def __init__(
@@ -157,7 +158,7 @@ class SimulatorServer:
             window_bounds=window_bounds,
             wide_columns=wide_columns,
             listing_form=listing_form,
-            meter_form=meter_form,
+            meter_form="older" if self.account.older_listing else meter_form,
         )
         self.verbose = verbose
         self._true_time = clock or world.now

@@ -18,7 +18,7 @@ from decimal import Decimal
 
 from climkit_pipeline.domain.meters import INTRODUCTION, SPLIT_TYPES, unit_of
 from climkit_pipeline.domain.periods import local_midnight_utc, month_start, next_month
-from climkit_pipeline.simulator.data_faults import CIRCUMSTANCES, DataFault, place
+from climkit_pipeline.simulator.data_faults import CIRCUMSTANCES, DataFault, PlacedFault, place
 from climkit_pipeline.simulator.labels import Label, labels_of
 from climkit_pipeline.simulator.profiles import (
     QUARTERS_PER_DAY,
@@ -181,6 +181,7 @@ class World:
             )
             for site in self.sites
         }
+        self._faults = [self._at_peak(fault) if fault.is_at_peak else fault for fault in self._faults]
 
     def now(self) -> datetime:
         """What time it is in the world, in UTC."""
@@ -199,6 +200,16 @@ class World:
         now = self.now()
         faults = [fault for fault in self._faults if fault.site_id == site_id and fault.is_there(now)]
         return Served(self.site(site_id), self._registers[site_id], faults)
+
+    def guests(self, site_id: str) -> list[PlacedFault]:
+        """The meters of other sites that are listed at this one, too, since the first day on which they serve both."""
+        return [
+            fault
+            for fault in self._faults
+            if fault.guest_site is not None
+            and fault.guest_site.site_id == site_id
+            and fault.first <= self.last_quarter()
+        ]
 
     def labels(self) -> list[Label]:
         """What each data fault changes, and where: first the meter itself, then those that suffer with it."""
@@ -312,6 +323,10 @@ class World:
         """The load with nothing while its meter is not there, or nobody lives behind it."""
         spans = [(f.first, f.last) for f in self._faults if f.meter.id == meter.id and f.kind in CIRCUMSTANCES]
         return Interrupted(load, spans) if spans else load
+
+    def _at_peak(self, fault: PlacedFault) -> PlacedFault:
+        registers = self._registers[fault.site_id]
+        return fault.at_peak(steps(registers.between(fault.meter.id, fault.first, fault.last)))
 
     def _bounds(self, site: Site, first_day: date, last_day: date) -> tuple[int, int, int]:
         if last_day < first_day:

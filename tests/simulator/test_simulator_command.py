@@ -10,7 +10,11 @@ import subprocess
 import sys
 from dataclasses import fields
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
+
+import httpx
+from simulator_client import CREDENTIALS, exact
 
 from climkit_pipeline.cli.main import simulate
 from climkit_pipeline.simulator import AccountForm, World, parse_data_faults
@@ -55,6 +59,7 @@ def test_a_fault_that_cannot_be_is_refused_before_anything_is_served(tmp_path: P
     for option, value, complaint in (
         ("--data-faults", "night_production@0/0/2026-03", "--data-faults: night_production makes no sense for Flat"),
         ("--account", "newest_rows=all", "--account: newest_rows needs a number, not 'all'"),
+        ("--account", "signed_split=0", "--account: signed_split takes no value"),
         ("--account", "slow", "--account: no form of an account is called 'slow'; there are: refuses_early,"),
         ("--labels", str(tmp_path / "no" / "labels.csv"), "--labels: "),
     ):
@@ -64,6 +69,32 @@ def test_a_fault_that_cannot_be_is_refused_before_anything_is_served(tmp_path: P
         assert (done.returncode, done.stdout) == (2, ""), json.dumps([done.stdout, done.stderr])
         assert complaint in done.stderr
         assert done.stderr.count("\n") == 1
+
+
+def test_an_account_of_another_form_is_served_by_the_command(tmp_path: Path) -> None:
+    """Forms of the registers are those of the world behind the server: both have to be told."""
+    forms = "older_listing,signed_split,coarse_registers"
+    with subprocess.Popen(
+        [*COMMAND, "--sites", "1", "--meters", "3", "--requests-per-second", "1000", "--account", forms],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=dict(os.environ),
+    ) as process:  # fmt: skip
+        said = dict(line.strip().split("=", 1) for line in iter(process.stdout.readline, "Ctrl-C stops it.\n")
+                    if "=" in line)  # fmt: skip
+        with httpx.Client(base_url=said["CLIMKIT_BASE_URL"], trust_env=False, timeout=120) as http:
+            token = http.post("/auth", json=CREDENTIALS).json()["access_token"]
+            http.headers["Authorization"] = f"Bearer {token}"
+            site_id = http.get("/all_installations").json()[0]["id"]
+            meters = http.get(f"/meter_info/{site_id}").json()
+            days = {"t_s": "2026-03-01T00:00:00", "t_e": "2026-03-03T00:00:00"}
+            readings = http.post(f"/meter_data_raw/{site_id}/{meters[0]['id']}", json=days).json()
+            rows = http.post(f"/meter_data/{site_id}/{meters[0]['id']}", json=days).json()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=600)
+    assert {frozenset(meter) for meter in meters} == {frozenset({"id", "type", "prim_ad", "virtual"})}
+    indices = [exact(row["en_im"]) for row in readings]
+    assert indices[-1] > indices[0]
+    assert {index % Decimal("0.01") for index in indices} == {0}
+    assert min(row["self"] for row in rows) < 0
 
 
 def test_the_help_names_every_kind_of_data_fault() -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from functools import cache, cached_property
 from itertools import pairwise
 
@@ -30,6 +30,8 @@ SPRING, AUTUMN = date(2026, 3, 29), date(2026, 10, 25)
 ON_METER = {"swapped": ROOF, "outage": HEAT, "no_data": COLD_WATER, "night_production": ROOF, "late_revision": COMMON,
             "hourly": COLD_WATER}  # fmt: skip
 """Where a kind is tried out; a flat is the rule."""
+TWO_SITES = {"listed_twice"}
+"""Kinds that one site can't have."""
 Rows = list[dict]
 Series = tuple[str, str]
 """Endpoint and subject."""
@@ -153,7 +155,7 @@ def twins(clean_world: Callable[[date], Asked]) -> Iterator[Callable[..., Twins]
 
 
 @pytest.mark.parametrize("day", [SPRING, AUTUMN])
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in CIRCUMSTANCES])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in CIRCUMSTANCES | TWO_SITES])
 def test_a_label_tells_what_differs_and_nothing_else_does(twins, kind, day):
     """A label that is too narrow makes a right alarm look false, one too wide hides a missed one."""
     two = twins(kind, ON_METER.get(kind, FLAT), day, revised_at=NOW + timedelta(days=1))
@@ -201,7 +203,7 @@ def test_a_meter_that_is_gone_does_not_suffer():
     assert suffering == {world.sites[0].meters[at].id for at in (FLAT, RULE, CHARGE_POINT, COMMON)}
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in CIRCUMSTANCES])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in CIRCUMSTANCES | TWO_SITES])
 def test_the_truth_stays_the_truth(kind):
     day = date(2026, 6, 10)
     fault = DataFault(kind, 0, ON_METER.get(kind, FLAT), day)
@@ -415,7 +417,8 @@ def assert_provider_agrees_with_itself(two: Twins) -> None:
         assert exact(row["prod_total"]) == share + exact(row["to_ext"])
         for part in parts.values():
             assert exact(part["total"]) == exact(part["self"]) + exact(part["ext"])
-            expected = exact(part["total"]) * share / consumed if consumed else Decimal(0)
+            # The site's own energy may be below 0, a consumer's is not.
+            expected = exact(part["total"]) * max(share, 0) / consumed if consumed else Decimal(0)
             assert abs(exact(part["self"]) - expected) <= Decimal("0.0000006")
         common = [parts[two.site.meters[at].id] for at in (CHARGE_POINT, COMMON)]
         assert exact(series[rule][at][0]["total"]) == total(common, "total")
@@ -604,6 +607,123 @@ def runs(values: list[Decimal]) -> Iterator[tuple[Decimal, list[Decimal]]]:
                 yield run[0], run
             run = []
         run.append(value)
+
+
+# --- oddities of gateways and of floats ------------------------------------------------------------------------------
+
+
+def test_noise_makes_parts_that_are_no_multiples_and_nothing_that_is_not_0(twins):
+    two = twins("noise", FLAT, AUTUMN)
+    series = two.of("meter_data", FLAT)
+    assert two.changed_series() == {series}
+    moved, rounded_alone = Decimal(0), 0
+    for before, after in two.pairs(series):
+        if stamp_utc(before) - QUARTER_HOUR not in two.concerned:
+            assert after == before
+            continue
+        assert after["total"] == before["total"] > 0
+        sunny = exact(after["self"]) - exact(before["self"])
+        assert abs(sunny) == Decimal("5e-7") if before["self"] else after["self"] == pytest.approx(-1.1e-16, rel=1e-9)
+        moved += sunny
+        parts = [Decimal(repr(after[name])).quantize(Decimal("0.000001"), ROUND_HALF_UP) for name in ("self", "ext")]
+        rounded_alone += sum(parts) != exact(after["total"])
+    assert rounded_alone > 10
+    assert abs(moved) < Decimal("0.00002")
+
+
+def test_a_lone_peak_holds_two_intervals_and_is_read_once(twins):
+    two = twins("lone_peak", FLAT, AUTUMN)
+    series, raw = two.of("meter_data", FLAT), two.of("meter_data_raw", FLAT)
+    assert two.changed_series() == {series, raw}
+    pairs = two.pairs(series)
+    day = [at for at, (row, _) in enumerate(pairs) if stamp_utc(row) - QUARTER_HOUR in two.concerned]
+    peak = max(day, key=lambda at: pairs[at][0]["total"])
+    (one, empty), (other, both) = pairs[peak - 1], pairs[peak]
+    assert two.changed(series) == [stamp_utc(one), stamp_utc(other)]
+    for name in ("total", "self", "ext"):
+        assert empty[name] == 0
+        assert exact(both[name]) == exact(one[name]) + exact(other[name])
+    assert both["total"] > other["total"] > 0
+    readings = by_stamp(two.rows(raw))
+    stamps = [pairs[at][0]["timestamp"] for at in (peak - 2, peak - 1)]
+    assert two.changed(raw) == [stamp_utc(one)]
+    assert readings[stamps[0]][0]["en_im"] == readings[stamps[1]][0]["en_im"]
+
+
+def test_a_lone_peak_of_a_month_is_its_highest_interval():
+    fault = DataFault("lone_peak", 0, FLAT, date(2026, 6, 1), date(2026, 6, 30))
+    world = world_of(fault, created=date(2026, 5, 10))
+    site = world.sites[0]
+    (label,) = world.labels()
+    month = local_month(date(2026, 6, 1), site.zone)
+    first, last = (int(at.timestamp()) // 900 for at in (month.start_utc, month.end_utc))
+    index = world.registers(site.site_id).between(site.meters[FLAT].id, first, last)
+    ends = {later - earlier: first + at for at, (earlier, later) in enumerate(pairwise(index), start=1)}
+    assert label.last_utc == datetime.fromtimestamp(ends[max(ends)] * 900, UTC)
+    assert (label.intervals, label.readings) == (2, 1)
+
+
+def test_one_reading_at_midnight_is_0(twins):
+    two = twins("glitch_at_midnight", COLD_WATER, AUTUMN)
+    raw = two.of("meter_data_raw", COLD_WATER)
+    assert two.changed_series() == {raw}
+    assert two.changed(raw) == [two.concerned.end_utc]
+    assert [after["vol_m3"] for _, after in two.pairs(raw) if stamp_utc(after) == two.concerned.end_utc] == [0.0]
+
+
+def test_registers_show_0_for_hours_and_go_on_where_they_were(twins):
+    two = twins("register_zeros", GRID, AUTUMN)
+    raw = two.of("meter_data_raw", GRID)
+    assert two.changed_series() == {raw}
+    noon = datetime(2026, 10, 25, 12, tzinfo=two.site.zone).astimezone(UTC)
+    for before, after in two.pairs(raw):
+        is_out = noon < stamp_utc(before) <= noon + timedelta(hours=4)
+        assert after == (before | {"en_im": 0.0, "en_ex": 0.0} if is_out else before)
+
+
+# --- a meter at two sites --------------------------------------------------------------------------------------------
+
+
+def test_a_meter_that_is_listed_twice_serves_the_next_site_with_the_same_rows():
+    """From one local day to another of the site to which it does not belong, which has another time zone here."""
+    now = [NOW]
+    fault = DataFault("listed_twice", 0, FLAT, date(2026, 6, 10), date(2026, 6, 12))
+    world = world_of(fault, created=date(2026, 5, 1), sites=2, meters=3, clock=lambda: now[0])
+    home, other = world.sites
+    flat = home.meters[FLAT]
+    assert home.zone != other.zone
+    days = local_days(date(2026, 6, 9), date(2026, 6, 13), other.zone)
+    concerned = local_days(date(2026, 6, 10), date(2026, 6, 12), other.zone)
+    with SimulatorServer(world, requests_per_second=None) as server, Api(server) as api:
+        for endpoint in ("meter_data", "meter_data_raw"):
+            own, same = (
+                {stamp_utc(row): {name: value for name, value in row.items() if name != "timestamp"} for row in rows}
+                for rows in (api.rows(f"/{endpoint}/{site.site_id}/{flat.id}", days) for site in (home, other))
+            )
+            assert same == {at: row for at, row in own.items() if at - QUARTER_HOUR in concerned}
+            assert (len(own), len(same)) == (5 * 96, 3 * 96)
+        assert api.rows(f"/meter_data/{other.site_id}/{flat.id}", days)[0]["timestamp"].endswith("+01:00")
+        listed = [row["id"] for row in api.get(f"/meter_info/{other.site_id}").json()]
+        assert listed == [*(meter.id for meter in other.meters), flat.id]
+        now[0] = concerned.start_utc - timedelta(minutes=1)
+        api.log_in()
+        assert len(api.get(f"/meter_info/{other.site_id}").json()) == 3
+    now[0] = NOW
+    assert [(label.site_id, label.meter_id, label.intervals) for label in world.labels()] == [
+        (home.site_id, flat.id, 3 * 96),
+        (other.site_id, flat.id, 3 * 96),
+    ]
+    # It was counted once.
+    clean = world_of(created=date(2026, 5, 1), sites=2, meters=3)
+    for of in (home, other):
+        for meter in of.meters:
+            june = date(2026, 6, 1)
+            assert world.month_truth(of.site_id, meter.id, june) == clean.month_truth(of.site_id, meter.id, june)
+
+
+def test_a_meter_of_the_only_site_cannot_be_listed_twice():
+    with pytest.raises(ValueError, match="listed_twice needs another site"):
+        world_of(DataFault("listed_twice", 0, FLAT, date(2026, 6, 10)), created=date(2026, 5, 1))
 
 
 # --- circumstances --------------------------------------------------------------------------------------------------

@@ -178,7 +178,9 @@ def test_days_that_have_not_begun_are_left_out_or_refused(bench, clock):
 def test_a_meter_that_was_set_aside_keeps_no_day_bad_and_is_counted_apart(bench, faults):
     one = bench(world={"sites": 1, "meters": 3})
     site, dead = one.world.sites[0], one.world.sites[0].meters[0]
-    faults.add(lambda request: request.endpoint == "meter_data" and request.subject == dead.id, Fault("status", status=403))
+    faults.add(
+        lambda request: request.endpoint == "meter_data" and request.subject == dead.id, Fault("status", status=403)
+    )
     told = Told()
     request = IngestRequest(*DAYS, datasets=("meter_intervals",))
     report = one.new_ingestion().run(request, "bad", told.tell)

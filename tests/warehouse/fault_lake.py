@@ -61,7 +61,9 @@ class DaySums:
     def of(cls, row: dict[str, Any]) -> DaySums:
         stated = (row.get(name) for name in ("total", "solar", "grid"))
         # To a millionth, as bills are: what a float carries beyond that is noise.
-        quantities = [None if number is None else Decimal(str(number)).quantize(MICRO, ROUND_HALF_UP) for number in stated]
+        quantities = [
+            None if number is None else Decimal(str(number)).quantize(MICRO, ROUND_HALF_UP) for number in stated
+        ]
         return cls(*quantities, present=int(row["total"] is not None), null=int(row["total"] is None))
 
     def __add__(self, other: DaySums) -> DaySums:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from climkit_pipeline.cli.ranges import parse_month
+from climkit_pipeline.cli.sites import SITE, SITE_METAVAR
 from climkit_pipeline.domain.periods import next_month
 from climkit_pipeline.errors import ConfigurationError
 from climkit_pipeline.lake.layout import Layout
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("check_name", metavar="CHECK")
-@click.option("--site", "site_id", required=True, metavar="ID")
+@click.option("--site", "site_id", required=True, type=SITE, metavar=SITE_METAVAR)
 @click.option("--meter", "meter_id", metavar="ID", help="Default: every meter of the site.")
 @click.option("--from", "first", required=True, metavar="DATE", help="First local day.")
 @click.option("--to", "last", required=True, metavar="DATE", help="Last local day, included.")
@@ -74,7 +75,7 @@ def _closed_months(layout: Layout, decided: Decision) -> list[date]:
 
 @click.command()
 @click.argument("month", metavar="MONTH")
-@click.option("--site", "site_id", required=True, metavar="ID")
+@click.option("--site", "site_id", required=True, type=SITE, metavar=SITE_METAVAR)
 @click.option("--by", "who", metavar="WHO", help="Who closes. Default: the user of this machine.")
 @click.option("--reopen", is_flag=True, help="Open a closed month again; what was closed stays on record.")
 @click.option("--why", metavar="TEXT", help="With --reopen: the reason.")
@@ -89,7 +90,7 @@ def close(*, month: str, site_id: str, who: str | None, reopen: bool, why: str |
 
 @click.command()
 @click.argument("month", metavar="MONTH")
-@click.option("--site", "site_id", required=True, metavar="ID")
+@click.option("--site", "site_id", required=True, type=SITE, metavar=SITE_METAVAR)
 @click.option("--by", "who", metavar="WHO", help="Who settles. Default: the user of this machine.")
 @click.option("--why", metavar="TEXT", help="What is to be remembered of it; it stands beside the corrections.")
 def settle(*, month: str, site_id: str, who: str | None, why: str | None) -> None:

@@ -19,6 +19,7 @@ import click
 from climkit_pipeline.cli.closing import accept, close, settle, warn_of_doubtful_lines
 from climkit_pipeline.cli.encodings import never_raise
 from climkit_pipeline.cli.ranges import billing_period, check_range
+from climkit_pipeline.cli.sites import SITE, SITE_METAVAR
 from climkit_pipeline.errors import ClimkitError, ConfigurationError
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import DATASETS
@@ -198,7 +199,7 @@ def serve(*, host: str, port: int, read_only: bool, only: str | None, code_host:
 @main.command()
 @click.argument("first", metavar="FROM")
 @click.argument("last", metavar="TO")
-@click.option("--site", "sites", multiple=True, metavar="ID", help="Only this site (repeatable).")
+@click.option("--site", "sites", multiple=True, type=SITE, metavar=SITE_METAVAR, help="Only this site (repeatable).")
 @click.option(
     "--dataset", "datasets", multiple=True, type=click.Choice(list(DATASETS)), help="Only this one (repeatable)."
 )
@@ -341,7 +342,7 @@ def export() -> None:
 @click.argument("month", metavar="[MONTH]", required=False)
 @click.option("--from", "first", metavar="DATE", help="Instead of MONTH: any first local day …")
 @click.option("--to", "last", metavar="DATE", help="… and the last one, included.")
-@click.option("--site", "sites", multiple=True, metavar="ID", help="Only this site (repeatable).")
+@click.option("--site", "sites", multiple=True, type=SITE, metavar=SITE_METAVAR, help="Only this site (repeatable).")
 @click.option("--grade", "grades", multiple=True, type=click.Choice(GRADES), help="Only this grade (repeatable).")
 @click.option("--current", is_flag=True, help="What the values are now, even where the month is closed.")
 @click.option("--format", "output_format", type=click.Choice([*CSV_FORMATS, "xlsx", "parquet"]), default="csv")

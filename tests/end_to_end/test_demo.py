@@ -7,7 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from accounts import Account, Finished, bare_environment, climkit_command, run_command
+from accounts import Account, Finished, assert_refused, bare_environment, climkit_command, run_command
 
 from climkit_pipeline.cli.demo import DEMO_SEED
 from climkit_pipeline.simulator import World
@@ -130,3 +130,16 @@ def test_a_query_on_the_demo_prints_a_table_and_csv(demo: tuple[Finished, Accoun
         == 0
     )
     assert exported.read_bytes().startswith(b"PK")
+
+
+def test_a_site_may_be_named(demo: tuple[Finished, Account]) -> None:
+    """24 hexadecimal digits were asked for, always."""
+    _, account = demo
+    [site_id, name] = account.rows("select site_id, site_name from sites order by site_id limit 1")[0]
+    by_id, by_name = (
+        account.climkit("export", "billing", f"{last_full_month(account):%Y-%m}", "--site", str(site))
+        for site in (site_id, name)
+    )
+    assert by_name.out == by_id.out
+    assert by_id.out.count(str(site_id)) > 3
+    assert_refused(account.climkit("close", "2026-10", "--site", "Nowhere"), 2, "there is no site 'Nowhere'")

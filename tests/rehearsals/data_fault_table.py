@@ -81,7 +81,8 @@ EXPECTED: dict[str, Expected] = {
             },
         ),
         "replaced_down": ("replaced", {}),
-        "replaced_read": ("replaced", {}),
+        # The closing and the opening index are of one instant: nothing is left to be dated, and the advance is known.
+        "replaced_read": ("", {}),
         "replaced_up": ("replaced", {}),
         "swapped": ("swapped_registers", {}),
         "rollover": ("rollover", {}),

@@ -143,19 +143,17 @@ def values_elsewhere(dataset: Dataset, site_id: str, subject_id: str, columns: S
     """
     if columns.extras is None:
         return []
-    has_value = (
-        pl.DataFrame(list(columns.numbers.values())).select(pl.any_horizontal(pl.all().is_not_null())).to_series()
-    )
+    are_null = pl.DataFrame(list(columns.numbers.values())).select(pl.all_horizontal(pl.all().is_null())).to_series()
+    without_value = columns.filter(are_null & ~columns.has_no_number)
     found: dict[str, list[datetime]] = {}
-    for stamp, extra, has in zip(columns.stamp_utc, columns.extras, has_value, strict=True):
-        fields = json.loads(extra) if extra and not has else {}
-        for name in (name for name, value in fields.items() if type(value) in {int, float} and value):
-            found.setdefault(name, []).append(stamp)
+    for stamp, extra in zip(without_value.stamp_utc, without_value.extras or (), strict=True):
+        for name, value in json.loads(extra or "{}").items():
+            if value and type(value) in {int, float}:
+                found.setdefault(name, []).append(stamp)
     if not found:
         return []
     samples = tuple(f"{name} from {min(at).isoformat()}" for name, at in sorted(found.items())[:3])
-    count = len(set().union(*found.values()))
-    return [Finding("value_elsewhere", dataset.name, site_id, subject_id, count, samples)]
+    return [Finding("value_elsewhere", dataset.name, site_id, subject_id, len(set().union(*found.values())), samples)]
 
 
 def local_dates_of(stamps: pl.Series, wanted: Period, zone: ZoneInfo, *, includes_end: bool) -> pl.Series:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -10,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from climkit_pipeline.api.series import SeriesColumns
 from climkit_pipeline.domain.periods import Period, dates_between, local_date_of_reading, local_midnight_utc
 from climkit_pipeline.lake.schemas import Dataset
 
@@ -132,6 +134,26 @@ def unreadable_rows(dataset: Dataset, site_id: str, subject_id: str, positions: 
         return []
     samples = tuple(f"row {position}" for position in positions[:3])
     return [Finding("unreadable_row", dataset.name, site_id, subject_id, len(positions), samples)]
+
+
+def values_elsewhere(dataset: Dataset, site_id: str, subject_id: str, columns: SeriesColumns) -> list[Finding]:
+    """A finding for rows without any value whose unknown fields hold numbers: an estimate, or a new name perhaps.
+
+    Nobody can tell what such a number is, so it stays in ``extra`` and counts for nothing; the samples name the field.
+    """
+    if columns.extras is None:
+        return []
+    are_null = pl.DataFrame(list(columns.numbers.values())).select(pl.all_horizontal(pl.all().is_null())).to_series()
+    without_value = columns.filter(are_null & ~columns.has_no_number)
+    found: dict[str, list[datetime]] = {}
+    for stamp, extra in zip(without_value.stamp_utc, without_value.extras or (), strict=True):
+        for name, value in json.loads(extra or "{}").items():
+            if value and type(value) in {int, float}:
+                found.setdefault(name, []).append(stamp)
+    if not found:
+        return []
+    samples = tuple(f"{name} from {min(at).isoformat()}" for name, at in sorted(found.items())[:3])
+    return [Finding("value_elsewhere", dataset.name, site_id, subject_id, len(set().union(*found.values())), samples)]
 
 
 def local_dates_of(stamps: pl.Series, wanted: Period, zone: ZoneInfo, *, includes_end: bool) -> pl.Series:

@@ -29,6 +29,7 @@ from climkit_pipeline.ingest.frames import (
     one_value_per_key,
     rows_frame,
     unreadable_rows,
+    values_elsewhere,
     within,
 )
 from climkit_pipeline.ingest.steps import step_minutes, steps_of
@@ -127,7 +128,8 @@ def parse_answer(
     frame = frame.with_columns(local_dates_of(starts, wanted, zone, includes_end=False))
     unreadable = unreadable_rows(dataset, site_id, subject_id, columns.unreadable)
     frame, doubled = one_value_per_key(dataset, frame, site_id, subject_id)
-    return ParsedAnswer(frame, usual, (*unreadable, *findings, *doubled), lead_in, len(stamps))
+    elsewhere = values_elsewhere(dataset, site_id, subject_id, kept)
+    return ParsedAnswer(frame, usual, (*unreadable, *findings, *elsewhere, *doubled), lead_in, len(stamps))
 
 
 def _some(starts: pl.Series, columns: SeriesColumns, are_these: pl.Series) -> tuple[pl.Series, SeriesColumns]:

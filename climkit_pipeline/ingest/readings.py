@@ -24,6 +24,7 @@ from climkit_pipeline.ingest.frames import (
     one_value_per_key,
     rows_frame,
     unreadable_rows,
+    values_elsewhere,
     within,
 )
 from climkit_pipeline.lake.schemas import METER_INDICES, SENSOR_READINGS, Dataset
@@ -79,4 +80,7 @@ def parse_answer(
     frame, exchanges = with_both_readings(dataset, frame)
     unreadable = unreadable_rows(dataset, site_id, subject_id, columns.unreadable)
     frame, doubled = one_value_per_key(dataset, frame, site_id, subject_id)
-    return ParsedAnswer(frame, None, (*unreadable, *exchanges, *findings, *doubled), answered=len(columns.stamp_utc))
+    elsewhere = values_elsewhere(dataset, site_id, subject_id, kept)
+    return ParsedAnswer(
+        frame, None, (*unreadable, *exchanges, *findings, *elsewhere, *doubled), answered=len(columns.stamp_utc)
+    )

@@ -74,16 +74,18 @@ def _difference(dataset: Dataset, answer: SeriesAnswer, stored: pl.DataFrame) ->
         pl.col("interval_start_utc").alias("at"),
         pl.any_horizontal([_is_another(name) for name in values]).alias("differs"),
         pl.all_horizontal([pl.col(f"{name}_answered").fill_null(0.0) == 0.0 for name in values]).alias("is_nothing"),
-        pl.col(f"{values[0]}_answered").alias("stated"),
-        pl.col(values[0]).alias("held"),
+        pl.coalesce([pl.when(_is_another(name)).then(pl.lit(name)) for name in values]).alias("name"),
+        *(pl.col(column) for name in values for column in (name, f"{name}_answered")),
     )
     odd = rows.filter("differs")
     if odd.is_empty() or (rows["differs"][-1] and not odd["is_nothing"].all()):
         return None
     first = odd.row(0, named=True)
+    name = first["name"]  # a total may be the same while its parts are not
+    stated, held = first[f"{name}_answered"], first[name]
     reaches = odd["at"][-1] + timedelta(minutes=15) - (answer.landed.asked_from_utc or first["at"])
     return (
-        f"{answer.landed.subject_id} at {first['at']:%Y-%m-%d %H:%M} UTC {first['stated']} instead of {first['held']}, "
+        f"{answer.landed.subject_id} at {first['at']:%Y-%m-%d %H:%M} UTC {name} {stated} instead of {held}, "
         f"{reaches // timedelta(minutes=1)} minutes from the start of a window; what is stored stays"
     )
 

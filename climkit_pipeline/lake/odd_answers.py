@@ -18,6 +18,7 @@ SENTENCES = {
     "outside_window": "rows that nobody had asked for were left out",
     "off_grid": "intervals that begin at odd times",
     "not_a_number": "values that are no numbers are kept aside, and count as none",
+    "value_elsewhere": "rows without a value hold numbers under a name that is not known, which count as none",
     "duplicate_rows": "a row came twice, and counts once",
     "conflicting_rows": "a row came twice with two values, the last of which counts",
     "two_readings_of_exchange": "two readings of one instant: the old device's last and the new one's first, both kept",

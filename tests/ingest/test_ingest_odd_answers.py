@@ -62,6 +62,29 @@ def test_odd_rows_of_other_series_are_told_too(bench, faults, endpoint):
     assert [code for code, _ in found(report)] == ["unreadable_row"]
 
 
+@pytest.mark.parametrize(("endpoint", "value"), [("meter_data", "total"), ("meter_data_raw", "en_im")])
+def test_numbers_under_another_name_than_the_value_are_said(bench, faults, endpoint, value):
+    """A portal moves a day to other fields when it is estimated: intervals without a value, and nobody said why."""
+    one = bench(world={"sites": 1, "meters": 2})
+    meter = one.world.sites[0].meters[0].id
+    first = stamp_of(DAYS[1], 6, one)
+
+    def moved(rows):
+        for row in rows:
+            is_estimate = first < stamp(row) <= first + timedelta(hours=1)
+            empty = {name: None for name in row if name != "timestamp"}
+            yield {**row, **empty, "estimated": row[value], "quality": "L3"} if is_estimate else {**row, "load": 1.5}
+
+    faults.add(lambda request: request.endpoint == endpoint and request.subject == meter, rewriting(moved))
+    dataset = "meter_intervals" if endpoint == "meter_data" else "meter_indices"
+    report = one.run(*DAYS, datasets=(dataset,))
+    assert found(report) == {("value_elsewhere", meter): 4}
+    (sample,) = (each.finding.samples for each in report.committed.findings)
+    assert sample == (f"estimated from {(first + QUARTER).isoformat()}",)
+    rows = one.current(dataset).filter(meter_id=meter)
+    assert rows.filter(rows["extra"].str.contains("estimated")).height == 4
+
+
 @pytest.mark.parametrize("days", [(date(2026, 10, 24), date(2026, 10, 26)), (date(2026, 3, 28), date(2026, 3, 30))])
 def test_the_last_row_of_a_day_may_be_stamped_24_00(bench, faults, days):
     """Each day lacked its last quarter-hour, and each month its closing index."""
@@ -380,6 +403,21 @@ def test_a_difference_by_where_a_window_began_is_said_once_and_replaces_nothing(
     assert one.meaning(coverage=False) == before
     assert one.run(DAYS[1], DAYS[1], refetch=True, **only).committed.findings == []
     assert one.run(DAYS[1], DAYS[1], refetch=True, **only).committed.findings == []
+
+
+def test_an_edge_that_changes_the_parts_alone_names_the_part(bench, faults):
+    """The total was printed, which was the same: "0.131 instead of 0.131"."""
+    one = bench(world={"sites": 1, "meters": 2})
+    only = {"datasets": ("meter_intervals",)}
+    one.run(*DAYS, **only)
+    meter = one.world.sites[0].meters[0].id
+
+    def resplit(rows):
+        return [{**row, "self": 5.5, "ext": -5.5} if number < 2 else row for number, row in enumerate(rows)]
+
+    faults.add(lambda request: request.endpoint == "meter_data" and request.subject == meter, rewriting(resplit))
+    (found,) = one.run(DAYS[1], DAYS[1], refetch=True, **only).committed.findings
+    assert "UTC solar 5.5 instead of 0" in found.finding.samples[0]
 
 
 def test_a_revision_before_a_window_is_no_edge(bench, faults):

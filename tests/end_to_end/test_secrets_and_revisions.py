@@ -173,7 +173,9 @@ def test_a_changed_a_nulled_and_a_taken_back_value_reach_the_bill_of_the_next_lo
     windows = [[(call.endpoint, call.subject, call.t_s, call.t_e) for call in calls] for calls in lived.calls]
     extra = [window for window in windows[1] if window not in windows[0]]
     # Only what is taken back needs a second look: one short answer must not withdraw anything.
-    assert extra == [("meter_data", meter, TAKEN_BACK - timedelta(minutes=15), TAKEN_BACK + timedelta(minutes=15))]
+    # A window begins 90 minutes before the first interval that is wanted.
+    begins = TAKEN_BACK - timedelta(minutes=15 + 90)
+    assert extra == [("meter_data", meter, begins, TAKEN_BACK + timedelta(minutes=15))]
     assert len(windows[1]) == len(windows[0]) + 1
 
 

@@ -18,8 +18,8 @@ MIDNIGHT = datetime(2026, 9, 9, 22, tzinfo=UTC)
 
 
 def a_call(arrived: float, *, first: int = 0, days: int = 1, site_id: str = "", endpoint: str = "meter_data") -> Call:
-    """A call for whole days, and the period more that covers either edge."""
-    start, end = MIDNIGHT + timedelta(days=first), MIDNIGHT + timedelta(days=first + days, minutes=15)
+    """A call for whole days, the day before them, and the period more that covers either edge."""
+    start, end = MIDNIGHT + timedelta(days=first - 1), MIDNIGHT + timedelta(days=first + days, minutes=15)
     return Call(arrived, "POST", endpoint, site_id, "meter", start, end, "15T", 200, 96, None)
 
 

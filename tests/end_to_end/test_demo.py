@@ -135,11 +135,12 @@ def test_a_query_on_the_demo_prints_a_table_and_csv(demo: tuple[Finished, Accoun
 def test_a_site_may_be_named(demo: tuple[Finished, Account]) -> None:
     """24 hexadecimal digits were asked for, always."""
     _, account = demo
+    own = {"DATA_DIR": str(account.data_dir)}
     [site_id, name] = account.rows("select site_id, site_name from sites order by site_id limit 1")[0]
     by_id, by_name = (
-        account.climkit("export", "billing", f"{last_full_month(account):%Y-%m}", "--site", str(site))
+        account.climkit("export", "billing", f"{last_full_month(account):%Y-%m}", "--site", str(site), **own)
         for site in (site_id, name)
     )
     assert by_name.out == by_id.out
     assert by_id.out.count(str(site_id)) > 3
-    assert_refused(account.climkit("close", "2026-10", "--site", "Nowhere"), 2, "there is no site 'Nowhere'")
+    assert_refused(account.climkit("close", "2026-10", "--site", "Nowhere", **own), 2, "there is no site 'Nowhere'")

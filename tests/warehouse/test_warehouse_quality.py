@@ -2035,7 +2035,9 @@ ADDED_UP = (
     "intervals_negative", "intervals_revised", "intervals_without_split", "days_over", "days_asked", "index_unmeasured",
 )  # fmt: skip
 FLOWS = ("grid_import", "grid_export", "storage_charge", "storage_discharge")
-OTHERS = ("index_advance", "export_index_advance", "flow_source", "peak_kw", "peak_at_utc", "longest_gap_minutes")
+OTHERS = (
+    "index_advance", "export_index_advance", "flow_source", "peak_kw", "peak_at_utc", "longest_gap_minutes", "warnings",
+)  # fmt: skip
 
 
 def periods_of(built: Built, pieces: list[tuple[date, date]]) -> list[dict[tuple[str, str], dict]]:

@@ -61,10 +61,13 @@ class DaySums:
     def of(cls, row: dict[str, Any]) -> DaySums:
         stated = (row.get(name) for name in ("total", "solar", "grid"))
         # To a millionth, as bills are: what a float carries beyond that is noise.
-        quantities = [
+        total, solar, grid = (
             None if number is None else Decimal(str(number)).quantize(MICRO, ROUND_HALF_UP) for number in stated
-        ]
-        return cls(*quantities, present=int(row["total"] is not None), null=int(row["total"] is None))
+        )
+        # Rounded one by one, parts may miss the whole by a millionth or two: grid is what is left.
+        if total is not None and solar is not None and grid is not None and abs(total - solar - grid) <= 2 * MICRO:
+            grid = total - solar
+        return cls(total, solar, grid, present=int(row["total"] is not None), null=int(row["total"] is None))
 
     def __add__(self, other: DaySums) -> DaySums:
         return DaySums(
@@ -121,7 +124,12 @@ class FaultLake:
         return found
 
     def has_split(self, meter: tuple[str, str], first: date, last: date) -> bool:
-        """Whether the meter was a consumer on any of these days; before its first list, what that says."""
+        """Whether the meter was a consumer on any of these days; before its first list, what that says.
+
+        Where no list states a mode, it is one if most of its values are split.
+        """
+        if meter[0] == "nameless":
+            return NAMELESS[meter[1]][1] > 0.5
         listed = self.listings[meter]
         before = [is_split for day, is_split in listed if day <= first] or [listed[0][1]]
         return before[-1] or any(is_split for day, is_split in listed if first < day <= last)

@@ -143,7 +143,7 @@ def test_a_backfill_shows_what_it_does_and_goes_on_where_it_was_cancelled(
     # Nine ingestions, one of them cancelled: refreshes were never two at once, and fewer than runs.
     def models() -> list[str] | None:
         found = [status for job, status in service.runs().values() if job == "refresh_models"]
-        return None if {"STARTED", "QUEUED", "STARTING"} & set(found) else found
+        return None if {"NOT_STARTED", "STARTED", "QUEUED", "STARTING"} & set(found) else found
 
     refreshes = wait_until(models, "the last refresh")
     assert 1 <= len(refreshes) <= 9

@@ -37,7 +37,7 @@ import tenacity
 from climkit_pipeline.api import answers, calls
 from climkit_pipeline.api.calls import Call, Frequency
 from climkit_pipeline.api.network import DeadlineNetwork
-from climkit_pipeline.domain.periods import Period
+from climkit_pipeline.domain.periods import LARGEST_CLOCK_DIFFERENCE, Period
 from climkit_pipeline.errors import (
     ApiError,
     ApiUnavailableError,
@@ -63,8 +63,6 @@ MAX_LOG_INS_PER_CALL = 5
 FORBIDDEN = 403
 MOST_DOUBLINGS = 64
 """Of a wait: beyond any that is waited, and within what a number holds however often a server was asked."""
-LARGEST_CLOCK_DIFFERENCE = timedelta(minutes=15)
-"""Between this machine and the server: an interval; more would also move what counts as late."""
 UNNOTICED_CLOCK_DIFFERENCE = timedelta(seconds=5)
 """The header knows whole seconds, and an answer is some time on its way."""
 OK = "ok"

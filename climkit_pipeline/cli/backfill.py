@@ -21,9 +21,7 @@ from climkit_pipeline.cli.tables import print_frame
 from climkit_pipeline.errors import ConfigurationError, WarehouseError
 from climkit_pipeline.ingest import creation
 from climkit_pipeline.ingest.ingestion import Ingestion
-from climkit_pipeline.ingest.known import known_listings
 from climkit_pipeline.ingest.ledger import CallCounts
-from climkit_pipeline.ingest.listings import SiteListing
 from climkit_pipeline.ingest.planner import months_newest_first
 from climkit_pipeline.ingest.reports import IngestReport, IngestRequest, Progress
 from climkit_pipeline.lake.layout import Layout
@@ -129,8 +127,9 @@ def run_backfill(settings: Settings, request: BackfillRequest, *, as_json: bool 
         try:
             shared = SharedIngestion(ingestion, summary.add)
             summary.is_complete = _run_months(settings, request, shared, ingestion, progress)
+            wanted = request.as_ingest_request()
             summary.not_asked = creation.sentence(
-                creation.not_asked(ingestion.layout, request.as_ingest_request(), _known_sites(ingestion, request))
+                creation.not_asked(ingestion.layout, wanted, ingestion.known_sites(wanted))
             )
         finally:
             summary.count_calls(ingestion.ledger.counts, settings.requests_per_second)
@@ -139,16 +138,6 @@ def run_backfill(settings: Settings, request: BackfillRequest, *, as_json: bool 
         click.echo(json.dumps(asdict(summary), indent=2))
     click.echo(str(summary), err=True)
     return summary.is_complete
-
-
-def _known_sites(ingestion: Ingestion, request: BackfillRequest) -> list[SiteListing]:
-    """The sites of a request as last listed; costs no call."""
-    wanted = request.site_ids or None
-    return [
-        listing
-        for listing in known_listings(ingestion.layout) or ()
-        if ingestion.settings.wants_site(listing.site_id) and (wanted is None or listing.site_id in wanted)
-    ]
 
 
 def _name_what_matters(summary: Summary) -> None:

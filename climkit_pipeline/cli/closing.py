@@ -108,12 +108,12 @@ def _act(kind: str, month: date, site_id: str, who: str | None, why: str | None)
     layout = Layout(settings.data_dir)
     check_writable(layout)
     check_format(layout)
-    by = " ".join((who or getpass.getuser()).split())
+    by, reason = (" ".join((text or "").split()) for text in (who or getpass.getuser(), why))
     with open_closings(layout, model_settings(settings), publish_months=settings.publish_months) as closings:
         if kind == "reopen":
-            version = closings.reopen(site_id, month, by, " ".join((why or "").split()))
+            version = closings.reopen(site_id, month, by, reason)
         elif kind == "settle":
-            version = closings.settle(site_id, month, by, " ".join((why or "").split()) or None)
+            version = closings.settle(site_id, month, by, reason or None)
         else:
             version = closings.close(site_id, month, by)
     done = {"close": "closed", "settle": "settled", "reopen": "open again"}[kind]

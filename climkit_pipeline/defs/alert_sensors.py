@@ -30,6 +30,10 @@ from climkit_pipeline.warehouse.data_checks import CheckSettings
 from climkit_pipeline.warehouse.data_state import long_blocked, silent_sites
 
 Clock = Callable[[], datetime]
+State = Mapping[str, Any]
+"""What a sensor keeps in its cursor."""
+Told = tuple[list[News], dict[str, Any]]
+"""What there is to say, and the state once somebody has it."""
 
 FAILURE_SECONDS = 30
 """Between two looks for failed runs."""
@@ -57,59 +61,73 @@ ALL_DATASETS = {asset_key(name).to_user_string() for name in DATASETS}
 
 def build_alert_sensors(settings: Settings, now: Clock = lambda: datetime.now(UTC)) -> list[dg.SensorDefinition]:
     """The sensors; they run by themselves if there are addresses."""
-    status = dg.DefaultSensorStatus.RUNNING if settings.alert_addresses else dg.DefaultSensorStatus.STOPPED
-    off = "" if settings.alert_addresses else " Off: CLIMKIT_ALERT_URLS is not set."
 
-    @dg.sensor(
-        name="alert_failed_runs",
-        default_status=status,
-        minimum_interval_seconds=FAILURE_SECONDS,
-        description=f"Tells when a run failed, once until something else fails, and when it is good again.{off}",
-    )
-    def alert_failed_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        if not settings.alert_addresses:
-            return dg.SkipReason("CLIMKIT_ALERT_URLS is not set")
-        state = _read(context.cursor)
-        news, after = failure_news(context.instance, state, now())
-        return _tell(context, settings, news, after)
+    def failed_runs(context: dg.SensorEvaluationContext, state: State) -> Told:
+        return failure_news(context.instance, state, now())
 
-    @dg.sensor(
-        name="alert_nothing_came",
-        default_status=status,
-        minimum_interval_seconds=WATCH_SECONDS,
-        description=(
-            f"Tells when no ingestion was good for {settings.alert_after_hours} hours, when a site is silent, and when "
-            f"a month is still blocked {settings.alert_blocked_days} days after its end; once until it changes, and "
-            f"when it is over.{off}"
-        ),
-    )
-    def alert_nothing_came(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        if not settings.alert_addresses:
-            return dg.SkipReason("CLIMKIT_ALERT_URLS is not set")
-        state = _read(context.cursor)
+    def nothing_came(context: dg.SensorEvaluationContext, state: State) -> Told:
         moment = now()
         since = datetime.fromisoformat(state.get("watching_since", moment.isoformat()))
         told = from_json(state.get("told", ()))
         news = news_of(told, watch_alarms(context.instance, settings, moment, since))
-        after = {"watching_since": since.isoformat(), "told": as_json(told_after(told, news))}
-        return _tell(context, settings, news, after)
+        return news, {"watching_since": since.isoformat(), "told": as_json(told_after(told, news))}
 
-    @dg.sensor(
-        name="alert_listing",
-        default_status=status,
-        minimum_interval_seconds=WATCH_SECONDS,
-        description=f"Tells of sites and meters that are new, gone, back, or listed as something else; once.{off}",
-    )
-    def alert_listing(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        if not settings.alert_addresses:
-            return dg.SkipReason("CLIMKIT_ALERT_URLS is not set")
-        state = _read(context.cursor)
+    def listing(context: dg.SensorEvaluationContext, state: State) -> Told:
+        del context
         until = now() - WRITTEN_WITHIN
         since = datetime.fromisoformat(state["until"]) if "until" in state else until - LOOK_BACK
         news = [News("new", alarm) for alarm in listing_alarms(Layout(settings.data_dir), since, until)]
-        return _tell(context, settings, news, {"until": until.isoformat()})
+        return news, {"until": until.isoformat()}
 
-    return [alert_failed_runs, alert_nothing_came, alert_listing]
+    return [
+        _sensor(
+            settings,
+            "alert_failed_runs",
+            FAILURE_SECONDS,
+            "Tells when a run failed, once until something else fails, and when it is good again.",
+            failed_runs,
+        ),
+        _sensor(
+            settings,
+            "alert_nothing_came",
+            WATCH_SECONDS,
+            f"Tells when no ingestion was good for {settings.alert_after_hours} hours, when a site is silent, and when "
+            f"a month is still blocked {settings.alert_blocked_days} days after its end; once until it changes, and "
+            "when it is over.",
+            nothing_came,
+        ),
+        _sensor(
+            settings,
+            "alert_listing",
+            WATCH_SECONDS,
+            "Tells of sites and meters that are new, gone, back, or listed as something else; once.",
+            listing,
+        ),
+    ]
+
+
+def _sensor(
+    settings: Settings,
+    name: str,
+    seconds: int,
+    description: str,
+    look: Callable[[dg.SensorEvaluationContext, State], Told],
+) -> dg.SensorDefinition:
+    """A sensor that tells what ``look`` finds, given its cursor; it runs by itself if there are addresses."""
+    off = "" if settings.alert_addresses else " Off: CLIMKIT_ALERT_URLS is not set."
+
+    @dg.sensor(
+        name=name,
+        default_status=dg.DefaultSensorStatus.STOPPED if off else dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=seconds,
+        description=f"{description}{off}",
+    )
+    def alert(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        if not settings.alert_addresses:
+            return dg.SkipReason("CLIMKIT_ALERT_URLS is not set")
+        return _tell(context, settings, *look(context, _read(context.cursor)))
+
+    return alert
 
 
 def _read(cursor: str | None) -> dict[str, Any]:
@@ -136,9 +154,7 @@ def _tell(
 # --- failed runs ------------------------------------------------------------------------------------------------------
 
 
-def failure_news(
-    instance: dg.DagsterInstance, state: Mapping[str, Any], now: datetime
-) -> tuple[list[News], dict[str, Any]]:
+def failure_news(instance: dg.DagsterInstance, state: State, now: datetime) -> Told:
     """What the runs that ended since the last look say, and the state after it.
 
     ``state``: ``until`` (how far runs were looked at), ``seen`` (ids of runs that may be met again), ``told`` (alarms)

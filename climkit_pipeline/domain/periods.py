@@ -15,6 +15,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 QUARTER_HOUR = timedelta(minutes=15)
+LARGEST_CLOCK_DIFFERENCE = timedelta(minutes=15)
+"""Between this machine and the server, an interval: more is a wrong clock, and would also move what counts as late."""
 ONE_DAY = timedelta(days=1)
 
 

@@ -12,6 +12,7 @@ from datetime import date, datetime
 import polars as pl
 
 from climkit_pipeline.ingest.frames import Finding
+from climkit_pipeline.ingest.news import keep
 from climkit_pipeline.lake import journals
 from climkit_pipeline.lake.coverage import FAILED
 from climkit_pipeline.lake.day_files import current_rows, read_coverage, read_day
@@ -37,8 +38,7 @@ def news_of_sites(layout: Layout, listed: Collection[str], now: datetime) -> lis
             code = RETURNED if site_id in listed else VANISHED
             said = f"{_name(layout, site_id, newest_day[site_id])}, last listed {at:%Y-%m-%d}"
             news.append(Finding(code, SITES.name, site_id, site_id, 1, (said,)))
-    no_days = {"first_day": None, "last_day": None}
-    journals.append(layout, FINDINGS, [finding.as_row(now) | no_days for finding in news])
+    keep(layout, news, now)
     return news
 
 

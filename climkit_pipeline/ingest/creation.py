@@ -7,7 +7,7 @@ data are known from before it, it counts for nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
@@ -16,15 +16,15 @@ import polars as pl
 from climkit_pipeline.domain.periods import ONE_DAY, dates_between, local_day
 from climkit_pipeline.ingest.frames import Finding
 from climkit_pipeline.ingest.listings import SiteListing
+from climkit_pipeline.ingest.news import keep
 from climkit_pipeline.ingest.planner import Window
 from climkit_pipeline.ingest.reports import IngestRequest
 from climkit_pipeline.ingest.tasks import Task
-from climkit_pipeline.lake import journals
 from climkit_pipeline.lake.coverage import FAILED
 from climkit_pipeline.lake.day_files import read_coverage
 from climkit_pipeline.lake.first_days import first_days_with_rows
 from climkit_pipeline.lake.layout import Layout
-from climkit_pipeline.lake.schemas import FINDINGS, SERIES, SITE_INTERVALS, SITES
+from climkit_pipeline.lake.schemas import SERIES, SITE_INTERVALS, SITES
 
 DAYS_LOOKED_AT = 28
 """Before a creation date: with data in none of them, there are taken to be none before."""
@@ -64,19 +64,25 @@ def first_known_days(layout: Layout) -> dict[str, date]:
     return known
 
 
-def as_known(listing: SiteListing, first_known: Mapping[str, date]) -> SiteListing:
-    """The listing, without its creation date if data are known from before it."""
-    created, known = created_on(listing), first_known.get(listing.site_id)
-    if created is None or known is None or known >= created:
-        return listing
+def as_known(layout: Layout, sites: Iterable[SiteListing]) -> list[SiteListing]:
+    """The listings, each without its creation date if data are known from before it."""
+    first_known = first_known_days(layout)
+
+    def has_earlier_data(listing: SiteListing) -> bool:
+        created, known = created_on(listing), first_known.get(listing.site_id)
+        return created is not None and known is not None and known < created
+
+    return [_undated(listing) if has_earlier_data(listing) else listing for listing in sites]
+
+
+def _undated(listing: SiteListing) -> SiteListing:
     return replace(listing, site=replace(listing.site, created_at_utc=None))
 
 
 def not_asked(layout: Layout, request: IngestRequest, sites: Iterable[SiteListing]) -> list[NotAsked]:
     """The days of a request that no meter is asked for, because they lie before their site's creation."""
-    known = first_known_days(layout)
     found = []
-    for listing in (as_known(each, known) for each in sites):
+    for listing in as_known(layout, sites):
         days, created = [day for day in request.days if listing.is_before_creation(day)], created_on(listing)
         if days and created is not None:
             found.append(NotAsked(listing.name, days[0], days[-1], created))
@@ -109,17 +115,16 @@ def probe(layout: Layout, request: IngestRequest, listing: SiteListing, now: dat
     days = set(of_subject["local_date"])
     if days.issuperset(looked_at) or days.issuperset(window.dates):
         return None
-    undated = replace(listing, site=replace(listing.site, created_at_utc=None))
-    return Task(dataset, undated, subjects[0], window, is_probe=True)
+    return Task(dataset, _undated(listing), subjects[0], window, is_probe=True)
 
 
-def tell(layout: Layout, listing: SiteListing, first_known: date, now: datetime) -> Finding:
+def tell(layout: Layout, listing: SiteListing, now: datetime) -> Finding:
     """A finding for a site of which there are data from before its creation; keeps it."""
+    first_known = first_known_days(layout)[listing.site_id]
     sample = (
         f"there are data of {first_known}, and its creation date is {created_on(listing)}: its days are asked for as "
         "if it stated none"
     )
     finding = Finding(CREATED_EARLIER, SITES.name, listing.site_id, listing.site_id, 1, (sample,))
-    no_days = {"first_day": None, "last_day": None}
-    journals.append(layout, FINDINGS, [finding.as_row(now) | no_days])
+    keep(layout, [finding], now)
     return finding

@@ -35,6 +35,7 @@ from climkit_pipeline.ingest.commit import commit_folder
 from climkit_pipeline.ingest.frames import Finding, ParsedAnswer
 from climkit_pipeline.ingest.landing import LandingFolder
 from climkit_pipeline.ingest.learnt import Beginnings, Trouble, WindowSizes
+from climkit_pipeline.ingest.news import keep
 from climkit_pipeline.ingest.parsing import parse_landed
 from climkit_pipeline.ingest.planner import Window, plan_windows
 from climkit_pipeline.ingest.reports import Failure, IngestReport, Progress
@@ -49,9 +50,9 @@ from climkit_pipeline.ingest.shortfalls import (
 )
 from climkit_pipeline.ingest.tasks import Plan, Task
 from climkit_pipeline.lake import coverage as law
-from climkit_pipeline.lake import first_days, journals
+from climkit_pipeline.lake import first_days
 from climkit_pipeline.lake.layout import Layout
-from climkit_pipeline.lake.schemas import FINDINGS, SENSOR_READINGS
+from climkit_pipeline.lake.schemas import SENSOR_READINGS
 from climkit_pipeline.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -96,7 +97,6 @@ class Fetcher:
         """Ask for every task, landing each answer; results are taken in the plan's order, whatever is in flight."""
         queue = deque(plan.tasks)
         self._progress.planned(len(queue))
-        trouble = self._trouble
         landed = 0
         in_flight: deque[tuple[Task, Future[Answer]]] = deque()
         with ThreadPoolExecutor(self._max_in_flight, thread_name_prefix="climkit-call") as pool:
@@ -109,14 +109,14 @@ class Fetcher:
                         if len(parts) > 1:
                             queue.extendleft(reversed(parts))
                             self._progress.planned(len(parts) - 1)
-                        elif (reason := self._why_not(task, trouble)) is not None:
+                        elif (reason := self._why_not(task)) is not None:
                             self._give_up(folder, task, reason, report)
                         else:
                             in_flight.append((task, pool.submit(self._client.perform, task.call(task.asked))))
                     if in_flight:
                         task, future = in_flight.popleft()
                         report.calls[task.dataset.name] += 1
-                        again = self._take(folder, task, future, trouble, report)
+                        again = self._take(folder, task, future, report)
                         queue.extendleft(reversed(again))
                         self._progress.planned(len(again))
                         following = in_flight[0][0] if in_flight else queue[0] if queue else None
@@ -148,9 +148,9 @@ class Fetcher:
         days = dates_between(task.window.first_day, task.window.last_day)
         return [replace(task, window=window, half_of=None) for window in plan_windows(days, longest)]
 
-    def _why_not(self, task: Task, trouble: Trouble) -> str | None:
+    def _why_not(self, task: Task) -> str | None:
         """Why a task needs no call: its site does not answer, or the API does not go back that far."""
-        if trouble.is_left(task.site_id) or trouble.is_subject_left(task):
+        if self._trouble.is_left(task.site_id) or self._trouble.is_subject_left(task):
             return "not asked: the calls before this one failed"
         until = self._beginnings.refused_until(task)
         if until is not None and task.window.last_day <= until and not task.is_on_request:
@@ -162,16 +162,14 @@ class Fetcher:
         for task in self._beginnings.left(following):
             self._confirm_beginning(folder, task, report)
 
-    def _take(
-        self, folder: LandingFolder, task: Task, future: Future[Answer], trouble: Trouble, report: IngestReport
-    ) -> list[Task]:
+    def _take(self, folder: LandingFolder, task: Task, future: Future[Answer], report: IngestReport) -> list[Task]:
         """Land one result; returns what has to be asked in its place."""
         try:
             answer = future.result()
             entry = task.landed(answer, task.asked, "plan")
             parsed, missing = self._shortfalls.missing_stretches(task, entry)
             folder.add(replace(entry, parsed=parsed))
-            trouble.answered(task)
+            self._trouble.answered(task)
             self._sizes.answered(task)
             self._clear_suspicion(folder, task, report)
             first_day = parsed.rows["local_date"].min()
@@ -186,7 +184,7 @@ class Fetcher:
         except ApiError as error:
             if task.is_probe and not (isinstance(error, ApiUnavailableError) and not error.was_reached):
                 return self._after_probe(folder, task, error, report)
-            return self._after_error(folder, task, error, trouble, report)
+            return self._after_error(folder, task, error, report)
         return []
 
     def _after_probe(self, folder: LandingFolder, task: Task, error: ApiError, report: IngestReport) -> list[Task]:
@@ -196,27 +194,25 @@ class Fetcher:
         logger.warning("looking for data before the creation date failed: %s", error)
         return []
 
-    def _after_error(
-        self, folder: LandingFolder, task: Task, error: ApiError, trouble: Trouble, report: IngestReport
-    ) -> list[Task]:
+    def _after_error(self, folder: LandingFolder, task: Task, error: ApiError, report: IngestReport) -> list[Task]:
         """What to ask in the place of a task that got no answer."""
         if isinstance(error, RejectedError):
             if error.status == UNAUTHORIZED:
-                trouble.failed(task)
+                self._trouble.failed(task)
             return self._after_rejection(folder, task, error, report)
         if isinstance(error, ApiUnavailableError):
             if not error.was_reached:
                 # Nobody is there: no other call would fare better, and what was received is kept.
                 raise error
-            trouble.failed(task)
-            if task.window.days > 1 and not trouble.is_subject_left(task):
+            self._trouble.failed(task)
+            if task.window.days > 1 and not self._trouble.is_subject_left(task):
                 self._sizes.was_silent(task)
                 return list(task.halves("silent"))
-        if isinstance(error, RateLimitedError) and trouble.was_limited():
+        if isinstance(error, RateLimitedError) and self._trouble.was_limited():
             # Each further call would be waited for as long, and refused as well.
             raise RateLimitedError(f"{error}, however long it was waited: {USED_UP}") from error
         self._give_up(folder, task, str(error), report)
-        if isinstance(error, ApiUnavailableError) and trouble.is_everywhere():
+        if isinstance(error, ApiUnavailableError) and self._trouble.is_everywhere():
             raise error
         return []
 
@@ -295,10 +291,13 @@ class Fetcher:
         if entry is not None:
             folder.add(entry)
         sample = f"what begins before {answered:%Y-%m-%d %H:%M} UTC is refused; what follows is in the lake"
-        finding = Finding("begins_later", task.dataset.name, task.site_id, task.subject_id, 1, (sample,))
+        self._tell("begins_later", task, sample, report)
+
+    def _tell(self, code: str, task: Task, sample: str, report: IngestReport) -> None:
+        """Say, and keep, what was learnt of a task's days."""
+        finding = Finding(code, task.dataset.name, task.site_id, task.subject_id, 1, (sample,))
         report.news.append(finding)
-        days = {"first_day": task.window.first_day, "last_day": task.window.last_day}
-        journals.append(self._layout, FINDINGS, [finding.as_row(self._now()) | days])
+        keep(self._layout, [finding], self._now(), task.window)
 
     def _ask_again(
         self, folder: LandingFolder, task: Task, stretch: Period, short: ParsedAnswer, report: IngestReport
@@ -360,10 +359,7 @@ class Fetcher:
             return
         self._sizes.shorten(task.dataset.name, days)
         sample = f"answers hold the newest {cut.answered} rows of a window alone; windows of {days} days are asked for"
-        finding = Finding("cut_at_front", task.dataset.name, task.site_id, task.subject_id, 1, (sample,))
-        report.news.append(finding)
-        no_days = {"first_day": task.window.first_day, "last_day": task.window.last_day}
-        journals.append(self._layout, FINDINGS, [finding.as_row(self._now()) | no_days])
+        self._tell("cut_at_front", task, sample, report)
 
     def _front_failed(
         self, folder: LandingFolder, task: Task, stretch: Period, reason: str, report: IngestReport

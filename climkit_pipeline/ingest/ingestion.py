@@ -17,6 +17,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from climkit_pipeline.api.client import ClimkitClient
+from climkit_pipeline.domain.periods import LARGEST_CLOCK_DIFFERENCE
 from climkit_pipeline.errors import ClimkitError, ConfigurationError
 from climkit_pipeline.files import file_lock
 from climkit_pipeline.ingest import creation
@@ -225,7 +226,7 @@ class Ingestion:
     def _check_times(self, request: IngestRequest) -> None:
         """Raise ConfigurationError if answers from the future would hide those that come now."""
         now = self._now()
-        limit = now + future_times.TOLERANCE
+        limit = now + LARGEST_CLOCK_DIFFERENCE
         for dataset in request.series:
             asked = read_coverage(self.layout, dataset, request.days, ("last_asked_at_utc",))
             latest = asked["last_asked_at_utc"].max()
@@ -243,10 +244,9 @@ class Ingestion:
         self._fetch(folder, planned, report)
         if not any(task.is_probe for task in planned.tasks):
             return
-        known = creation.first_known_days(self.layout)
-        if creation.as_known(listing, known) is not listing:
-            report.news += _warned([creation.tell(self.layout, listing, known[listing.site_id], self._now())])
-            self._land_listings(folder, request, Listings((creation.as_known(listing, known),), {}), report)
+        if creation.as_known(self.layout, [listing]) != [listing]:
+            report.news += _warned([creation.tell(self.layout, listing, self._now())])
+            self._land_listings(folder, request, Listings((listing,), {}), report)
             self._fetch(folder, self.plan(request, [listing]), report)
 
     def _fetch(self, folder: LandingFolder, planned: Plan, report: IngestReport) -> None:
@@ -260,16 +260,20 @@ class Ingestion:
             raise
         report.committed.add(commit_folder(self.layout, folder))
 
-    def _complete_account(self, request: IngestRequest) -> list[SiteListing] | None:
-        """The sites of ``request`` as the lake knows them, if all that it asks for is complete; else None."""
-        if request.refetch or not self.layout.account.exists():
-            return None
-        known = [
+    def known_sites(self, request: IngestRequest) -> list[SiteListing]:
+        """The sites of a request as they were last listed; costs no call."""
+        return [
             listing
             for listing in known_listings(self.layout) or ()
             if self.settings.wants_site(listing.site_id)
             and (request.site_ids is None or listing.site_id in request.site_ids)
         ]
+
+    def _complete_account(self, request: IngestRequest) -> list[SiteListing] | None:
+        """The sites of ``request`` as the lake knows them, if all that it asks for is complete; else None."""
+        if request.refetch or not self.layout.account.exists():
+            return None
+        known = self.known_sites(request)
         is_whole = is_complete(self.layout, request, known, self._fetcher.window_days, self._now())
         return known if is_whole else None
 
@@ -288,8 +292,7 @@ class Ingestion:
     def _land_listings(
         self, folder: LandingFolder, request: IngestRequest, listings: Listings, report: IngestReport
     ) -> None:
-        first_known = creation.first_known_days(self.layout)
-        for listing in (creation.as_known(each, first_known) for each in listings.sites):
+        for listing in creation.as_known(self.layout, listings.sites):
             today = listing.listed_at_utc.astimezone(listing.zone).date()
             past = [day for day in request.days if day < today and not listing.is_before_creation(day)]
             for dataset in SNAPSHOTS:

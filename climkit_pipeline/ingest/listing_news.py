@@ -14,12 +14,12 @@ import polars as pl
 
 from climkit_pipeline.ingest.frames import Finding
 from climkit_pipeline.ingest.listings import SiteListing
+from climkit_pipeline.ingest.news import keep
 from climkit_pipeline.ingest.snapshots import parse_answer
-from climkit_pipeline.lake import journals
 from climkit_pipeline.lake.coverage import COMPLETE
 from climkit_pipeline.lake.day_files import current_rows, days_on_disk, read_coverage, read_day, read_days
 from climkit_pipeline.lake.layout import Layout
-from climkit_pipeline.lake.schemas import FINDINGS, METERS, SITES, Dataset
+from climkit_pipeline.lake.schemas import METERS, SITES, Dataset
 
 NEW_SITE, CHANGED_SITE = "site_new", "site_changed"
 NEW, GONE, BACK, CHANGED = "meter_new", "meter_vanished", "meter_returned", "meter_changed"
@@ -50,8 +50,7 @@ def news_of_listings(layout: Layout, sites: Iterable[SiteListing], now: datetime
         if said := _changes(SITES, known_sites[listing.site_id][listing.site_id], site):
             news.append(_finding(CHANGED_SITE, SITES, listing, listing.site_id, f"{listing.name}: {said}"))
         news += _news_of_meters(layout, listing, known_meters.get(listing.site_id))
-    no_days = {"first_day": None, "last_day": None}
-    journals.append(layout, FINDINGS, [finding.as_row(now) | no_days for finding in news])
+    keep(layout, news, now)
     return news
 
 

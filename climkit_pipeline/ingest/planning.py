@@ -48,8 +48,7 @@ def plan_calls(
     ``window_days`` gives the longest window of a dataset; days that begin after ``now`` are left out.
     """
     tasks: list[Task] = []
-    first_known = creation.first_known_days(layout)
-    sites = [creation.as_known(listing, first_known) for listing in sites]
+    sites = creation.as_known(layout, sites)
     wanted = pl.col("site_id").is_in([listing.site_id for listing in sites])
     for dataset in request.series:
         firsts, until = first_days_with_rows(layout, dataset), refused_until(layout, dataset)
@@ -116,8 +115,7 @@ def is_complete(
 
 def _has_snapshots(layout: Layout, request: IngestRequest, sites: Sequence[SiteListing]) -> bool:
     """Whether every day asked for holds a listing of each of ``sites`` that existed, and none that failed."""
-    first_known = creation.first_known_days(layout)
-    sites = [creation.as_known(listing, first_known) for listing in sites]
+    sites = creation.as_known(layout, sites)
     for dataset in SNAPSHOTS:
         if dataset.name not in request.datasets:
             continue

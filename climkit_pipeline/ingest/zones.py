@@ -11,9 +11,9 @@ from datetime import datetime
 
 from climkit_pipeline.ingest.frames import Finding
 from climkit_pipeline.ingest.listings import SiteListing
-from climkit_pipeline.lake import journals
+from climkit_pipeline.ingest.news import keep
 from climkit_pipeline.lake.layout import Layout
-from climkit_pipeline.lake.schemas import FINDINGS, SITES
+from climkit_pipeline.lake.schemas import SITES
 
 OTHER_ZONE = "site_zone_differs"
 
@@ -25,8 +25,7 @@ def news_of_zones(layout: Layout, sites: Iterable[SiteListing], now: datetime) -
         for site in sites
         if site.stated_zone.key != site.zone.key
     ]
-    no_days = {"first_day": None, "last_day": None}
-    journals.append(layout, FINDINGS, [finding.as_row(now) | no_days for finding in news])
+    keep(layout, news, now)
     return news
 
 

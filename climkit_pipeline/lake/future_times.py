@@ -10,10 +10,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 import polars as pl
 
+from climkit_pipeline.domain.periods import LARGEST_CLOCK_DIFFERENCE
 from climkit_pipeline.errors import LakeError
 from climkit_pipeline.files import file_lock
 from climkit_pipeline.lake import coverage as law
@@ -29,8 +30,6 @@ from climkit_pipeline.lake.day_files import (
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import DATASETS, JOURNALS, Dataset
 
-TOLERANCE = timedelta(minutes=15)
-"""How far this machine's clock may be off, an interval: more is a wrong clock."""
 COMMAND = "climkit heal-times"
 
 
@@ -92,7 +91,7 @@ def heal(layout: Layout, now: datetime) -> FutureTimes:
                 write_coverage_day(layout, dataset, day, _asked_again(coverage, now, is_series=is_series))
     for journal in JOURNALS:
         for day in days_on_disk(layout, journal):
-            if day > (now + TOLERANCE).date():
+            if day > (now + LARGEST_CLOCK_DIFFERENCE).date():
                 rows = journals.read_day(layout, journal, day).with_columns(pl.lit(now).alias(journal.time))
                 journals.append(layout, journal, rows.to_dicts())
                 with file_lock(layout.commit_lock(journal.name)):
@@ -109,7 +108,7 @@ def _days(layout: Layout) -> Iterator[tuple[Dataset, date]]:
 def _look(layout: Layout, dataset: Dataset, day: date, now: datetime, found: FutureTimes) -> bool:
     """Count what a day holds from the future; whether it holds any."""
     asked = read_coverage_day(layout, dataset, day)["last_asked_at_utc"]
-    late = asked.filter(asked > now + TOLERANCE)
+    late = asked.filter(asked > now + LARGEST_CLOCK_DIFFERENCE)
     if late.is_empty():  # whatever was fetched then was asked for then
         return False
     fetched = read_day(layout, dataset, day)["fetched_at_utc"]
@@ -117,7 +116,7 @@ def _look(layout: Layout, dataset: Dataset, day: date, now: datetime, found: Fut
     found._note(  # noqa: SLF001 - one unit with it
         day,
         latest if isinstance(latest, datetime) else None,
-        values=fetched.filter(fetched > now + TOLERANCE).len(),
+        values=fetched.filter(fetched > now + LARGEST_CLOCK_DIFFERENCE).len(),
         answers=late.len(),
         is_interval=dataset.kind == "interval",
     )
@@ -127,7 +126,7 @@ def _look(layout: Layout, dataset: Dataset, day: date, now: datetime, found: Fut
 def _in_their_time(dataset: Dataset, versions: pl.DataFrame, now: datetime) -> pl.DataFrame:
     """The versions, none of them from the future."""
     key = list(dataset.key)
-    at, limit = pl.col("fetched_at_utc"), pl.lit(now + TOLERANCE).dt.cast_time_unit("us")
+    at, limit = pl.col("fetched_at_utc"), pl.lit(now + LARGEST_CLOCK_DIFFERENCE).dt.cast_time_unit("us")
     is_late = at > limit
     in_time = at.filter(~is_late)
     versions = versions.with_columns(
@@ -147,7 +146,7 @@ def _in_their_time(dataset: Dataset, versions: pl.DataFrame, now: datetime) -> p
 
 def _asked_again(coverage: pl.DataFrame, now: datetime, *, is_series: bool) -> pl.DataFrame:
     """The coverage of a day, with what was asked for in the future to be asked for again."""
-    limit = pl.lit(now + TOLERANCE).dt.cast_time_unit("us")
+    limit = pl.lit(now + LARGEST_CLOCK_DIFFERENCE).dt.cast_time_unit("us")
     is_late = pl.col("last_asked_at_utc") > limit
     times = ("first_asked_at_utc", "last_asked_at_utc", "last_changed_at_utc")
     at = pl.lit(now).dt.cast_time_unit("us")

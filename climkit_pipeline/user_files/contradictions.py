@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from itertools import groupby, pairwise
 from typing import Any
 
 from climkit_pipeline.user_files.checks import KnownCheck, acceptable, tolerable, unknown_check
-from climkit_pipeline.user_files.lines import FIRST_DATE, Decision, Entry, MeterFact, Occupancy, Tolerance, UserInputs
+from climkit_pipeline.user_files.lines import (
+    FIRST_DATE,
+    AnyLine,
+    Decision,
+    Entry,
+    MeterFact,
+    Occupancy,
+    Tolerance,
+    UserInputs,
+)
 
 
 def contradictions(inputs: UserInputs, checks: Mapping[str, KnownCheck] | None) -> Iterator[str]:
@@ -24,14 +33,25 @@ def contradictions(inputs: UserInputs, checks: Mapping[str, KnownCheck] | None) 
 
 def _overlaps(facts: Sequence[Entry[MeterFact]]) -> Iterator[str]:
     """Two lines about one meter must not hold at the same time."""
-    in_order = sorted(facts, key=lambda entry: (*_subject(entry), entry.content.valid_from))
+    for earlier, later in _overlapping(facts, _subject, lambda fact: (fact.valid_from, fact.valid_until)):
+        yield (
+            f"meters.csv, line {later.line}, column valid_from: meter {later.content.meter_id!r} of site "
+            f"{later.content.site_id!r} is described by line {earlier.line}, too, until "
+            f"{earlier.content.valid_until}; accepted: stretches that do not overlap"
+        )
+
+
+def _overlapping(
+    entries: Sequence[Entry[AnyLine]],
+    subject: Callable[[Entry[AnyLine]], tuple[Any, ...]],
+    stretch: Callable[[AnyLine], tuple[date, date]],
+) -> Iterator[tuple[Entry[AnyLine], Entry[AnyLine]]]:
+    """Neighbours about one subject of which the later begins before the earlier has ended."""
+    in_order = sorted(entries, key=lambda entry: (*subject(entry), stretch(entry.content)[0]))
     for earlier, later in pairwise(in_order):
-        if _subject(earlier) == _subject(later) and later.content.valid_from <= earlier.content.valid_until:
-            yield (
-                f"meters.csv, line {later.line}, column valid_from: meter {later.content.meter_id!r} of site "
-                f"{later.content.site_id!r} is described by line {earlier.line}, too, until "
-                f"{earlier.content.valid_until}; accepted: stretches that do not overlap"
-            )
+        is_same = subject(earlier) == subject(later)
+        if is_same and stretch(later.content)[0] <= stretch(earlier.content)[1]:
+            yield earlier, later
 
 
 def _contradicting_services(facts: Sequence[Entry[MeterFact]]) -> Iterator[str]:
@@ -96,11 +116,9 @@ def _double_occupancies(occupancies: Sequence[Entry[Occupancy]]) -> Iterator[str
     def point(entry: Entry[Occupancy]) -> tuple[str, str]:
         return entry.content.site, entry.content.billing_point
 
-    in_order = sorted(occupancies, key=lambda entry: (*point(entry), entry.content.first_day))
-    for earlier, later in pairwise(in_order):
-        if point(earlier) == point(later) and later.content.first_day <= earlier.content.last_day:
-            yield (
-                f"occupancies.csv, line {later.line}, column from: {later.content.billing_point!r} of "
-                f"{later.content.site!r} is {earlier.content.occupant!r}'s by line {earlier.line} until "
-                f"{earlier.content.last_day}; accepted: stretches that do not overlap"
-            )
+    for earlier, later in _overlapping(occupancies, point, lambda line: (line.first_day, line.last_day)):
+        yield (
+            f"occupancies.csv, line {later.line}, column from: {later.content.billing_point!r} of "
+            f"{later.content.site!r} is {earlier.content.occupant!r}'s by line {earlier.line} until "
+            f"{earlier.content.last_day}; accepted: stretches that do not overlap"
+        )

@@ -37,6 +37,7 @@ from climkit_pipeline.warehouse.queries import run_query
 Kind = Literal["close", "settle", "reopen"]
 
 INSTANT = pl.Datetime("us", "UTC")
+QUANTITY = pl.Decimal(18, 6)
 METADATA_KEY = "climkit"
 
 VERSIONS_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
@@ -56,7 +57,6 @@ VERSIONS_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "models_version": pl.String,
     "frozen_columns": pl.List(pl.String),
 }
-QUANTITY = pl.Decimal(18, 6)
 LINE_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "billing_point": pl.String,
     "occupant": pl.String,
@@ -82,9 +82,9 @@ ROWS_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "meter_id": pl.String,
     "meter_name": pl.String,
     "meter_type": pl.String,
-    "total": pl.Decimal(18, 6),
-    "solar": pl.Decimal(18, 6),
-    "grid": pl.Decimal(18, 6),
+    "total": QUANTITY,
+    "solar": QUANTITY,
+    "grid": QUANTITY,
     "inputs_hash": pl.String,
     "was_excluded": pl.Boolean,
     "lines": pl.List(pl.Struct(LINE_SCHEMA)),
@@ -286,7 +286,7 @@ def closed_tables(layout: Layout, *, without: tuple[str, date] | None = None) ->
 def _rows_schema() -> dict[str, pl.DataType | type[pl.DataType]]:
     """What the models compare, null where a version was frozen without it."""
     quantities = pl.read_csv(QUANTITIES_FILE, columns=["quantity"])["quantity"]
-    return ROWS_SCHEMA | {"unit": pl.String, "is_billed": pl.Boolean} | {name: pl.Decimal(18, 6) for name in quantities}
+    return ROWS_SCHEMA | {"unit": pl.String, "is_billed": pl.Boolean} | dict.fromkeys(quantities, QUANTITY)
 
 
 def check_closed(layout: Layout) -> str:

@@ -13,16 +13,6 @@ from climkit_pipeline.errors import WarehouseError
 from climkit_pipeline.user_files.lines import Entry, Occupancy
 from climkit_pipeline.warehouse.queries import run_query
 
-_POINTS = """
-with named as (select site_id, site_name, count(*) over (partition by site_name) as namesakes from sites),
-called as (
-    select site_id, billing_point as called, billing_point from meter_facts where billing_point is not null
-    union select site_id, meter_id, meter_id from meters
-    union select site_id, meter_name, meter_id from meters
-)
-select site_id, unnest([site_id, case when namesakes = 1 then site_name end]) as site, called, billing_point
-from called inner join named using (site_id)
-"""
 _VACANCIES = """
 select site_name, coalesce(meter_name, billing_point), first_day, last_day
 from occupancies
@@ -38,12 +28,14 @@ def doubtful_occupancies(entries: Sequence[Entry[Occupancy]], warehouse: Path) -
     if not entries:
         return []
     try:
-        points = run_query(warehouse, _POINTS)
+        names = run_query(
+            warehouse, "select site_called, point_called, site_id, billing_point from billing_point_names"
+        )
         vacancies = run_query(warehouse, _VACANCIES)
     except WarehouseError:
         return []
     by_name: dict[tuple[str, str], set[tuple[str, str]]] = {}
-    for site_id, site, called, point in points.iter_rows():
+    for site, called, site_id, point in names.iter_rows():
         by_name.setdefault((site, called), set()).add((site_id, point))
     found = [
         f"occupancies.csv, line {entry.line}: no billing point or meter {entry.content.billing_point!r} is known at "

@@ -9,6 +9,7 @@ import pytest
 from ingest_bench import NOW, rewriting
 
 from climkit_pipeline.errors import ConfigurationError
+from climkit_pipeline.ingest import ingestion
 from climkit_pipeline.lake import future_times
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.simulator import AccountForm
@@ -64,7 +65,7 @@ def test_an_answer_that_came_after_those_of_next_year_is_current_at_once(of_next
     """As an earlier version filed it: the right value came later, and was taken for older."""
     one, meter = of_next_year
     faults.add(lambda request: request.subject == meter and request.endpoint == "meter_data", times(3), times=1)
-    monkeypatch.setattr(future_times, "TOLERANCE", 2 * YEAR)
+    monkeypatch.setattr(ingestion, "LARGEST_CLOCK_DIFFERENCE", 2 * YEAR)
     one.run(*DAYS, refetch=True)
     monkeypatch.undo()
     wrong = one.current("meter_intervals").filter(meter_id=meter)["total"].sum()

@@ -17,6 +17,7 @@ select
     shipped.is_always_reason,
     shipped.waits_last,
     shipped.blocks_once_passed,
-    shipped.counts_when_excluded
+    shipped.counts_when_excluded,
+    shipped.no_news_beside
 from {{ ref('quality_checks') }} as shipped
 left join {{ source('pipeline', 'tolerances') }} as stated on stated.check_name = shipped.check_name

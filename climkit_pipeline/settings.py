@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -62,6 +62,7 @@ class Settings(BaseSettings):
     max_in_flight: int = Field(1, ge=1, le=32, description="a whole number from 1 to 32")
     lookback_days: int = Field(14, ge=1, le=366, description="a whole number from 1 to 366")
     window_days: int = Field(31, ge=1, le=366, description="a whole number from 1 to 366")
+    site_answers: Literal["auto", "always", "never"] = Field("auto", description="auto, always or never")
     close_after_days: int = Field(10, ge=0, le=366, description="a whole number from 0 to 366")
     close_automatically: bool = Field(False, description="true or false")
     sites: IdList = Field((), description="site ids separated by commas, or nothing for all")

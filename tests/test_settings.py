@@ -78,6 +78,7 @@ WRONG = {
     "MAX_IN_FLIGHT": ["", "0", "-1", "33", "1.5", "two"],
     "LOOKBACK_DAYS": ["", "0", "-1", "367", "1.5"],
     "WINDOW_DAYS": ["", "0", "-1", "367", "1.5"],
+    "SITE_ANSWERS": ["", "yes", "Auto", "1"],
     "CLOSE_AFTER_DAYS": ["", "-1", "367", "1.5"],
     "CLOSE_AUTOMATICALLY": ["", "maybe", "2"],
     "PUBLISH_MONTHS": ["0", "-1", "all", "1.5"],

@@ -41,6 +41,8 @@ class Call:
     period: Period | None = None
     params: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
+    purpose: str | None = None
+    """What it is made for, in a word, for the ledger."""
 
     def __str__(self) -> str:
         about = " ".join(part for part in (self.site_id, self.subject_id) if part)

@@ -6,23 +6,26 @@ import json
 import logging
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
 import polars as pl
 
 from climkit_pipeline.api.pacer import spacing_seconds
-from climkit_pipeline.cli.estimates import as_duration, estimate
+from climkit_pipeline.cli.estimates import as_duration, estimate, nothing
 from climkit_pipeline.cli.progress_display import call_progress
 from climkit_pipeline.cli.tables import print_frame
 from climkit_pipeline.errors import ConfigurationError, WarehouseError
 from climkit_pipeline.ingest import creation
+from climkit_pipeline.ingest.comparisons import read_proofs
 from climkit_pipeline.ingest.ingestion import Ingestion
 from climkit_pipeline.ingest.ledger import CallCounts
 from climkit_pipeline.ingest.planner import months_newest_first
+from climkit_pipeline.ingest.purposes import PURPOSES
 from climkit_pipeline.ingest.reports import IngestReport, IngestRequest, Progress
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import DATASETS
@@ -162,7 +165,12 @@ def _run_months(
         launcher = Launcher(settings, instance, shared)
         for month in months_newest_first(request.first_day, request.last_day):
             is_good &= launcher.ingest(
-                month.first_day, month.last_day, request.datasets, request.site_ids, refetch=request.refetch
+                month.first_day,
+                month.last_day,
+                request.datasets,
+                request.site_ids,
+                refetch=request.refetch,
+                history_from=request.first_day,
             )
             progress.note(f"{month.first_day:%Y-%m} is in the lake")
             has_new = True
@@ -190,6 +198,7 @@ def print_plan(settings: Settings, request: BackfillRequest) -> None:
     """Print what the backfill would cost; asks for listings, for no series."""
     from climkit_pipeline.defs.resources import open_ingestion
 
+    layout = Layout(settings.data_dir)
     with open_ingestion(settings) as ingestion:
         check_sites(ingestion, request.site_ids)
         whole = request.as_ingest_request()
@@ -198,23 +207,31 @@ def print_plan(settings: Settings, request: BackfillRequest) -> None:
             ingestion.plan(replace(whole, first_day=month.first_day, last_day=month.last_day), listings.sites)
             for month in months_newest_first(request.first_day, request.last_day)
         ]
-    names = {listing.site_id: listing.site.name for listing in listings.sites}
-    counts: dict[tuple[str, str], int] = {}
-    for plan in plans:
-        for key, calls in plan.calls_by_dataset_and_site().items():
-            counts[key] = counts.get(key, 0) + calls
-    rows = [
-        {"dataset": dataset, "site_id": site_id, "site_name": names[site_id], "calls": calls}
-        for (dataset, site_id), calls in counts.items()
-    ]
-    schema = {"dataset": pl.String, "site_id": pl.String, "site_name": pl.String, "calls": pl.Int64}
-    print_frame(pl.DataFrame(rows, schema=schema), title=f"Calls for {request.first_day} to {request.last_day}")
-    costs = [estimate(plan, settings) for plan in plans]
-    calls, hours, disk = sum(c.calls for c in costs), sum(c.hours for c in costs), sum(c.disk_bytes for c in costs)
+    proofs = read_proofs(layout, datetime.now(UTC))
+    cost = sum((estimate(plan, settings, proofs) for plan in plans), nothing(settings))
+    end = datetime.now(settings.zone) + timedelta(hours=cost.hours)
     click.echo(
-        f"{calls:,} calls, {as_duration(hours)} at {settings.requests_per_second:g}/s, {disk / 1e6:,.0f} MB of disk"
+        f"{cost.calls.total():,} calls, {as_duration(cost.hours)} at {settings.requests_per_second:g}/s: begun now, "
+        f"done by {end:%a %d %b %Y %H:%M}; {cost.disk_bytes / 1e6:,.0f} MB of disk"
     )
-    if left_out := creation.sentence(creation.not_asked(Layout(settings.data_dir), whole, listings.sites)):
+    by_purpose = [
+        {"purpose": purpose, "calls": cost.calls[purpose], "time": as_duration(cost.hours_of(cost.calls[purpose]))}
+        for purpose in PURPOSES
+        if cost.calls[purpose]
+    ]
+    schema = {"purpose": pl.String, "calls": pl.Int64, "time": pl.String}
+    print_frame(pl.DataFrame(by_purpose, schema=schema), title="By purpose")
+    if settings.site_answers == "auto" and not proofs.meters and cost.calls:
+        click.echo("fewer, if answers about sites hold the series of their meters: that is tried first")
+    names = {listing.site_id: listing.site.name for listing in listings.sites}
+    counts = sum((Counter(plan.calls_by_dataset_and_site()) for plan in plans), Counter())
+    rows = [
+        {"dataset": dataset, "site_id": site_id, "site_name": names[site_id], "windows": windows}
+        for (dataset, site_id), windows in counts.items()
+    ]
+    schema = {"dataset": pl.String, "site_id": pl.String, "site_name": pl.String, "windows": pl.Int64}
+    print_frame(pl.DataFrame(rows, schema=schema), title=f"Windows of {request.first_day} to {request.last_day}")
+    if left_out := creation.sentence(creation.not_asked(layout, whole, listings.sites)):
         click.echo(left_out)
     for site_id, reason in listings.failures.items():
         click.echo(f"site {site_id} could not be listed: {reason}", err=True)

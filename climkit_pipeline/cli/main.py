@@ -149,6 +149,7 @@ def simulate(
     older_listing        lists of meters have neither names nor modes
     signed_split         a consumer's solar part is below 0 where the site's own energy is
     coarse_registers     all electricity registers count in steps of 10 Wh
+    wide_columns         a site's answer holds the columns of each of its meters, too
     """
     from climkit_pipeline.cli.demo import run_simulator
 
@@ -229,6 +230,14 @@ def backfill(
         return 0
     warn_of_doubtful_lines(Layout(settings.data_dir))
     return 0 if run_backfill(settings, request, as_json=as_json) else 1
+
+
+@main.command()
+def audit() -> int:
+    """Ask for whole months of every meter, and again for those that differ from what is stored."""
+    from climkit_pipeline.cli.audit import run_audit
+
+    return 0 if run_audit(load_settings()) else 1
 
 
 @main.command()

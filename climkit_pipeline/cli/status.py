@@ -14,16 +14,19 @@ import polars as pl
 
 from climkit_pipeline.alerts.sending import check_addresses, send
 from climkit_pipeline.api.client import RetryPolicy
+from climkit_pipeline.api.pacer import spacing_seconds
 from climkit_pipeline.cli.estimates import estimate
 from climkit_pipeline.cli.ranges import yesterday
 from climkit_pipeline.cli.tables import print_frame
 from climkit_pipeline.errors import AlertError, ClimkitError, ConfigurationError, WarehouseError
 from climkit_pipeline.ingest import creation
+from climkit_pipeline.ingest.comparisons import read_proofs
 from climkit_pipeline.ingest.reports import IngestRequest
 from climkit_pipeline.lake import future_times
 from climkit_pipeline.lake.account import check_format, check_writable
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.odd_answers import RECENT, odd_answers
+from climkit_pipeline.lake.spent_calls import calls_by_purpose
 from climkit_pipeline.lake.status import lake_status
 from climkit_pipeline.settings import Settings, load_settings
 from climkit_pipeline.user_files.config_folder import read_user_inputs
@@ -44,8 +47,14 @@ def print_status(settings: Settings, *, as_json: bool) -> None:
     except WarehouseError:
         grades = pl.DataFrame(schema={"billing_month": pl.Date, "grade": pl.String, "meters": pl.Int64})
     odd = odd_answers(layout, datetime.now(UTC) - RECENT)
+    spent = calls_by_purpose(layout, datetime.now(UTC) - RECENT, spacing_seconds(settings.requests_per_second))
     if as_json:
-        document = {"datasets": entries, "months": grades.to_dicts(), "odd_answers": odd.to_dicts()}
+        document = {
+            "datasets": entries,
+            "months": grades.to_dicts(),
+            "odd_answers": odd.to_dicts(),
+            "calls": spent.to_dicts(),
+        }
         click.echo(json.dumps(document, default=str, indent=2))
         return
     if not entries:
@@ -59,6 +68,8 @@ def print_status(settings: Settings, *, as_json: bool) -> None:
         optional=["site_id", "first_day", "last_asked_at_utc", "last_day", "empty", "pending"],
     )
     print_frame(grades, title="Meters by grade")
+    if not spent.is_empty():
+        print_frame(spent, title=f"Calls of the last {RECENT.days} days by purpose, attempts that failed included")
     if not odd.is_empty():
         print_frame(
             odd.select("code", "dataset", "site_id", "occurrences", "last_found", "meaning", "example"),
@@ -159,7 +170,7 @@ def _check_account(settings: Settings) -> bool:
         def missing() -> str:
             listings = ingestion.listings(ingestion.open_account())
             request = IngestRequest(settings.start_date, yesterday(settings))
-            cost = estimate(ingestion.plan(request, listings.sites), settings)
+            cost = estimate(ingestion.plan(request, listings.sites), settings, read_proofs(layout, datetime.now(UTC)))
             left_out = creation.sentence(creation.not_asked(layout, request, listings.sites))
             return f"what is missing since {settings.start_date}: {cost}" + (f"; {left_out}" if left_out else "")
 

@@ -179,12 +179,13 @@ def _build_history(settings: Settings) -> dg.SensorDefinition:
         kept = {attempt for attempt in tried if attempt.startswith(today.isoformat())}
         context.update_cursor(" ".join(sorted(kept | {_attempt(month, today)})))
         yield dg.RunRequest(
+            run_config={"ops": {"ingest": {"config": {"history_from": settings.start_date.isoformat()}}}},
             tags={
                 RANGE_START_TAG: month.first_day.isoformat(),
                 RANGE_END_TAG: month.last_day.isoformat(),
                 KIND_TAG: "history",
                 PRIORITY_TAG: "-10",
-            }
+            },
         )
 
     return history

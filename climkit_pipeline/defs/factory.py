@@ -3,6 +3,7 @@
 import dagster as dg
 
 from climkit_pipeline.defs.alert_sensors import build_alert_sensors
+from climkit_pipeline.defs.auditing import AUDIT_JOB, build_audit_schedule
 from climkit_pipeline.defs.automation import INGEST_JOB, MODELS_JOB, build_schedule, build_sensors
 from climkit_pipeline.defs.descriptions import described
 from climkit_pipeline.defs.housekeeping import TIDY_JOB, build_tidy_schedule
@@ -20,8 +21,8 @@ def build_definitions(settings: Settings | None = None) -> dg.Definitions:
         build_lake_definitions(settings, ClimkitResource()),
         dg.Definitions(
             assets=[described(build_warehouse_assets(settings), settings)],
-            jobs=[MODELS_JOB, TIDY_JOB],
-            schedules=[build_schedule(settings), build_tidy_schedule(settings)],
+            jobs=[MODELS_JOB, TIDY_JOB, AUDIT_JOB],
+            schedules=[build_schedule(settings), build_tidy_schedule(settings), build_audit_schedule(settings)],
             sensors=[*build_sensors(settings), *build_alert_sensors(settings)],
         ),
     )

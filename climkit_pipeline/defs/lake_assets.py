@@ -29,6 +29,9 @@ class IngestConfig(dg.Config):
 
     site_ids: list[str] = Field(default_factory=list)
     refetch: bool = False
+    history_from: str = Field(
+        default="", description="The first day of the longer range that this run is a part of, if it is one."
+    )
     goes_first: bool = Field(default=False, description="Whether other runs wait for this one between two sites.")
 
 
@@ -71,6 +74,7 @@ def build_lake_assets(settings: Settings) -> dg.AssetsDefinition:
             site_ids=tuple(config.site_ids) or None,
             refetch=config.refetch,
             is_urgent=config.goes_first,
+            history_from=date.fromisoformat(config.history_from) if config.history_from else None,
         )
         log = RunLog(context, spacing_seconds(settings.requests_per_second))
         report = climkit.run(request, context.run.run_id, log.tell_days, log.progress)

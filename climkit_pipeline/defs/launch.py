@@ -72,10 +72,19 @@ class Launcher:
         return build_warehouse_definitions(self._settings).resolve_job_def(MODELS_JOB.name)
 
     def ingest(
-        self, first_day: date, last_day: date, datasets: Sequence[str], site_ids: Sequence[str], *, refetch: bool
+        self,
+        first_day: date,
+        last_day: date,
+        datasets: Sequence[str],
+        site_ids: Sequence[str],
+        *,
+        refetch: bool,
+        history_from: date | None = None,
     ) -> bool:
         """One run over a range of days; whether it was good. Re-raises what stopped the ingestion altogether."""
         config = {"site_ids": list(site_ids), "refetch": refetch}
+        if history_from is not None:
+            config["history_from"] = history_from.isoformat()
         climkit = self._climkit
         try:
             result = self._execute(

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 QUARTER_HOUR = timedelta(minutes=15)
@@ -59,6 +60,7 @@ def local_midnight_utc(day: date, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, time.min, tzinfo=zone).astimezone(UTC)
 
 
+@lru_cache(maxsize=8192)
 def local_day(day: date, zone: ZoneInfo) -> Period:
     """The local calendar day: 23, 24 or 25 hours long where clocks change."""
     return Period(local_midnight_utc(day, zone), local_midnight_utc(day + ONE_DAY, zone))

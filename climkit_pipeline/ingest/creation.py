@@ -18,6 +18,7 @@ from climkit_pipeline.ingest.frames import Finding
 from climkit_pipeline.ingest.listings import SiteListing
 from climkit_pipeline.ingest.news import keep
 from climkit_pipeline.ingest.planner import Window
+from climkit_pipeline.ingest.purposes import HISTORY
 from climkit_pipeline.ingest.reports import IngestRequest
 from climkit_pipeline.ingest.tasks import Task
 from climkit_pipeline.lake.coverage import FAILED
@@ -115,7 +116,7 @@ def probe(layout: Layout, request: IngestRequest, listing: SiteListing, now: dat
     days = set(of_subject["local_date"])
     if days.issuperset(looked_at) or days.issuperset(window.dates):
         return None
-    return Task(dataset, _undated(listing), subjects[0], window, is_probe=True)
+    return Task(dataset, _undated(listing), subjects[0], window, is_probe=True, purpose=HISTORY)
 
 
 def tell(layout: Layout, listing: SiteListing, now: datetime) -> Finding:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -33,7 +33,7 @@ from climkit_pipeline.errors import (
 from climkit_pipeline.ingest import intervals
 from climkit_pipeline.ingest.commit import commit_folder
 from climkit_pipeline.ingest.frames import Finding, ParsedAnswer
-from climkit_pipeline.ingest.landing import LandingFolder
+from climkit_pipeline.ingest.landing import Landed, LandingFolder
 from climkit_pipeline.ingest.learnt import Beginnings, Trouble, WindowSizes
 from climkit_pipeline.ingest.news import keep
 from climkit_pipeline.ingest.parsing import parse_landed
@@ -69,6 +69,13 @@ MOST_CALLS_FOR_A_FRONT = 64
 """Of an answer that holds the newest rows of its window alone."""
 
 
+AnswerListener = Callable[[Task, Answer, ParsedAnswer, Sequence[Period]], None]
+
+
+def ignore_answer(task: Task, answer: Answer, parsed: ParsedAnswer, missing: Sequence[Period]) -> None:
+    """For whoever needs no answer but in the lake."""
+
+
 class Fetcher:
     """Makes calls and lands their answers; remembers for the process which window sizes the API takes."""
 
@@ -93,8 +100,17 @@ class Fetcher:
         """The longest window that is known to work for a dataset, in days."""
         return self._sizes.longest(dataset)
 
-    def fetch(self, folder: LandingFolder, plan: Plan, report: IngestReport) -> None:
-        """Ask for every task, landing each answer; results are taken in the plan's order, whatever is in flight."""
+    def missing_stretches(self, task: Task, entry: Landed) -> tuple[ParsedAnswer, list[Period]]:
+        """What an answer holds, and where it is shorter than what exists, apart from gaps that are known already."""
+        return self._shortfalls.missing_stretches(task, entry)
+
+    def fetch(
+        self, folder: LandingFolder, plan: Plan, report: IngestReport, on_answer: AnswerListener = ignore_answer
+    ) -> None:
+        """Ask for every task, landing each answer; results are taken in the plan's order, whatever is in flight.
+
+        ``on_answer`` is told of each window that was answered, and of what the answer lacks.
+        """
         queue = deque(plan.tasks)
         self._progress.planned(len(queue))
         landed = 0
@@ -116,7 +132,7 @@ class Fetcher:
                     if in_flight:
                         task, future = in_flight.popleft()
                         report.calls[task.dataset.name] += 1
-                        again = self._take(folder, task, future, report)
+                        again = self._take(folder, task, future, report, on_answer)
                         queue.extendleft(reversed(again))
                         self._progress.planned(len(again))
                         following = in_flight[0][0] if in_flight else queue[0] if queue else None
@@ -162,7 +178,14 @@ class Fetcher:
         for task in self._beginnings.left(following):
             self._confirm_beginning(folder, task, report)
 
-    def _take(self, folder: LandingFolder, task: Task, future: Future[Answer], report: IngestReport) -> list[Task]:
+    def _take(
+        self,
+        folder: LandingFolder,
+        task: Task,
+        future: Future[Answer],
+        report: IngestReport,
+        on_answer: AnswerListener,
+    ) -> list[Task]:
         """Land one result; returns what has to be asked in its place."""
         try:
             answer = future.result()
@@ -175,6 +198,7 @@ class Fetcher:
             first_day = parsed.rows["local_date"].min()
             self._beginnings.answered(task, first_day if isinstance(first_day, date) else None)
             report.short_answers += bool(missing)
+            on_answer(task, answer, parsed, missing)
             for stretch in missing:
                 uncut = self._ask_again(folder, task, stretch, parsed, report)
                 if uncut is not None:

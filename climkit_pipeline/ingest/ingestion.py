@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -28,13 +29,17 @@ from climkit_pipeline.ingest.fetching import Fetcher
 from climkit_pipeline.ingest.finished import DaysListener, FinishedDays, ignore_days
 from climkit_pipeline.ingest.frames import Finding
 from climkit_pipeline.ingest.known import known_listings
+from climkit_pipeline.ingest.known_empty import KnownEmpty
 from climkit_pipeline.ingest.landing import Landed, LandingFolder, abandoned_folders, open_landing
 from climkit_pipeline.ingest.ledger import CallLedger
 from climkit_pipeline.ingest.listing_news import news_of_listings
 from climkit_pipeline.ingest.listings import Listings, SiteListing, fetch_listings, list_site_ids
 from climkit_pipeline.ingest.planning import is_complete, plan_calls, stretches_of
 from climkit_pipeline.ingest.progress import Watchers
+from climkit_pipeline.ingest.purposes import HISTORY
 from climkit_pipeline.ingest.reports import Failure, IngestReport, IngestRequest, Progress
+from climkit_pipeline.ingest.site_answers import SiteAnswers
+from climkit_pipeline.ingest.stated_months import MonthQuestions
 from climkit_pipeline.ingest.tasks import Plan
 from climkit_pipeline.ingest.turns import Turns
 from climkit_pipeline.ingest.zones import news_of_zones
@@ -62,6 +67,7 @@ class Ingestion:
         progress: Progress | None = None,
         ledger: CallLedger | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        dice: random.Random | None = None,
     ) -> None:
         self.settings = settings
         self.layout = Layout(settings.data_dir)
@@ -74,6 +80,23 @@ class Ingestion:
         self._listings: tuple[datetime, tuple[str, ...], Listings] | None = None
         self._listings_told: Listings | None = None
         self._fetcher = Fetcher(settings, client, self._progress, now)
+        self._known_empty = KnownEmpty(self.layout, self.month_questions(HISTORY), now)
+        self._site_answers = SiteAnswers(
+            self.layout, self._fetcher, mode=settings.site_answers, dice=dice or random.SystemRandom(), now=now
+        )
+
+    def now(self) -> datetime:
+        """The present instant, by this ingestion's clock."""
+        return self._now()
+
+    def month_questions(self, purpose: str) -> MonthQuestions:
+        """Who asks for whole months."""
+
+        def on_call() -> None:
+            self._progress.planned(1)
+            self._progress.called("asking for whole months")
+
+        return MonthQuestions(self.client, mode=self.settings.site_answers, purpose=purpose, on_call=on_call)
 
     # --- what the account is ------------------------------------------------------------------------------------
 
@@ -240,7 +263,8 @@ class Ingestion:
         self, folder: LandingFolder, request: IngestRequest, listing: SiteListing, report: IngestReport
     ) -> None:
         report.committed.add(self.recover())
-        planned = self.plan(request, [listing])
+        self._known_empty.survey(request, listing)
+        planned = self._known_empty.leave_out(folder, self.plan(request, [listing]))
         self._fetch(folder, planned, report)
         if not any(task.is_probe for task in planned.tasks):
             return
@@ -252,7 +276,8 @@ class Ingestion:
     def _fetch(self, folder: LandingFolder, planned: Plan, report: IngestReport) -> None:
         """Make the calls of a plan and commit their answers."""
         try:
-            self._fetcher.fetch(folder, planned, report)
+            left = self._site_answers.fill(folder, planned, report)
+            self._fetcher.fetch(folder, left, report)
         except BaseException:
             # What was received before an error, or before somebody stopped the run, is in the lake, too.
             with suppress(ClimkitError):

@@ -106,6 +106,7 @@ def _row(attempt: Attempt, sequence: int) -> Mapping[str, Any]:
         "endpoint": call.endpoint,
         "site_id": call.site_id,
         "subject_id": call.subject_id,
+        "purpose": call.purpose,
         "window_start_utc": call.period.start_utc if call.period else None,
         "window_end_utc": call.period.end_utc if call.period else None,
         "attempt": attempt.number,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
 from climkit_pipeline.domain.periods import ONE_DAY, dates_between
 from climkit_pipeline.lake.coverage import EMPTY, FAILED, GAP, PENDING, DayCoverage
@@ -52,7 +53,12 @@ def plan_windows(days: Collection[date], window_days: int) -> list[Window]:
     Among plans with as few calls, the one with the most cuts between adjacent days at month starts, then the one
     that covers the fewest days nobody wants.
     """
-    wanted = sorted(set(days))
+    return list(_windows_of(tuple(sorted(set(days))), window_days))
+
+
+@lru_cache(maxsize=4096)
+def _windows_of(wanted: tuple[date, ...], window_days: int) -> tuple[Window, ...]:
+    """The windows of days in order; most subjects of an account lack the same ones."""
     # best[i]: cost of covering wanted[i:], and where its first window ends.
     best: list[tuple[tuple[int, int, int], int]] = [((0, 0, 0), 0)] * (len(wanted) + 1)
     for start in range(len(wanted) - 1, -1, -1):
@@ -70,7 +76,7 @@ def plan_windows(days: Collection[date], window_days: int) -> list[Window]:
         end = best[start][1]
         windows.append(Window(wanted[start], wanted[end]))
         start = end + 1
-    return windows
+    return tuple(windows)
 
 
 def months_newest_first(first_day: date, last_day: date) -> Iterable[Window]:

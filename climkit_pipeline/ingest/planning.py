@@ -15,6 +15,7 @@ from climkit_pipeline.domain.periods import local_day
 from climkit_pipeline.ingest import creation
 from climkit_pipeline.ingest.listings import SiteListing
 from climkit_pipeline.ingest.planner import is_missing, months_newest_first, plan_windows
+from climkit_pipeline.ingest.purposes import purpose_of
 from climkit_pipeline.ingest.reports import IngestRequest
 from climkit_pipeline.ingest.tasks import Plan, Task
 from climkit_pipeline.lake import coverage as law
@@ -62,6 +63,8 @@ def plan_calls(
             ]
             for subject_id in listing.subjects(dataset.name):
                 key = (listing.site_id, subject_id)
+                if request.meter_ids is not None and subject_id not in request.meter_ids:
+                    continue
                 days = begun if request.refetch else _missing(begun, key, coverage, firsts.get(key), request)
                 if request.refetch and request.is_urgent:
                     # What the API refused once is asked for again on request, not every morning.
@@ -71,7 +74,15 @@ def plan_calls(
                 is_on_request = request.refetch and not request.is_urgent
                 # Newest first: where the API refuses what begins too early, the newer answer tells.
                 tasks += [
-                    Task(dataset, listing, subject_id, window, stated_minutes=stated, is_on_request=is_on_request)
+                    Task(
+                        dataset,
+                        listing,
+                        subject_id,
+                        window,
+                        stated_minutes=stated,
+                        purpose=purpose_of(request, dataset, window),
+                        is_on_request=is_on_request,
+                    )
                     for window in reversed(windows)
                 ]
     if request.series:
@@ -88,14 +99,15 @@ def _missing(
     first_day_with_rows: date | None,
     request: IngestRequest,
 ) -> list[date]:
-    def is_given_up(day: date) -> bool:
-        """What failed of a meter that is set aside: asked for again by the look-back, and on request."""
+    def is_wanted(day: date) -> bool:
         known = coverage[day].get(key)
-        return known is not None and known.state == law.FAILED and request.is_set_aside(*key, day)
+        if known is None:
+            return True
+        # What failed of a meter that is set aside is asked for again by the look-back, and on request.
+        is_given_up = known.state == law.FAILED and request.is_set_aside(*key, day)
+        return is_missing(known, day, first_day_with_rows) and not is_given_up
 
-    return [
-        day for day in days if is_missing(coverage[day].get(key), day, first_day_with_rows) and not is_given_up(day)
-    ]
+    return [day for day in days if is_wanted(day)]
 
 
 def is_complete(

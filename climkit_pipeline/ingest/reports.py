@@ -77,6 +77,12 @@ class IngestRequest:
     """Whether to ask again for what is complete."""
     is_urgent: bool = False
     """Whether it goes before runs that are not: the morning's before a history."""
+    meter_ids: tuple[str, ...] | None = None
+    """Only these meters; None: all."""
+    purpose: str | None = None
+    """What its calls are made for, where that does not follow from the rest (``purposes``)."""
+    history_from: date | None = None
+    """The first day of a longer range that this request is a part of: months without data are told apart first."""
     set_aside: tuple[SetAside, ...] = ()
     """Whose failures do not make a day bad."""
     stated_steps: tuple[StatedStep, ...] = ()

@@ -42,6 +42,8 @@ class Task:
 
     is_probe: bool = False
     """Whether it only looks whether there are data: no answer is none that is missing."""
+    purpose: str | None = None
+    """What the call is made for (``purposes``)."""
     is_on_request: bool = False
     """Whether somebody wants it asked again although the API refused it before."""
 
@@ -92,9 +94,8 @@ class Task:
 
     def call(self, asked: Period) -> Call:
         """The call that asks for ``asked``."""
-        if self.dataset.kind == "interval":
-            return intervals.call_for(self.dataset, self.site_id, self.subject_id, asked)
-        return readings.call_for(self.dataset, self.site_id, self.subject_id, asked)
+        call_for = intervals.call_for if self.dataset.kind == "interval" else readings.call_for
+        return replace(call_for(self.dataset, self.site_id, self.subject_id, asked), purpose=self.purpose)
 
     def landed(self, answer: Answer, asked: Period, kind: Kind, kept_from: datetime | None = None) -> Landed:
         """The answer as it is put on disk; its rows count from ``kept_from``, or from the first day wanted."""

@@ -15,7 +15,7 @@ from datetime import date
 import polars as pl
 
 from climkit_pipeline.lake.layout import EMPTY_PARTITION, Layout
-from climkit_pipeline.lake.parquet import read_parquet, read_parquets, write_parquet
+from climkit_pipeline.lake.parquet import columns_of, read_parquet, read_parquets, write_parquet
 from climkit_pipeline.lake.schemas import COVERAGE_SCHEMA, DATASETS, JOURNALS, Dataset, Journal
 
 
@@ -216,7 +216,7 @@ def write_coverage_day(layout: Layout, dataset: Dataset, day: date, coverage: pl
 
 
 def write_empty_files(layout: Layout) -> None:
-    """Give every dataset and journal its files without rows, which readers rely on; keeps those that are there."""
+    """Give every dataset and journal its files without rows, which readers rely on; keeps those that are as now."""
     files = {
         **{(dataset.name, "data.parquet"): dataset.schema for dataset in DATASETS.values()},
         **{(dataset.name, "coverage.parquet"): COVERAGE_SCHEMA for dataset in DATASETS.values()},
@@ -224,7 +224,7 @@ def write_empty_files(layout: Layout) -> None:
     }
     for (folder, name), schema in files.items():
         path = layout.dataset(folder) / EMPTY_PARTITION / name
-        if not path.exists():
+        if columns_of(path) != list(schema):
             write_parquet(path, pl.DataFrame(schema=schema))
 
 

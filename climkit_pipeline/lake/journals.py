@@ -14,7 +14,7 @@ import polars as pl
 from climkit_pipeline.files import file_lock
 from climkit_pipeline.lake.day_files import days_on_disk
 from climkit_pipeline.lake.layout import Layout
-from climkit_pipeline.lake.parquet import read_parquet, write_parquet
+from climkit_pipeline.lake.parquet import read_older_parquet, write_parquet
 from climkit_pipeline.lake.schemas import Journal
 
 
@@ -34,7 +34,7 @@ def append(layout: Layout, journal: Journal, rows: Sequence[Mapping[str, Any]]) 
 
 def read_day(layout: Layout, journal: Journal, day: date) -> pl.DataFrame:
     """The rows of one UTC day."""
-    return read_parquet(layout.data_file(journal.name, day), journal.columns)
+    return read_older_parquet(layout.data_file(journal.name, day), journal.columns)
 
 
 def days_since(layout: Layout, journal: Journal, instant: datetime) -> list[date]:

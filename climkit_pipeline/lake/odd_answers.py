@@ -25,6 +25,8 @@ SENTENCES = {
     "window_edge": "values depend on where a window began; what is stored stays",
     "begins_later": "the API refuses what begins earlier; the days before are filed as empty, refetch asks them again",
     "cut_at_front": "answers hold the newest rows of a window alone; shorter windows are asked for",
+    "site_answer_differs": "a site's answer states a meter otherwise than the meter's own: each is asked for by itself",
+    "month_differs": "a month is stated otherwise than before, or than its intervals add up to: it is asked for again",
     "created_earlier": "there are data from before the site's creation date, which counts for nothing",
     "site_vanished": "the account no longer lists the site",
     "site_returned": "the account lists the site again",

@@ -31,6 +31,22 @@ def read_parquet(path: Path, schema: Schema) -> pl.DataFrame:
         ) from error
 
 
+def columns_of(path: Path) -> list[str]:
+    """The names of a file's columns; none of a file that is not there, or cannot be read."""
+    try:
+        return pl.scan_parquet(path, glob=False, hive_partitioning=False).collect_schema().names()
+    except (OSError, pl.exceptions.PolarsError):
+        return []
+
+
+def read_older_parquet(path: Path, schema: Schema) -> pl.DataFrame:
+    """As ``read_parquet``, of a file that may be from before some of the columns: they are null then."""
+    there = columns_of(path) or list(schema)
+    frame = read_parquet(path, {name: kind for name, kind in schema.items() if name in there})
+    missing = [pl.lit(None, dtype=kind).alias(name) for name, kind in schema.items() if name not in there]
+    return frame.with_columns(missing).select(list(schema))
+
+
 def read_parquets(paths: Mapping[date, Path], schema: Schema) -> pl.DataFrame:
     """The columns of ``schema`` of many days in one scan, after ``local_date``, in the order of ``paths``.
 

@@ -232,6 +232,8 @@ API_CALLS = Journal(
         "site_id": pl.String,
         # The meter, the sensor or the meter type that the call is about.
         "subject_id": pl.String,
+        # What the call is made for: daily, look-back, history, raw, comparison, audit; null for log-ins and listings.
+        "purpose": pl.String,
         "window_start_utc": INSTANT,
         "window_end_utc": INSTANT,
         "attempt": pl.Int32,
@@ -265,4 +267,51 @@ FINDINGS = Journal(
 )
 """What was odd in answers: one row per answer and kind."""
 
-JOURNALS = (API_CALLS, FINDINGS)
+ANSWER_COMPARISONS = Journal(
+    name="answer_comparisons",
+    time="compared_at_utc",
+    key=("compared_at_utc", "site_id", "meter_id", "first_day"),
+    columns={
+        "compared_at_utc": INSTANT,
+        "site_id": pl.String,
+        "meter_type": pl.String,
+        "meter_id": pl.String,
+        # The window, in local days, that was asked for both ways.
+        "first_day": pl.Date,
+        "last_day": pl.Date,
+        # Intervals in both answers, those that differ, and the first of these in words.
+        "compared": pl.Int64,
+        "differing": pl.Int64,
+        "sample": pl.String,
+        # equal, differs, or nothing where there was nothing to compare.
+        "outcome": pl.String,
+        # Whether the site's consumption was the sum of its meters' columns in every row.
+        "adds_up": pl.Boolean,
+    },
+)
+"""Series of meters asked for both ways, by an answer about the meter and by one about its site: one row per window."""
+
+STATED_MONTHS = Journal(
+    name="stated_months",
+    time="stated_at_utc",
+    key=("stated_at_utc", "site_id", "meter_id", "billing_month"),
+    columns={
+        "stated_at_utc": INSTANT,
+        "site_id": pl.String,
+        "meter_id": pl.String,
+        # The first day of the site's local month.
+        "billing_month": pl.Date,
+        # False where the answer lacks the month; the values are null then.
+        "is_stated": pl.Boolean,
+        "total": pl.Float64,
+        "solar": pl.Float64,
+        "grid": pl.Float64,
+        # What the stored intervals of the whole month added up to; null where some are missing, or nobody added them.
+        "intervals_total": pl.Float64,
+        # last answer or intervals: what the total differs from, beyond rounding; null where it does not.
+        "differs_from": pl.String,
+    },
+)
+"""What the API states of whole months (frequency M): one row per month asked for, whether it was answered or not."""
+
+JOURNALS = (API_CALLS, FINDINGS, ANSWER_COMPARISONS, STATED_MONTHS)

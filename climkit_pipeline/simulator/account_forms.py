@@ -34,6 +34,8 @@ class AccountForm:
     """A consumer's solar part is below 0 where the site's own energy is, instead of 0."""
     coarse_registers: bool = False
     """All electricity registers count in steps of 10 Wh."""
+    wide_columns: bool = False
+    """A site's answer holds the columns of each of its meters, too: ``total_<meter id>`` and so on."""
 
     @property
     def clock_offset(self) -> timedelta:

@@ -231,9 +231,7 @@ class Answers:
             columns["self"] = _sum_of(served, [solar(meter.id) for meter in consumers], starts, ends)
             columns["from_ext"] = _minus(consumed, columns["self"])
         if self._wide_columns:
-            for meter in consumers:
-                for name, values in _meter_columns(served, meter, starts, ends).items():
-                    columns[f"{name}_{meter.id}"] = values
+            columns.update(_wide_columns(served, site, meter_type, starts, ends))
         return [row for row in _rows(columns, stamps) if any(row[name] is not None for name in columns)]
 
     def meter_data(self, site_id: str, meter_id: str, window: Window) -> list[Row]:
@@ -361,6 +359,21 @@ def _meter_columns(served: Served, meter: Meter, starts: Sequence[int], ends: Se
         return {"total": total}
     sunny = served.advances(solar(meter.id), starts, ends)
     return {"total": total, "self": sunny, "ext": _minus(total, sunny)}
+
+
+def _wide_columns(
+    served: Served, site: Site, meter_type: str, starts: Sequence[int], ends: Sequence[int]
+) -> dict[str, list[Value]]:
+    """The columns of every meter of the type, as ``/meter_data`` has them; null while a meter is not installed."""
+    columns: dict[str, list[Value]] = {}
+    counted = site.counted_consumers if meter_type == ELECTRICITY else ()
+    for meter in dict.fromkeys((*counted, *(meter for meter in site.meters if meter.type == meter_type))):
+        is_there = [served.is_installed(meter, end) for end in ends]
+        for name, values in _meter_columns(served, meter, starts, ends).items():
+            columns[f"{name}_{meter.id}"] = [
+                value if there else None for value, there in zip(values, is_there, strict=True)
+            ]
+    return columns
 
 
 def _quarter_not_before(moment: datetime) -> int:

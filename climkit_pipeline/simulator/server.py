@@ -156,7 +156,7 @@ class SimulatorServer:
         self.answers = Answers(
             world,
             window_bounds=window_bounds,
-            wide_columns=wide_columns,
+            wide_columns=wide_columns or self.account.wide_columns,
             listing_form=listing_form,
             meter_form="older" if self.account.older_listing else meter_form,
         )

@@ -92,7 +92,7 @@ group by dataset, local_date
 _FILES = """
 create or replace view pipeline.{name} as
 select * rename (day as {day})
-from read_parquet({paths}, hive_partitioning = true, hive_types = {{'day': date}})
+from read_parquet({paths}, hive_partitioning = true, hive_types = {{'day': date}}{more})
 """
 
 
@@ -347,7 +347,9 @@ def _offer_files(connection: duckdb.DuckDBPyConnection, lake: Path, *, is_all: b
             paths = [_as_literal(lake, f"{folder}/{day}/{file_name}") for day in (EMPTY_PARTITION, *days)]
             name = folder if file_name == LAKE_FILES[0] else f"{folder}_coverage"
             day = "local_date" if folder in DATASETS else "utc_date"
-            connection.execute(_FILES.format(name=name, day=day, paths=f"[{', '.join(paths)}]"))
+            # Older files of a journal may be from before one of its columns.
+            more = "" if folder in DATASETS else ", union_by_name = true"
+            connection.execute(_FILES.format(name=name, day=day, paths=f"[{', '.join(paths)}]", more=more))
 
 
 def _as_literal(lake: Path, pattern: str) -> str:

@@ -89,6 +89,21 @@ def write_result(frame: pl.DataFrame, output_format: ResultFormat, output: Path 
     return None
 
 
+def whole_month_sums(path: Path) -> pl.DataFrame:
+    """What stored intervals add up to, of months of which none is missing.
+
+    Columns: site_id, meter_id, billing_month, intervals_total. Raises WarehouseError without a warehouse.
+    """
+    return run_query(
+        path,
+        """
+        select site_id, meter_id, billing_month, total::double as intervals_total
+        from billing_monthly
+        where intervals_present = intervals_expected and intervals_null = 0
+        """,
+    )
+
+
 def billing_table(path: Path, month: date) -> pl.DataFrame:
     """``billing_monthly`` of one month, by site and meter."""
     return run_query(

@@ -116,8 +116,11 @@ def test_a_plan_counts_calls_and_asks_for_no_series(account: Account, server: Si
     finished = account.climkit("backfill", "2026-09-15", "2026-10-14", "--plan", REQUESTS_PER_SECOND="1")
     assert finished.status == 0, finished.err
     # 3 meters (a flat, the grid, a plant) with raw data, 1 type, 2 sensors; 2 calendar months.
-    assert "18 calls" in finished.out
-    assert "at 1/s" in finished.out
+    total, *rest = finished.out.splitlines()
+    assert total.startswith("18 calls, ")
+    assert " at 1/s: begun now, done by " in total
+    by_purpose = {words[1]: int(words[3]) for words in map(str.split, rest) if len(words) > 3 and words[3].isdigit()}
+    assert {name: by_purpose.get(name) for name in ("history", "raw")} == {"history": 12, "raw": 6}
     assert {call.endpoint for call in server.calls} == {
         "auth", "all_installations", "installation_infos", "meter_info", "sensors_list",
     }  # fmt: skip

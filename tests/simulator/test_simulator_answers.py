@@ -217,7 +217,13 @@ def test_wide_columns_repeat_the_meters_where_asked_for(world, serve):
         assert [tuple(row[f"{name}_{meter.id}"] for name in ("total", "self", "ext")) for row in wide] == [
             (row["total"], row["self"], row["ext"]) for row in rows
         ]
-    assert len(wide[0]) == 6 + 3 * len(site.counted_consumers)
+    for meter in site.meters:
+        if meter.type == "electricity" and not meter.has_split:
+            rows = api.rows(f"/meter_data/{site.site_id}/{meter.id}", day)
+            assert [row[f"total_{meter.id}"] for row in wide] == [row["total"] for row in rows]
+            assert f"self_{meter.id}" not in wide[0]
+    own = [meter for meter in site.meters if meter.type in {"electricity", "charge_point"}]
+    assert len(wide[0]) == 6 + sum(3 if meter.has_split else 1 for meter in own)
     heat = api.rows(f"/site_data/{site.site_id}/heating", day)
     assert heat[0].keys() == {"conso_total", "timestamp"} | {
         f"total_{meter.id}" for meter in site.meters if meter.type == "heating"

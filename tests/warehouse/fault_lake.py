@@ -651,6 +651,7 @@ def _add_doubled(house: FaultLake) -> None:
         ("twice", "duplicate_rows", [noon, hour(31, 23)]),
         ("disputed", "conflicting_rows", [noon, hour(12, 0)]),
         ("disputed_once", "conflicting_rows", [noon]),
+        ("disputed_filled", "conflicting_rows", [noon]),
         ("disputed_still", "conflicting_rows", [noon]),
         ("disputed_split", "conflicting_rows", [noon]),
         ("disputed_heat", "conflicting_rows", [noon]),
@@ -661,6 +662,11 @@ def _add_doubled(house: FaultLake) -> None:
         if site in {"disputed_split", "disputed_heat"}:
             house.read(site, counted(series, register="heat_kwh" if site == "disputed_heat" else "index_import_kwh"))
     house.calls.append(asked_again("disputed_once", OPENING, CLOSING))
+    # Its month was filled from an answer about the site since: no call names the meter.
+    for (name, _), rows in house.lake.coverage.items():
+        for row in rows:
+            if (name, row["site_id"]) == ("meter_intervals", "disputed_filled"):
+                row |= {"detail": "from the site's answer", "last_asked_at_utc": AS_OF - HOUR}
     house.calls.append(asked_again("disputed_still", hour(11, 14), hour(11, 15)))
 
     house.add_site("disputed_series")

@@ -146,6 +146,7 @@ EXPECTED = {
     "twice": ("ready", set(), {"duplicate_rows"}),
     "disputed": ("blocked", {"conflicting_rows"}, set()),
     "disputed_once": ("ready", set(), set()),
+    "disputed_filled": ("ready", set(), set()),
     "disputed_still": ("blocked", {"conflicting_rows"}, set()),
     "disputed_split": ("blocked", {"conflicting_rows"}, set()),
     "disputed_heat": ("ready", set(), set()),

@@ -49,8 +49,10 @@ standing as (
 doubled_rows as (
     select
         case when dataset = 'meter_indices' then 'conflicting_readings' else code end as check_name,
+        dataset,
         site_id,
         subject_id as meter_id,
+        found_at_utc,
         at_utc,
         microseconds_before
     from standing
@@ -58,8 +60,10 @@ doubled_rows as (
     union all
     select
         case standing.code when 'conflicting_rows' then 'conflicting_site_rows' else standing.code end,
+        standing.dataset,
         site_id,
         meters.meter_id,
+        standing.found_at_utc,
         standing.at_utc,
         standing.microseconds_before
     from standing
@@ -83,4 +87,14 @@ inner join {{ ref('int_site_calendar') }} as calendar
     on calendar.site_id = doubled_rows.site_id
     and epoch_us(calendar.day_start_utc) <= epoch_us(doubled_rows.at_utc) - doubled_rows.microseconds_before
     and epoch_us(calendar.day_end_utc) > epoch_us(doubled_rows.at_utc) - doubled_rows.microseconds_before
+-- So does one about the whole site, from which the meter's day was filled since.
+left join {{ ref('coverage_days') }} as days
+    on days.dataset = doubled_rows.dataset
+    and days.dataset = 'meter_intervals'
+    and days.site_id = doubled_rows.site_id
+    and days.subject_id = doubled_rows.meter_id
+    and days.local_date = calendar.local_date
+    and days.detail = 'from the site''s answer'
+    and days.last_asked_at_utc > doubled_rows.found_at_utc
+where days.local_date is null
 group by all

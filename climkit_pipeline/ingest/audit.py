@@ -1,0 +1,133 @@
+"""The audit of the past: what the API states of whole months now, against what it stated before and what is stored.
+
+A month that differs beyond rounding is asked for again in quarter-hours, once for each new difference: whether the
+total of a month is the sum of its quarter-hours is not documented, and where it is not, asking again would not end.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
+
+import polars as pl
+
+from climkit_pipeline.domain.periods import ONE_DAY, month_start, next_month
+from climkit_pipeline.ingest.comparisons import read_proofs
+from climkit_pipeline.ingest.frames import Finding
+from climkit_pipeline.ingest.ingestion import Ingestion
+from climkit_pipeline.ingest.news import keep
+from climkit_pipeline.ingest.planner import Window
+from climkit_pipeline.ingest.purposes import AUDIT
+from climkit_pipeline.ingest.reports import IngestReport, IngestRequest
+from climkit_pipeline.ingest.stated_months import StatedMonth, read_stated_months
+from climkit_pipeline.lake import journals
+from climkit_pipeline.lake.coverage import LATE_DATA
+from climkit_pipeline.lake.schemas import METER_INTERVALS, STATED_MONTHS
+
+logger = logging.getLogger(__name__)
+
+MONTH_DIFFERS = "month_differs"
+ROUNDING = 0.01
+"""kWh or m3: a month's total may be stated in hundredths; a quarter-hour that was corrected is mostly more."""
+LAST_ANSWER, INTERVALS = "last answer", "intervals"
+SUMS_SCHEMA = {"site_id": pl.String, "meter_id": pl.String, "billing_month": pl.Date, "intervals_total": pl.Float64}
+"""What stored intervals add up to, of months that lack none."""
+
+MonthKey = tuple[str, str, date]
+
+
+@dataclass
+class AuditReport:
+    """What an audit found and did."""
+
+    months: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    reports: list[IngestReport] = field(default_factory=list)
+    """Of what was asked for again."""
+
+    def __str__(self) -> str:
+        revised = sum(report.committed.rows_revised for report in self.reports)
+        return f"{self.months:,} months, {len(self.findings):,} differ; asked again: {revised:,} values revised"
+
+
+def audit(ingestion: Ingestion, first_day: date, last_day: date, sums: pl.DataFrame) -> AuditReport:
+    """Ask for every whole month of a range, compare, and ask again for what differs.
+
+    ``sums`` has the columns of ``SUMS_SCHEMA``; without rows, months are compared with the last answer alone.
+    """
+    report = AuditReport()
+    now = ingestion.now()
+    first = first_day if first_day.day == 1 else next_month(first_day)
+    window = Window(first, month_start(min(last_day + ONE_DAY, (now - LATE_DATA - timedelta(days=1)).date())) - ONE_DAY)
+    if window.last_day < window.first_day:
+        return report
+    proofs = read_proofs(ingestion.layout, now)
+    before = {_key(row): row for row in read_stated_months(ingestion.layout).iter_rows(named=True)}
+    stored = {_key(row): row["intervals_total"] for row in sums.iter_rows(named=True)}
+    listings = ingestion.listings(ingestion.open_account())
+    for listing in listings.sites:
+        months = ingestion.month_questions(AUDIT).ask(listing, listing.subjects(METER_INTERVALS.name), window, proofs)
+        again: dict[date, list[str]] = defaultdict(list)
+        rows = []
+        for each in months:
+            key = (each.site_id, each.meter_id, each.month)
+            row = _compared(each.as_row(ingestion.now()), before.get(key), stored.get(key))
+            rows.append(row)
+            if _is_news(row, before.get(key)):
+                again[each.month].append(each.meter_id)
+                report.findings.append(_finding(each, row, before.get(key)))
+        journals.append(ingestion.layout, STATED_MONTHS, rows)
+        report.months += len(rows)
+        for month, meter_ids in again.items():
+            request = IngestRequest(
+                month,
+                next_month(month) - ONE_DAY,
+                datasets=(METER_INTERVALS.name,),
+                site_ids=(listing.site_id,),
+                meter_ids=tuple(meter_ids),
+                refetch=True,
+                purpose=AUDIT,
+            )
+            report.reports.append(ingestion.run(request))
+    keep(ingestion.layout, report.findings, ingestion.now())
+    for finding in report.findings:
+        logger.warning("%s", finding)
+    return report
+
+
+def _key(row: Mapping[str, Any]) -> MonthKey:
+    return row["site_id"], row["meter_id"], row["billing_month"]
+
+
+def _compared(row: dict[str, Any], before: Mapping[str, Any] | None, stored: float | None) -> dict[str, Any]:
+    total = row["total"]
+    differs = None
+    if before is not None and before["is_stated"] and _is_another(total, before["total"]):
+        differs = LAST_ANSWER
+    elif stored is not None and total is not None and _is_another(total, stored):
+        differs = INTERVALS
+    return row | {"intervals_total": stored, "differs_from": differs}
+
+
+def _is_another(total: float | None, other: float | None) -> bool:
+    if total is None or other is None:
+        return total is not other
+    return abs(total - other) > ROUNDING
+
+
+def _is_news(row: Mapping[str, Any], before: Mapping[str, Any] | None) -> bool:
+    """Whether a difference was not there at the last answer: that one has been asked for again."""
+    if row["differs_from"] != INTERVALS or before is None or before["differs_from"] is None:
+        return row["differs_from"] is not None
+    return _is_another(row["intervals_total"], before["intervals_total"])
+
+
+def _finding(each: StatedMonth, row: Mapping[str, Any], before: Mapping[str, Any] | None) -> Finding:
+    other = before["total"] if before and row["differs_from"] == LAST_ANSWER else row["intervals_total"]
+    what = "before" if row["differs_from"] == LAST_ANSWER else "by its intervals"
+    sample = f"{each.month:%Y-%m} is stated as {each.total}, and was {other} {what}; asked for again"
+    return Finding(MONTH_DIFFERS, METER_INTERVALS.name, each.site_id, each.meter_id, 1, (sample,))

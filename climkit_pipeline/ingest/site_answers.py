@@ -1,0 +1,335 @@
+"""One call for a whole site: series of meters out of the answer about their site, where that is proven to be the same.
+
+Here: which windows of meters one answer about a site may fill, the random sample that is asked for both ways first, and
+what is done with a difference. Not here: comparing (``comparisons``), whose fields are whose (``api.wide_columns``).
+
+Nothing that is taken from a site's answer reaches the lake before the sample of the same run was found equal. What is
+in doubt is left to a call about the meter: columns missing or of nothing but 0, rows missing, values that are stored
+otherwise, a sum that is not that of the site.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from math import ceil
+from typing import Any
+
+import polars as pl
+
+from climkit_pipeline.api import wide_columns
+from climkit_pipeline.api.client import Answer
+from climkit_pipeline.domain.meters import CHARGE_POINT, CONSUMPTION, ELECTRICITY, has_split
+from climkit_pipeline.domain.periods import ONE_DAY, Period, dates_between
+from climkit_pipeline.ingest.comparisons import (
+    DIFFERS,
+    EQUAL,
+    Comparison,
+    Proofs,
+    compare,
+    differing_rows,
+    read_proofs,
+)
+from climkit_pipeline.ingest.fetching import Fetcher
+from climkit_pipeline.ingest.frames import Finding, ParsedAnswer
+from climkit_pipeline.ingest.landing import Landed, LandingFolder
+from climkit_pipeline.ingest.listings import SiteListing
+from climkit_pipeline.ingest.news import keep
+from climkit_pipeline.ingest.planner import Window
+from climkit_pipeline.ingest.purposes import COMPARISON, HISTORY
+from climkit_pipeline.ingest.reports import IngestReport
+from climkit_pipeline.ingest.tasks import Plan, Task
+from climkit_pipeline.lake import journals
+from climkit_pipeline.lake.day_files import current_rows, read_days
+from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.lake.schemas import ANSWER_COMPARISONS, METER_INTERVALS, SITE_INTERVALS
+
+logger = logging.getLogger(__name__)
+
+DIFFERENCE = "site_answer_differs"
+FROM_SITE = "from the site's answer"
+"""The detail of days that were filled so."""
+SAMPLE_SHARE = 0.05
+"""Of the windows of proven meters, compared again in each run; one at least."""
+FEWEST_METERS = 2
+"""That make a call about their site worth more than calls of their own, one of which is compared."""
+
+
+@dataclass
+class Group:
+    """The windows of one length of a site's meters of one type, and the call about the site that may fill them."""
+
+    site_task: Task
+    meter_tasks: list[Task] = field(default_factory=list)
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """Site and meter type."""
+        return self.site_task.site_id, self.site_task.subject_id
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A window of a meter, as the site's answer has it."""
+
+    task: Task
+    entry: Landed
+    parsed: ParsedAnswer
+    group: tuple[str, str]
+    adds_up: bool
+
+
+class SiteAnswers:
+    """Fills windows of meters from answers about their sites; ``dice`` draws what is compared."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        fetcher: Fetcher,
+        *,
+        mode: str,
+        dice: random.Random,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._layout = layout
+        self._fetcher = fetcher
+        self._mode = mode
+        self._dice = dice
+        self._now = now
+
+    def fill(self, folder: LandingFolder, plan: Plan, report: IngestReport) -> Plan:
+        """Make the calls about sites, and those that are compared; returns the calls that are left to make."""
+        if self._mode == "never":
+            return plan
+        proofs = read_proofs(self._layout, self._now())
+        groups = groups_of(plan, proofs, is_forced=self._mode == "always")
+        if not groups:
+            return plan
+        answers: dict[tuple[tuple[str, str, str], Window], tuple[Answer, ParsedAnswer]] = {}
+
+        def note(task: Task, answer: Answer, parsed: ParsedAnswer, _: Sequence[Period]) -> None:
+            answers[task.key, task.window] = answer, parsed
+
+        self._fetcher.fetch(folder, Plan(tuple(group.site_task for group in groups)), report, note)
+        asked = {(group.site_task.key, group.site_task.window) for group in groups}
+        filled: list[Filled] = []
+        for group in groups:
+            answered = answers.get((group.site_task.key, group.site_task.window))
+            if answered is None or answered[1].findings:
+                continue
+            if wide_columns.holds_wide_columns(answered[0].payload):
+                filled += self._fillable(group, answered[0], proofs)
+        sample = [] if self._mode == "always" else self._sample(filled, proofs)
+        comparisons = self._ask_both_ways(folder, sample, report)
+        asked |= {(each.task.key, each.task.window) for each in sample}
+        for each in self._believed(filled, sample, comparisons, proofs):
+            folder.add(replace(each.entry, parsed=each.parsed))
+            asked.add((each.task.key, each.task.window))
+        return Plan(tuple(task for task in plan.tasks if task.is_probe or (task.key, task.window) not in asked))
+
+    def _fillable(self, group: Group, answer: Answer, proofs: Proofs) -> list[Filled]:
+        """What of a group a site's answer holds soundly."""
+        listing, payload = group.site_task.listing, answer.payload
+        adds_up = wide_columns.adds_up(payload, summands(listing, group.site_task.subject_id))
+        if group.name in proofs.add_up and not adds_up:
+            logger.warning("%s: the columns of an answer about the site do not add up; meters are asked", listing.name)
+            return []
+        stored = self._stored(group)
+        found = []
+        for task in group.meter_tasks:
+            rows = wide_columns.meter_rows(payload, task.subject_id, has_split=_has_split(listing, task.subject_id))
+            if rows is None or all(row["total"] == 0 for row in rows):
+                continue
+            entry = replace(
+                task.landed(replace(answer, body=json.dumps(rows).encode()), group.site_task.asked, "plan"),
+                detail=FROM_SITE,
+            )
+            parsed, missing = self._fetcher.missing_stretches(task, entry)
+            if missing or parsed.findings or parsed.rows.is_empty():
+                continue
+            settled = as_stored(parsed, stored)
+            if settled is not None:
+                found.append(Filled(task, entry, settled, group.name, adds_up))
+        return found
+
+    def _stored(self, group: Group) -> pl.DataFrame:
+        """What the lake holds of a group's site and days."""
+        window = group.site_task.window
+        rows = read_days(self._layout, METER_INTERVALS, dates_between(window.first_day - ONE_DAY, window.last_day))
+        return current_rows(rows).filter(site_id=group.site_task.site_id)
+
+    def _sample(self, filled: Sequence[Filled], proofs: Proofs) -> list[Filled]:
+        """What is asked for both ways: a window of each meter that is not proven, and a share of all others."""
+        by_meter: dict[tuple[str, ...], list[Filled]] = defaultdict(list)
+        proven: dict[tuple[str, str], list[Filled]] = defaultdict(list)
+        for each in filled:
+            meter = (*each.group, each.task.subject_id)
+            if meter in proofs.meters:
+                proven[each.group].append(each)
+            else:
+                by_meter[meter].append(each)
+        sample = [self._dice.choice(windows) for windows in by_meter.values()]
+        for windows in proven.values():
+            sample += self._dice.sample(windows, ceil(SAMPLE_SHARE * len(windows)))
+        return sample
+
+    def _ask_both_ways(
+        self, folder: LandingFolder, sample: Sequence[Filled], report: IngestReport
+    ) -> dict[tuple[tuple[str, str, str], Window], Comparison]:
+        by_site = {(each.task.key, each.task.window): each for each in sample}
+        found: dict[tuple[tuple[str, str, str], Window], Comparison] = {}
+
+        def note(task: Task, _: Answer, parsed: ParsedAnswer, missing: Sequence[Period]) -> None:
+            each = by_site.get((task.key, task.window))
+            if each is not None and not missing:  # a short answer tells nothing of the other one
+                found[task.key, task.window] = compare(
+                    task, each.group[1], each.parsed.rows, parsed.rows, self._now(), adds_up=each.adds_up
+                )
+
+        self._fetcher.fetch(
+            folder, Plan(tuple(replace(each.task, purpose=COMPARISON) for each in sample)), report, note
+        )
+        journals.append(self._layout, ANSWER_COMPARISONS, [each.as_row(self._now()) for each in found.values()])
+        for each in found.values():
+            if each.outcome == DIFFERS:
+                self._tell(each, report)
+        return found
+
+    def _tell(self, each: Comparison, report: IngestReport) -> None:
+        task = each.task
+        sample = (
+            f"{each.sample}; {each.differing} of {each.compared} intervals; what came from answers about the site "
+            f"since the last equal comparison can be asked for again: climkit backfill FROM TO --site {task.site_id} "
+            "--dataset meter_intervals --refetch"
+        )
+        finding = Finding(DIFFERENCE, METER_INTERVALS.name, task.site_id, task.subject_id, each.differing, (sample,))
+        report.news.append(finding)
+        keep(self._layout, [finding], self._now(), task.window)
+
+    def _believed(
+        self,
+        filled: Sequence[Filled],
+        sample: Sequence[Filled],
+        comparisons: Mapping[Any, Comparison],
+        proofs: Proofs,
+    ) -> list[Filled]:
+        """What is taken from answers about sites: of proven meters, unless the sample shows a difference."""
+        if self._mode == "always":
+            return list(filled)
+        differing = {each.group for each in sample if _outcome(each, comparisons) == DIFFERS}
+        # A sample of which nothing came back proves nothing.
+        unanswered = {each.group for each in sample if _outcome(each, comparisons) is None}
+        proven = set(proofs.meters)
+        proven |= {(*each.group, each.task.subject_id) for each in sample if _outcome(each, comparisons) == EQUAL}
+        sampled = {(each.task.key, each.task.window) for each in sample}
+        return [
+            each
+            for each in filled
+            if each.group not in differing | unanswered
+            and (*each.group, each.task.subject_id) in proven
+            and (each.task.key, each.task.window) not in sampled
+        ]
+
+
+def _outcome(each: Filled, comparisons: Mapping[Any, Comparison]) -> str | None:
+    found = comparisons.get((each.task.key, each.task.window))
+    return found.outcome if found else None
+
+
+def groups_of(plan: Plan, proofs: Proofs, *, is_forced: bool) -> list[Group]:
+    """The windows of meters that one call about their site might fill.
+
+    A call that the plan does not hold anyway is worth making only where something is proven, or forced.
+    """
+    site_tasks = {
+        (task.site_id, task.subject_id, task.window): task
+        for task in plan.tasks
+        if task.dataset is SITE_INTERVALS and not task.is_probe
+    }
+    by_window: dict[tuple[str, str, Window], list[Task]] = defaultdict(list)
+    types: dict[str, dict[str, str]] = {}
+    for task in plan.tasks:
+        if task.dataset is METER_INTERVALS and not task.is_probe:
+            if task.site_id not in types:
+                types[task.site_id] = types_of(task.listing)
+            meter_type = types[task.site_id].get(task.subject_id)
+            if meter_type is not None:
+                by_window[task.site_id, meter_type, task.window].append(task)
+    groups = []
+    for (site_id, meter_type, window), tasks in by_window.items():
+        if len(tasks) < FEWEST_METERS or (not is_forced and (site_id, meter_type) in proofs.off_since):
+            continue
+        own = site_tasks.get((site_id, meter_type, window))
+        is_worth_it = len(tasks) > FEWEST_METERS and (is_forced or proofs.has_any(site_id, meter_type))
+        if own is None and is_worth_it:
+            own = Task(SITE_INTERVALS, tasks[0].listing, meter_type, window, purpose=tasks[0].purpose)
+        if own is not None:
+            groups.append(Group(own, tasks))
+    return groups
+
+
+def types_of(listing: SiteListing) -> dict[str, str]:
+    """The type of each meter, where the site has a series of that type; a meter listed as two is left out."""
+    types: dict[str, set[str]] = defaultdict(set)
+    for meter in listing.meters:
+        types[meter.meter_id].add(meter.meter_type)
+    series = set(listing.subjects(SITE_INTERVALS.name))
+    return {meter_id: min(found) for meter_id, found in types.items() if len(found) == 1 and found <= series}
+
+
+def expected_calls(plan: Plan, proofs: Proofs, mode: str) -> Counter[str]:
+    """How many calls a plan takes by purpose, as far as is proven now: what is not, is asked for meter by meter."""
+    calls = Counter(task.purpose or HISTORY for task in plan.tasks)
+    is_forced = mode == "always"
+    for group in [] if mode == "never" else groups_of(plan, proofs, is_forced=is_forced):
+        proven = [task for task in group.meter_tasks if is_forced or (*group.name, task.subject_id) in proofs.meters]
+        if not proven:
+            continue
+        compared = 0 if is_forced else ceil(SAMPLE_SHARE * len(proven))
+        calls[group.site_task.purpose or HISTORY] += all(group.site_task is not task for task in plan.tasks)
+        calls[COMPARISON] += compared
+        calls[proven[0].purpose or HISTORY] -= len(proven)
+    return +calls
+
+
+def _has_split(listing: SiteListing, meter_id: str) -> bool | None:
+    """Whether a meter's total has parts; None where its mode is not listed."""
+    meter = next(meter for meter in listing.meters if meter.meter_id == meter_id)
+    return None if meter.meter_mode == "unknown" else has_split(meter.meter_type, meter.meter_mode)
+
+
+def summands(listing: SiteListing, meter_type: str) -> list[str]:
+    """The meters whose totals should add up to the site's consumption."""
+    types = {ELECTRICITY, CHARGE_POINT} if meter_type == ELECTRICITY else {meter_type}
+    return [
+        meter.meter_id
+        for meter in listing.meters
+        if meter.meter_type in types and meter.meter_mode == CONSUMPTION and not meter.is_rule_meter
+    ]
+
+
+def as_stored(parsed: ParsedAnswer, stored: pl.DataFrame) -> ParsedAnswer | None:
+    """An answer in which equal values are those that are stored; None if any is stored otherwise.
+
+    A revision is believed of the meter's own answer alone; and the residue of another sum is none.
+    """
+    key = ["site_id", "meter_id", "interval_start_utc"]
+    own = stored.join(parsed.rows.select(key), on=key, how="semi")
+    if own.is_empty():
+        return parsed
+    held = parsed.rows.join(own.select(key), on=key, how="semi")
+    if not differing_rows(own, held).is_empty():
+        return None
+    values = ["total", "solar", "grid", "extra"]
+    known = own.select(
+        *key, pl.lit(value=True).alias("is_known"), *(pl.col(name).alias(f"{name}_known") for name in values)
+    )
+    rows = parsed.rows.join(known, on=key, how="left", maintain_order="left").with_columns(
+        pl.when(pl.col("is_known")).then(pl.col(f"{name}_known")).otherwise(pl.col(name)).alias(name) for name in values
+    )
+    return replace(parsed, rows=rows.select(parsed.rows.columns))

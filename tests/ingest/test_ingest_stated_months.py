@@ -1,0 +1,159 @@
+"""Whole months, asked for with frequency M: what they save before a history, and what they find afterwards."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
+
+import polars as pl
+import pytest
+from ingest_bench import read_lake, rewriting, stamp
+
+from climkit_pipeline.ingest.audit import SUMS_SCHEMA, audit
+from climkit_pipeline.simulator import Fault
+
+PAIR = {"sites": 1, "meters": 2}
+METERS = {"datasets": ("meter_intervals",)}
+JULY = date(2026, 7, 1), date(2026, 7, 31)
+
+
+def month(number):
+    first = date(2026, number, 1)
+    return first, (first + timedelta(days=32)).replace(day=1) - timedelta(days=1)
+
+
+def about(meter, *frequencies):
+    return lambda request: (
+        request.endpoint == "meter_data" and request.subject == meter.id and request.sampling_frequency in frequencies
+    )
+
+
+def monthly(calls):
+    return [call for call in calls if call.sampling_frequency == "M"]
+
+
+def quarterly(calls):
+    return Counter(call.subject for call in calls if call.sampling_frequency == "15T")
+
+
+# --- before a history ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def long_ago(bench, faults):
+    """A pair of meters, one of which is there from June on, in a history of which the requests are a part."""
+    one = bench(world=PAIR | {"created": date(2025, 1, 1)})
+    old, new = one.world.sites[0].meters
+    installed = datetime(2026, 5, 31, 22, tzinfo=UTC)
+    # A quarter-hour is stamped at its end, a month at its start.
+    faults.add(about(new, "15T"), rewriting(lambda rows: [row for row in rows if stamp(row) > installed]))
+    faults.add(about(new, "M"), rewriting(lambda rows: [row for row in rows if stamp(row) >= installed]))
+    return one, old, new
+
+
+def test_months_before_a_meters_first_are_empty_without_a_call(long_ago):
+    """A meter of last summer in a history of years cost a call for each month before it."""
+    one, old, new = long_ago
+    history = METERS | {"history_from": date(2025, 5, 1)}
+    _, june = one.run_counted(*month(6), **history)
+    assert Counter(call.subject for call in monthly(june)) == {old.id: 1, new.id: 1}
+    _, may = one.run_counted(*month(5), **history)
+    assert quarterly(may) == {old.id: 1, new.id: 1}, "the month before the first one stated is asked for all the same"
+    report, april = one.run_counted(*month(4), **history)
+    assert report.is_good
+    assert quarterly(april) == {old.id: 1}
+    assert monthly(may + april) == []
+    coverage = one.coverage("meter_intervals").filter(pl.col("day").is_between(*month(4)))
+    filed = coverage.filter(subject_id=new.id)
+    assert set(filed["state"]) == {"empty"}
+    assert filed["detail"].unique().to_list() == ["no data, by the answer of whole months: the first is 2026-06"]
+    assert set(coverage.filter(subject_id=old.id)["state"]) == {"complete"}
+    assert one.run_counted(*month(4), **history)[1] == []
+
+
+def test_an_answer_of_months_that_is_cut_at_its_front_is_not_believed(long_ago, faults):
+    """It holds the newest rows of its window alone: just what a meter looks like that did not exist before."""
+    one, old, _ = long_ago
+    faults.rules.insert(0, (about(old, "M"), rewriting(lambda rows: rows[-1:]), None))
+    history = METERS | {"history_from": date(2025, 5, 1)}
+    for number in (6, 5, 4, 3):
+        report, calls = one.run_counted(*month(number), **history)
+        assert report.is_good
+        assert old.id in quarterly(calls)
+
+
+def test_a_short_range_and_an_account_that_refuses_months_are_asked_as_before(long_ago, faults):
+    one, old, new = long_ago
+    _, calls = one.run_counted(*month(6), **METERS, history_from=date(2026, 3, 1))
+    assert monthly(calls) == []
+    faults.rules.insert(0, (lambda request: request.sampling_frequency == "M", Fault("http_400"), None))
+    report, calls = one.run_counted(*month(4), **METERS, history_from=date(2025, 2, 1))
+    assert report.is_good
+    assert quarterly(calls).keys() == {old.id, new.id}
+
+
+# --- the audit -----------------------------------------------------------------------------------------------------
+
+
+def sums(one):
+    """What the stored intervals add up to, month by month."""
+    rows = one.current("meter_intervals").group_by(
+        "site_id", "meter_id", pl.col("day").dt.truncate("1mo").alias("billing_month")
+    )
+    return rows.agg(intervals_total=pl.col("total").sum()).select(list(SUMS_SCHEMA))
+
+
+def audited(one):
+    one.server.forget_calls()
+    ingestion = one.new_ingestion()
+    return audit(ingestion, JULY[0], month(8)[1], sums(one)), one.series_calls()
+
+
+def raised(by, first, last):
+    """Rows of a series in which what lies between two instants is more than it was."""
+
+    def change(rows):
+        inside = [row for row in rows if first < stamp(row) <= last]
+        return [row | {"total": row["total"] + by} if row in inside[:1] else row for row in rows]
+
+    return rewriting(change)
+
+
+def test_an_audit_finds_a_month_that_was_corrected_and_asks_for_that_meters_month_alone(bench, faults):
+    """A correction of last summer is not seen by a look-back of two weeks."""
+    one = bench(world=PAIR)
+    one.run(JULY[0], month(8)[1], **METERS)
+    flat = one.world.sites[0].meters[0]
+    report, calls = audited(one)
+    assert (report.months, report.findings) == (4, [])
+    assert [call.sampling_frequency for call in calls] == ["M", "M"]
+    corrected = datetime(2026, 7, 10, tzinfo=UTC), datetime(2026, 7, 11, tzinfo=UTC)
+    start = datetime(2026, 6, 30, 21, tzinfo=UTC)
+    faults.add(about(flat, "15T"), raised(5.0, *corrected))
+    faults.add(about(flat, "M"), raised(5.0, start, start + timedelta(hours=2)))
+    before = sums(one).filter(meter_id=flat.id, billing_month=JULY[0])["intervals_total"].item()
+    report, calls = audited(one)
+    assert [(finding.code, finding.subject_id) for finding in report.findings] == [("month_differs", flat.id)]
+    assert quarterly(calls) == {flat.id: 1}
+    after = sums(one).filter(meter_id=flat.id, billing_month=JULY[0])["intervals_total"].item()
+    assert after == pytest.approx(before + 5.0)
+    stated = read_lake(one.data_dir, "stated_months", "data").sort("stated_at_utc")
+    assert stated.filter(meter_id=flat.id, billing_month=JULY[0])["differs_from"].to_list() == [None, "last answer"]
+    assert set(read_lake(one.data_dir, "api_calls", "data").drop_nulls("purpose")["purpose"]) == {"history", "audit"}
+    report, calls = audited(one)
+    assert (report.findings, quarterly(calls)) == ([], {})
+
+
+def test_a_month_that_is_never_the_sum_of_its_intervals_is_asked_for_once(bench, faults):
+    """Whether it is, is not documented: without an end, each week's audit would ask for the whole past."""
+    one = bench(world=PAIR)
+    one.run(JULY[0], month(8)[1], **METERS)
+    faults.add(lambda request: request.sampling_frequency == "M",
+               rewriting(lambda rows: [row | {"total": row["total"] + 1} for row in rows]))  # fmt: skip
+    report, calls = audited(one)
+    assert len(report.findings) == 4
+    assert quarterly(calls).total() == 4
+    report, calls = audited(one)
+    assert (report.findings, quarterly(calls)) == ([], {})
+    stated = read_lake(one.data_dir, "stated_months", "data")
+    assert set(stated["differs_from"]) == {"intervals"}

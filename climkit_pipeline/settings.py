@@ -63,6 +63,7 @@ class Settings(BaseSettings):
     lookback_days: int = Field(14, ge=1, le=366, description="a whole number from 1 to 366")
     window_days: int = Field(31, ge=1, le=366, description="a whole number from 1 to 366")
     site_answers: Literal["auto", "always", "never"] = Field("auto", description="auto, always or never")
+    raw_data: Literal["sparing", "all"] = Field("sparing", description="sparing or all")
     close_after_days: int = Field(10, ge=0, le=366, description="a whole number from 0 to 366")
     close_automatically: bool = Field(False, description="true or false")
     sites: IdList = Field((), description="site ids separated by commas, or nothing for all")

@@ -79,6 +79,7 @@ WRONG = {
     "LOOKBACK_DAYS": ["", "0", "-1", "367", "1.5"],
     "WINDOW_DAYS": ["", "0", "-1", "367", "1.5"],
     "SITE_ANSWERS": ["", "yes", "Auto", "1"],
+    "RAW_DATA": ["", "some", "All", "1"],
     "CLOSE_AFTER_DAYS": ["", "-1", "367", "1.5"],
     "CLOSE_AUTOMATICALLY": ["", "maybe", "2"],
     "PUBLISH_MONTHS": ["0", "-1", "all", "1.5"],

@@ -24,9 +24,10 @@ from climkit_pipeline.ingest import creation
 from climkit_pipeline.ingest.comparisons import read_proofs
 from climkit_pipeline.ingest.ingestion import Ingestion
 from climkit_pipeline.ingest.ledger import CallCounts
-from climkit_pipeline.ingest.planner import months_newest_first
 from climkit_pipeline.ingest.purposes import PURPOSES
+from climkit_pipeline.ingest.raw_policy import Part, parts_of
 from climkit_pipeline.ingest.reports import IngestReport, IngestRequest, Progress
+from climkit_pipeline.ingest.tasks import Plan
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import DATASETS
 from climkit_pipeline.settings import Settings
@@ -157,22 +158,23 @@ def _run_months(
 ) -> bool:
     from climkit_pipeline.defs.launch import Launcher, open_instance
 
-    _expect(ingestion, request, progress)
+    _expect(settings, ingestion, request, progress)
     is_good = True
     models_at: float | None = None
     has_new = False
     with open_instance(ingestion.layout) as instance:
         launcher = Launcher(settings, instance, shared)
-        for month in months_newest_first(request.first_day, request.last_day):
+        for part in _parts(settings, request):
             is_good &= launcher.ingest(
-                month.first_day,
-                month.last_day,
-                request.datasets,
+                part.first_day,
+                part.last_day,
+                part.datasets,
                 request.site_ids,
                 refetch=request.refetch,
-                history_from=request.first_day,
+                is_raw_sparing=part.is_raw_sparing,
+                history_from=request.first_day.isoformat(),
             )
-            progress.note(f"{month.first_day:%Y-%m} is in the lake")
+            progress.note(f"{_named(part)} in the lake")
             has_new = True
             if request.with_models and (models_at is None or time.monotonic() - models_at > SECONDS_BETWEEN_MODELS):
                 progress.note("building the models")
@@ -189,9 +191,27 @@ def _run_months(
     return is_good
 
 
-def _expect(ingestion: Ingestion, request: BackfillRequest, progress: Progress) -> None:
+def _parts(settings: Settings, request: BackfillRequest) -> list[Part]:
+    today = datetime.now(settings.zone).date()
+    is_sparing = settings.raw_data == "sparing"
+    return parts_of(request.first_day, request.last_day, request.datasets, today, is_sparing=is_sparing)
+
+
+def _named(part: Part) -> str:
+    if part.is_raw_sparing:
+        return f"raw readings of {part.first_day:%Y-%m} to {part.last_day:%Y-%m} are"
+    return f"{part.first_day:%Y-%m} is"
+
+
+def _plans(settings: Settings, request: BackfillRequest, ingestion: Ingestion) -> list[Plan]:
+    """The plan of each part, as things are now."""
     whole = request.as_ingest_request()
-    progress.expect(len(ingestion.plan(whole, ingestion.listings_for(whole).sites).tasks))
+    sites = ingestion.listings_for(whole).sites
+    return [ingestion.plan(replace(whole, **asdict(part)), sites) for part in _parts(settings, request)]
+
+
+def _expect(settings: Settings, ingestion: Ingestion, request: BackfillRequest, progress: Progress) -> None:
+    progress.expect(sum(len(plan.tasks) for plan in _plans(settings, request, ingestion)))
 
 
 def print_plan(settings: Settings, request: BackfillRequest) -> None:
@@ -203,10 +223,7 @@ def print_plan(settings: Settings, request: BackfillRequest) -> None:
         check_sites(ingestion, request.site_ids)
         whole = request.as_ingest_request()
         listings = ingestion.listings_for(whole)
-        plans = [
-            ingestion.plan(replace(whole, first_day=month.first_day, last_day=month.last_day), listings.sites)
-            for month in months_newest_first(request.first_day, request.last_day)
-        ]
+        plans = _plans(settings, request, ingestion)
     proofs = read_proofs(layout, datetime.now(UTC))
     cost = sum((estimate(plan, settings, proofs) for plan in plans), nothing(settings))
     end = datetime.now(settings.zone) + timedelta(hours=cost.hours)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
@@ -10,11 +10,11 @@ import dagster as dg
 from climkit_pipeline.defs.keys import LAKE_PREFIX, asset_key
 from climkit_pipeline.defs.warehouse_assets import model_keys
 from climkit_pipeline.domain.periods import ONE_DAY, month_start
-from climkit_pipeline.ingest.history import unfinished_months
-from climkit_pipeline.ingest.planner import Window
+from climkit_pipeline.ingest.history import unfinished_parts
+from climkit_pipeline.ingest.raw_policy import Part
 from climkit_pipeline.lake.day_files import days_on_disk
 from climkit_pipeline.lake.layout import Layout
-from climkit_pipeline.lake.schemas import DATASETS, METER_INTERVALS
+from climkit_pipeline.lake.schemas import DATASETS, METER_INDICES, METER_INTERVALS
 from climkit_pipeline.settings import Settings
 
 RANGE_START_TAG = "dagster/asset_partition_range_start"
@@ -41,6 +41,8 @@ MODELS_JOB = dg.define_asset_job(
 )
 
 
+DAYS_WITHOUT_RAW = 7
+"""Between two mornings that ask for raw readings, which no bill waits for."""
 LATE_DATA_DAYS = 2
 """When gateways have delivered what they still held at a month's end."""
 
@@ -67,6 +69,16 @@ def look_back_from(today: date, settings: Settings, newest: date | None = None) 
     return max(settings.start_date, first)
 
 
+def asks_for_raw(today: date, first: date, settings: Settings, asked: Sequence[date]) -> bool:
+    """Whether the schedule asks for raw readings on ``today``: once a week, and where it reaches back to a whole month.
+
+    ``first`` is the first day that it asks for, ``asked`` the days with raw readings, oldest first.
+    """
+    if settings.raw_data == "all" or not asked or asked[-1] <= today - ONE_DAY * DAYS_WITHOUT_RAW:
+        return True
+    return first < today - timedelta(days=settings.lookback_days)
+
+
 def build_schedule(settings: Settings) -> dg.ScheduleDefinition:
     """Every morning at 06:30 local time: ask again for the days of the look-back, late data and revisions included."""
 
@@ -87,19 +99,29 @@ def build_schedule(settings: Settings) -> dg.ScheduleDefinition:
             return dg.SkipReason(f"{today} has not begun")
         asked = days_on_disk(Layout(settings.data_dir), METER_INTERVALS)
         first = look_back_from(today, settings, asked[-1] if asked else None)
+        raw_asked = days_on_disk(Layout(settings.data_dir), METER_INDICES)
+        with_raw = asks_for_raw(today, first, settings, raw_asked)
+        if with_raw and raw_asked:
+            first = min(first, max(settings.start_date, raw_asked[-1] + ONE_DAY))
         days = (today - first).days
         return dg.RunRequest(
             run_key=today.isoformat(),
+            asset_selection=None if with_raw else _assets([name for name in DATASETS if name != METER_INDICES.name]),
             run_config={"ops": {"ingest": {"config": {"refetch": True, "goes_first": True}}}},
             tags={
                 RANGE_START_TAG: first.isoformat(),
                 RANGE_END_TAG: (today - ONE_DAY).isoformat(),
                 PRIORITY_TAG: "10",
-                ASKS_TAG: f"{days} days, {-(-days // settings.window_days)} calls per meter and series",
+                ASKS_TAG: f"{days} days, {-(-days // settings.window_days)} calls per meter and series"
+                + ("" if with_raw else ", no raw readings"),
             },
         )
 
     return daily_look_back
+
+
+def _assets(datasets: Iterable[str]) -> list[dg.AssetKey]:
+    return [asset_key(name) for name in datasets]
 
 
 def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
@@ -157,7 +179,8 @@ def _build_history(settings: Settings) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.STOPPED,
         description=(
             f"Switched on, it fills the lake back to {settings.start_date} (CLIMKIT_START_DATE): month by month, the "
-            "newest first, whenever no other run fills the lake. A month that keeps failing is tried once a day."
+            "newest first, then raw readings of older months, whenever no other run fills the lake; a new "
+            "site's, too. A month that keeps failing is tried once a day."
         ),
     )
     def history(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
@@ -168,21 +191,23 @@ def _build_history(settings: Settings) -> dg.SensorDefinition:
         today = datetime.now(UTC).astimezone(settings.zone).date()
         tried = set((context.cursor or "").split())
         wanted = (
-            month
-            for month in unfinished_months(Layout(settings.data_dir), settings, today - ONE_DAY)
-            if _attempt(month, today) not in tried
+            part
+            for part in unfinished_parts(Layout(settings.data_dir), settings, today)
+            if _attempt(part, today) not in tried
         )
-        month = next(wanted, None)
-        if month is None:
+        part = next(wanted, None)
+        if part is None:
             yield dg.SkipReason(f"nothing is missing back to {settings.start_date}, or it failed today")
             return
         kept = {attempt for attempt in tried if attempt.startswith(today.isoformat())}
-        context.update_cursor(" ".join(sorted(kept | {_attempt(month, today)})))
+        context.update_cursor(" ".join(sorted(kept | {_attempt(part, today)})))
+        config = {"history_from": settings.start_date.isoformat(), "is_raw_sparing": part.is_raw_sparing}
         yield dg.RunRequest(
-            run_config={"ops": {"ingest": {"config": {"history_from": settings.start_date.isoformat()}}}},
+            asset_selection=_assets(part.datasets),
+            run_config={"ops": {"ingest": {"config": config}}},
             tags={
-                RANGE_START_TAG: month.first_day.isoformat(),
-                RANGE_END_TAG: month.last_day.isoformat(),
+                RANGE_START_TAG: part.first_day.isoformat(),
+                RANGE_END_TAG: part.last_day.isoformat(),
                 KIND_TAG: "history",
                 PRIORITY_TAG: "-10",
             },
@@ -191,5 +216,5 @@ def _build_history(settings: Settings) -> dg.SensorDefinition:
     return history
 
 
-def _attempt(month: Window, today: date) -> str:
-    return f"{today}/{month.first_day:%Y-%m}"
+def _attempt(part: Part, today: date) -> str:
+    return f"{today}/{part.first_day:%Y-%m}{'/raw' if part.is_raw_sparing else ''}"

@@ -32,6 +32,9 @@ class IngestConfig(dg.Config):
     history_from: str = Field(
         default="", description="The first day of the longer range that this run is a part of, if it is one."
     )
+    is_raw_sparing: bool = Field(
+        default=False, description="Whether days amid months are given up where the API takes short windows alone."
+    )
     goes_first: bool = Field(default=False, description="Whether other runs wait for this one between two sites.")
 
 
@@ -74,6 +77,7 @@ def build_lake_assets(settings: Settings) -> dg.AssetsDefinition:
             site_ids=tuple(config.site_ids) or None,
             refetch=config.refetch,
             is_urgent=config.goes_first,
+            is_raw_sparing=config.is_raw_sparing,
             history_from=date.fromisoformat(config.history_from) if config.history_from else None,
         )
         log = RunLog(context, spacing_seconds(settings.requests_per_second))

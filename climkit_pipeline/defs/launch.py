@@ -72,19 +72,13 @@ class Launcher:
         return build_warehouse_definitions(self._settings).resolve_job_def(MODELS_JOB.name)
 
     def ingest(
-        self,
-        first_day: date,
-        last_day: date,
-        datasets: Sequence[str],
-        site_ids: Sequence[str],
-        *,
-        refetch: bool,
-        history_from: date | None = None,
+        self, first_day: date, last_day: date, datasets: Sequence[str], site_ids: Sequence[str], **more: object
     ) -> bool:
-        """One run over a range of days; whether it was good. Re-raises what stopped the ingestion altogether."""
-        config = {"site_ids": list(site_ids), "refetch": refetch}
-        if history_from is not None:
-            config["history_from"] = history_from.isoformat()
+        """One run over a range of days; whether it was good. Re-raises what stopped the ingestion altogether.
+
+        ``more`` is what else ``IngestConfig`` takes.
+        """
+        config = {"site_ids": list(site_ids), **more}
         climkit = self._climkit
         try:
             result = self._execute(

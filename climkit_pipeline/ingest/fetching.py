@@ -38,6 +38,7 @@ from climkit_pipeline.ingest.learnt import Beginnings, Trouble, WindowSizes
 from climkit_pipeline.ingest.news import keep
 from climkit_pipeline.ingest.parsing import parse_landed
 from climkit_pipeline.ingest.planner import Window, plan_windows
+from climkit_pipeline.ingest.raw_policy import LONGEST_WINDOW, SHORT_WINDOW, is_at_a_bound
 from climkit_pipeline.ingest.reports import Failure, IngestReport, Progress
 from climkit_pipeline.ingest.shortfalls import (
     Shortfalls,
@@ -52,13 +53,15 @@ from climkit_pipeline.ingest.tasks import Plan, Task
 from climkit_pipeline.lake import coverage as law
 from climkit_pipeline.lake import first_days
 from climkit_pipeline.lake.layout import Layout
-from climkit_pipeline.lake.schemas import SENSOR_READINGS
+from climkit_pipeline.lake.schemas import METER_INDICES, SENSOR_READINGS
 from climkit_pipeline.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 ANSWERS_PER_COMMIT = 200
-"""A commit touches every day of its answers' months: few and large commits, yet minutes of work, not hours."""
+"""Of a month each, or as many days in longer ones. A commit touches every day of its answers' months: few and large
+commits, yet minutes of work, not hours."""
+DAYS_OF_AN_ANSWER = 31
 ONE_HOUR = timedelta(hours=1)
 UNAUTHORIZED = 401
 WINDOW_REFUSED_STATUSES = frozenset({400, 413, 422})
@@ -87,7 +90,7 @@ class Fetcher:
         self._progress = progress
         self._now = now
         self._max_in_flight = settings.max_in_flight
-        self._sizes = WindowSizes(settings.window_days)
+        self._sizes = WindowSizes(settings.window_days, {METER_INDICES.name: max(LONGEST_WINDOW, settings.window_days)})
         self._beginnings = Beginnings(self._layout)
         self._trouble = Trouble()
         self._shortfalls = Shortfalls(self._layout)
@@ -113,7 +116,7 @@ class Fetcher:
         """
         queue = deque(plan.tasks)
         self._progress.planned(len(queue))
-        landed = 0
+        landed = 0.0
         in_flight: deque[tuple[Task, Future[Answer]]] = deque()
         with ThreadPoolExecutor(self._max_in_flight, thread_name_prefix="climkit-call") as pool:
             try:
@@ -138,8 +141,9 @@ class Fetcher:
                         following = in_flight[0][0] if in_flight else queue[0] if queue else None
                         self._settle_suspects(folder, following, report)
                         self._progress.called(f"{task.dataset.name} {task.window.first_day:%Y-%m}")
-                        landed += 1
-                        if landed % ANSWERS_PER_COMMIT == 0:
+                        landed += max(1.0, task.window.days / DAYS_OF_AN_ANSWER)
+                        if landed >= ANSWERS_PER_COMMIT:
+                            landed = 0.0
                             report.committed.add(commit_folder(self._layout, folder))
             except BaseException:
                 # Leaving the pool waits for the calls under way: none of them may go on trying for minutes.
@@ -162,6 +166,8 @@ class Fetcher:
         if task.window.days <= longest:
             return [task]
         days = dates_between(task.window.first_day, task.window.last_day)
+        if task.is_sparing and longest < SHORT_WINDOW:
+            days = [day for day in days if is_at_a_bound(day)]
         return [replace(task, window=window, half_of=None) for window in plan_windows(days, longest)]
 
     def _why_not(self, task: Task) -> str | None:

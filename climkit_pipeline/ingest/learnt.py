@@ -6,6 +6,7 @@ Here: what answers and refusals say together. Not here: what is done about it (`
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from datetime import date
 
 from climkit_pipeline.errors import RejectedError
@@ -75,8 +76,10 @@ class WindowSizes:
     an hour must not either.
     """
 
-    def __init__(self, longest: int) -> None:
+    def __init__(self, longest: int, longest_of: Mapping[str, int] | None = None) -> None:
         self._longest_allowed = longest
+        self._longest_of = longest_of or {}
+        """Where a dataset has another longest window than the others."""
         self._longest: dict[str, int] = {}
         self._half_answered: set[tuple[str, str, Window]] = set()
         self._silent_in_a_row: Counter[str] = Counter()
@@ -85,7 +88,8 @@ class WindowSizes:
 
     def longest(self, dataset: str) -> int:
         """The longest window that is known to work, in days."""
-        return min(self._longest_allowed, self._longest.get(dataset, self._longest_allowed))
+        allowed = self._longest_of.get(dataset, self._longest_allowed)
+        return min(allowed, self._longest.get(dataset, allowed))
 
     def shorten(self, dataset: str, days: int) -> None:
         """Remember that ``days`` is as long as a window may be."""

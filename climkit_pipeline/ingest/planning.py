@@ -16,6 +16,7 @@ from climkit_pipeline.ingest import creation
 from climkit_pipeline.ingest.listings import SiteListing
 from climkit_pipeline.ingest.planner import is_missing, months_newest_first, plan_windows
 from climkit_pipeline.ingest.purposes import purpose_of
+from climkit_pipeline.ingest.raw_policy import SHORT_WINDOW, is_at_a_bound
 from climkit_pipeline.ingest.reports import IngestRequest
 from climkit_pipeline.ingest.tasks import Plan, Task
 from climkit_pipeline.lake import coverage as law
@@ -30,8 +31,11 @@ DAYS_AT_ONCE = 62
 
 
 def stretches_of(request: IngestRequest) -> list[IngestRequest]:
-    """A range of years month by month, newest first: a site is done, and free for others, within minutes."""
-    if len(request.days) <= DAYS_AT_ONCE:
+    """A range of years month by month, newest first: a site is done, and free for others, within minutes.
+
+    Older raw readings are an exception: their windows are longer than a month.
+    """
+    if len(request.days) <= DAYS_AT_ONCE or request.is_raw_sparing:
         return [request]
     months = months_newest_first(request.first_day, request.last_day)
     return [replace(request, first_day=month.first_day, last_day=month.last_day) for month in months]
@@ -69,6 +73,8 @@ def plan_calls(
                 if request.refetch and request.is_urgent:
                     # What the API refused once is asked for again on request, not every morning.
                     days = [day for day in days if key not in coverage[day] or day > until.get(key, date.min)]
+                if request.is_raw_sparing and window_days(dataset.name) < SHORT_WINDOW:
+                    days = [day for day in days if is_at_a_bound(day)]
                 windows = plan_windows(days, window_days(dataset.name))
                 stated = request.steps_of(*key) if dataset is METER_INTERVALS else ()
                 is_on_request = request.refetch and not request.is_urgent
@@ -80,6 +86,7 @@ def plan_calls(
                         subject_id,
                         window,
                         stated_minutes=stated,
+                        is_sparing=request.is_raw_sparing,
                         purpose=purpose_of(request, dataset, window),
                         is_on_request=is_on_request,
                     )

@@ -81,6 +81,8 @@ class IngestRequest:
     """Only these meters; None: all."""
     purpose: str | None = None
     """What its calls are made for, where that does not follow from the rest (``purposes``)."""
+    is_raw_sparing: bool = False
+    """Whether, of raw readings, days amid months are given up where the API takes short windows alone."""
     history_from: date | None = None
     """The first day of a longer range that this request is a part of: months without data are told apart first."""
     set_aside: tuple[SetAside, ...] = ()

@@ -42,6 +42,8 @@ class Task:
 
     is_probe: bool = False
     """Whether it only looks whether there are data: no answer is none that is missing."""
+    is_sparing: bool = False
+    """Whether days amid months are given up where the API takes short windows alone (``raw_policy``)."""
     purpose: str | None = None
     """What the call is made for (``purposes``)."""
     is_on_request: bool = False

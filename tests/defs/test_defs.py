@@ -12,7 +12,7 @@ import yaml
 from real_runs import launcher, settings_for
 
 from climkit_pipeline.defs.alert_sensors import watch_alarms
-from climkit_pipeline.defs.automation import INGEST_JOB, MODELS_BY_CALLER_TAG, MODELS_JOB, look_back_from
+from climkit_pipeline.defs.automation import INGEST_JOB, MODELS_BY_CALLER_TAG, MODELS_JOB, asks_for_raw, look_back_from
 from climkit_pipeline.defs.descriptions import STEPS
 from climkit_pipeline.defs.factory import build_definitions
 from climkit_pipeline.defs.keys import asset_key, model_key
@@ -121,6 +121,17 @@ def test_the_schedule_asks_again_for_the_look_back_in_one_run(definitions: dg.De
     assert request.tags["dagster/asset_partition_range_end"] == "2026-10-25"
     assert request.run_config == {"ops": {"ingest": {"config": {"refetch": True, "goes_first": True}}}}
     assert request.tags["climkit/asks"] == "14 days, 1 calls per meter and series"
+
+
+def test_raw_readings_are_asked_for_once_a_week_and_with_whole_months() -> None:
+    """They were half of every morning's calls, and no bill waits for a day of them."""
+    own, monday = load_settings(), date(2026, 10, 26)
+    usual, week = look_back_from(monday, own), [monday - timedelta(days=number) for number in range(1, 8)]
+    assert asks_for_raw(monday, usual, own, [])
+    assert [asks_for_raw(monday, usual, own, [newest]) for newest in week] == [False] * 6 + [True]
+    third = date(2026, 11, 3)
+    assert asks_for_raw(third, look_back_from(third, own), own, [third - timedelta(days=1)])
+    assert asks_for_raw(monday, usual, load_settings(raw_data="all"), week[:1])
 
 
 @pytest.mark.parametrize(

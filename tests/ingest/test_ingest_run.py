@@ -529,8 +529,8 @@ def test_calls_that_are_used_up_end_the_run_and_keep_what_came(bench, faults):
     faults.rules.clear()
     report, calls = one.run_counted(*THREE_DAYS)
     assert report.is_good
-    asked_before = {(call.endpoint, call.subject) for call in answered}
-    assert not asked_before & {(call.endpoint, call.subject) for call in calls}
+    asked_before = {(call.endpoint, call.site_id, call.subject) for call in answered}
+    assert not asked_before & {(call.endpoint, call.site_id, call.subject) for call in calls}
 
 
 def test_one_meter_that_is_always_refused_for_the_number_of_calls_fails_alone(bench, faults):

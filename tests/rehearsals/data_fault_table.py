@@ -36,8 +36,18 @@ from climkit_pipeline.domain.meters import HEATING
 from climkit_pipeline.domain.periods import local_midnight_utc, next_month
 from climkit_pipeline.ingest.ingestion import Ingestion
 from climkit_pipeline.ingest.reports import IngestRequest
+from climkit_pipeline.lake.schemas import METER_INDICES
 from climkit_pipeline.settings import load_settings
-from climkit_pipeline.simulator import DataFault, Label, MonthTruth, SimulatorServer, World, parse_data_faults
+from climkit_pipeline.simulator import (
+    DataFault,
+    Fault,
+    Label,
+    MonthTruth,
+    Request,
+    SimulatorServer,
+    World,
+    parse_data_faults,
+)
 from climkit_pipeline.simulator.data_faults import KINDS
 from climkit_pipeline.simulator.profiles import dice
 from climkit_pipeline.simulator.world import Meter, Site
@@ -471,6 +481,8 @@ class Pipeline:
     server: SimulatorServer
     folder: Path
     clock: list[datetime]
+    raw_at_bounds: bool = False
+    """Whether raw readings are asked for around the bounds of months alone."""
 
     def ingest(self, at: datetime, first: date, last: date, site_ids: Sequence[str] = (), *, again: bool) -> None:
         """Fetch local days, as if it were ``at``. Raises RuntimeError if anything failed."""
@@ -484,11 +496,17 @@ class Pipeline:
         )
         try:
             ingestion = Ingestion(settings=settings, client=client, now=self.now)
-            report = ingestion.run(IngestRequest(first, last, site_ids=tuple(site_ids) or None, refetch=again))
+            whole = IngestRequest(first, last, site_ids=tuple(site_ids) or None, refetch=again)
+            parts = [whole]
+            if self.raw_at_bounds:
+                raw = METER_INDICES.name
+                others = tuple(name for name in whole.datasets if name != raw)
+                parts = [replace(whole, datasets=others), replace(whole, datasets=(raw,), is_raw_sparing=True)]
+            failures = [failure for part in parts for failure in ingestion.run(part).failures]
         finally:
             client.close()
-        if report.failures:
-            raise RuntimeError(f"the ingestion failed: {report.failures[0]}")
+        if failures:
+            raise RuntimeError(f"the ingestion failed: {failures[0]}")
 
     def now(self) -> datetime:
         """The time, a millisecond later at every look, so that no two answers tie."""
@@ -578,7 +596,15 @@ def fetch_year(pipeline: Pipeline, world: World, months: Sequence[date], vanishi
 
 
 def rehearse(
-    folder: Path, *, sites: int, meters: int, months: int, repeats: int, seed: int, kinds: Sequence[str]
+    folder: Path,
+    *,
+    sites: int,
+    meters: int,
+    months: int,
+    repeats: int,
+    seed: int,
+    kinds: Sequence[str],
+    raw_at_bounds: bool = False,
 ) -> tuple[Verdict, KindResult]:
     """The verdict over a faulty world, and that over its late revisions once they were fetched again."""
     asked = months_until(LAST_MONTH, months)
@@ -588,8 +614,9 @@ def rehearse(
     plain = World(**options, clock=lambda: clock[0])
     faults = faults_for(plain, asked, repeats, kinds)
     world = World(**options, clock=lambda: clock[0], data_faults=faults, cached_site_days=sites * (months + 3) * 31)
-    with SimulatorServer(world, requests_per_second=None) as server:
-        pipeline = Pipeline(server, folder, clock)
+    refusing = refuse_long_raw if raw_at_bounds else None
+    with SimulatorServer(world, requests_per_second=None, interceptor=refusing) as server:
+        pipeline = Pipeline(server, folder, clock, raw_at_bounds)
         fetch_year(pipeline, world, asked, [fault for fault in faults if fault.kind == "vanishes"])
         pipeline.refresh()
         clock[0] = FETCHED_AT + timedelta(hours=1)
@@ -602,6 +629,13 @@ def rehearse(
         pipeline.refresh()
         after = judge_revised([label for label in labels if label.kind == "late_revision"], pipeline.found(), truth)
     return verdict, after
+
+
+def refuse_long_raw(request: Request) -> Fault | None:
+    """Status 400 to raw readings of more than a week: then the bounds of months are asked for alone."""
+    if request.endpoint != "meter_data_raw" or request.t_s is None or request.t_e is None:
+        return None
+    return Fault("http_400") if request.t_e - request.t_s > timedelta(days=8, hours=1) else None
 
 
 def judge_revised(
@@ -633,6 +667,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=2, help="faults of each kind")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--kinds", default=",".join(KINDS), help="with commas; default: all")
+    parser.add_argument("--raw-at-bounds", action="store_true", help="raw readings around the bounds of months alone")
     parser.add_argument("--output", type=Path, help="default: stdout")
     options = parser.parse_args()
     # What is odd in answers was put there.
@@ -647,6 +682,7 @@ def main() -> int:
             repeats=options.repeats,
             seed=options.seed,
             kinds=options.kinds.split(","),
+            raw_at_bounds=options.raw_at_bounds,
         )
     table = as_markdown(
         verdict, revised, sites=options.sites, months=options.months, command="make rehearse-data-faults"

@@ -24,7 +24,7 @@ from climkit_pipeline.ingest import creation
 from climkit_pipeline.ingest.comparisons import read_proofs
 from climkit_pipeline.ingest.ingestion import Ingestion
 from climkit_pipeline.ingest.ledger import CallCounts
-from climkit_pipeline.ingest.purposes import PURPOSES
+from climkit_pipeline.ingest.purposes import HISTORY, PURPOSES
 from climkit_pipeline.ingest.raw_policy import Part, parts_of
 from climkit_pipeline.ingest.reports import IngestReport, IngestRequest, Progress
 from climkit_pipeline.ingest.tasks import Plan
@@ -53,7 +53,14 @@ class BackfillRequest:
 
     def as_ingest_request(self) -> IngestRequest:
         """The whole range as one request."""
-        return IngestRequest(self.first_day, self.last_day, self.datasets, self.site_ids or None, self.refetch)
+        return IngestRequest(
+            self.first_day,
+            self.last_day,
+            self.datasets,
+            self.site_ids or None,
+            self.refetch,
+            history_from=self.first_day,
+        )
 
 
 @dataclass
@@ -224,8 +231,10 @@ def print_plan(settings: Settings, request: BackfillRequest) -> None:
         whole = request.as_ingest_request()
         listings = ingestion.listings_for(whole)
         plans = _plans(settings, request, ingestion)
+        surveys = ingestion.survey_calls(whole, listings.sites)
     proofs = read_proofs(layout, datetime.now(UTC))
     cost = sum((estimate(plan, settings, proofs) for plan in plans), nothing(settings))
+    cost.calls[HISTORY] += surveys
     end = datetime.now(settings.zone) + timedelta(hours=cost.hours)
     click.echo(
         f"{cost.calls.total():,} calls, {as_duration(cost.hours)} at {settings.requests_per_second:g}/s: begun now, "

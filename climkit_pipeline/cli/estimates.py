@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from climkit_pipeline.api.pacer import spacing_seconds
 from climkit_pipeline.ingest.comparisons import Proofs
-from climkit_pipeline.ingest.site_answers import expected_calls
+from climkit_pipeline.ingest.site_groups import expected_calls
 from climkit_pipeline.ingest.tasks import Plan
 from climkit_pipeline.settings import Settings
 

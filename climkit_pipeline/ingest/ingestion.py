@@ -171,6 +171,10 @@ class Ingestion:
         """The calls that bring ``request`` up to date, meters first, site by site; reads coverage alone."""
         return plan_calls(self.layout, request, sites, self._fetcher.window_days, self._now())
 
+    def survey_calls(self, request: IngestRequest, sites: Sequence[SiteListing]) -> int:
+        """How many calls will ask at most which months of a long history hold data."""
+        return sum(len(self._known_empty.wanted(request, listing)[1]) for listing in sites)
+
     def keep_calls(self) -> None:
         """Put the calls that belong to no run (a plan, a check) into the lake; for the end of a process."""
         if self._account is not None and self.ledger.has_waiting:

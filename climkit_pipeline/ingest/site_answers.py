@@ -13,9 +13,9 @@ from __future__ import annotations
 import json
 import logging
 import random
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from math import ceil
 from typing import Any
@@ -24,7 +24,6 @@ import polars as pl
 
 from climkit_pipeline.api import wide_columns
 from climkit_pipeline.api.client import Answer
-from climkit_pipeline.domain.meters import CHARGE_POINT, CONSUMPTION, ELECTRICITY, has_split
 from climkit_pipeline.domain.periods import ONE_DAY, Period, dates_between
 from climkit_pipeline.ingest.comparisons import (
     DIFFERS,
@@ -38,39 +37,22 @@ from climkit_pipeline.ingest.comparisons import (
 from climkit_pipeline.ingest.fetching import Fetcher
 from climkit_pipeline.ingest.frames import Finding, ParsedAnswer
 from climkit_pipeline.ingest.landing import Landed, LandingFolder
-from climkit_pipeline.ingest.listings import SiteListing
 from climkit_pipeline.ingest.news import keep
 from climkit_pipeline.ingest.planner import Window
-from climkit_pipeline.ingest.purposes import COMPARISON, HISTORY
+from climkit_pipeline.ingest.purposes import COMPARISON
 from climkit_pipeline.ingest.reports import IngestReport
+from climkit_pipeline.ingest.site_groups import SAMPLE_SHARE, Group, groups_of, splits, summands
 from climkit_pipeline.ingest.tasks import Plan, Task
 from climkit_pipeline.lake import journals
 from climkit_pipeline.lake.day_files import current_rows, read_days
 from climkit_pipeline.lake.layout import Layout
-from climkit_pipeline.lake.schemas import ANSWER_COMPARISONS, METER_INTERVALS, SITE_INTERVALS
+from climkit_pipeline.lake.schemas import ANSWER_COMPARISONS, METER_INTERVALS
 
 logger = logging.getLogger(__name__)
 
 DIFFERENCE = "site_answer_differs"
 FROM_SITE = "from the site's answer"
 """The detail of days that were filled so."""
-SAMPLE_SHARE = 0.05
-"""Of the windows of proven meters, compared again in each run; one at least."""
-FEWEST_METERS = 2
-"""That make a call about their site worth more than calls of their own, one of which is compared."""
-
-
-@dataclass
-class Group:
-    """The windows of one length of a site's meters of one type, and the call about the site that may fill them."""
-
-    site_task: Task
-    meter_tasks: list[Task] = field(default_factory=list)
-
-    @property
-    def name(self) -> tuple[str, str]:
-        """Site and meter type."""
-        return self.site_task.site_id, self.site_task.subject_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +124,7 @@ class SiteAnswers:
         stored = self._stored(group)
         found = []
         for task in group.meter_tasks:
-            rows = wide_columns.meter_rows(payload, task.subject_id, has_split=_has_split(listing, task.subject_id))
+            rows = wide_columns.meter_rows(payload, task.subject_id, has_split=splits(listing, task.subject_id))
             if rows is None or all(row["total"] == 0 for row in rows):
                 continue
             entry = replace(
@@ -239,78 +221,6 @@ class SiteAnswers:
 def _outcome(each: Filled, comparisons: Mapping[Any, Comparison]) -> str | None:
     found = comparisons.get((each.task.key, each.task.window))
     return found.outcome if found else None
-
-
-def groups_of(plan: Plan, proofs: Proofs, *, is_forced: bool) -> list[Group]:
-    """The windows of meters that one call about their site might fill.
-
-    A call that the plan does not hold anyway is worth making only where something is proven, or forced.
-    """
-    site_tasks = {
-        (task.site_id, task.subject_id, task.window): task
-        for task in plan.tasks
-        if task.dataset is SITE_INTERVALS and not task.is_probe
-    }
-    by_window: dict[tuple[str, str, Window], list[Task]] = defaultdict(list)
-    types: dict[str, dict[str, str]] = {}
-    for task in plan.tasks:
-        if task.dataset is METER_INTERVALS and not task.is_probe:
-            if task.site_id not in types:
-                types[task.site_id] = types_of(task.listing)
-            meter_type = types[task.site_id].get(task.subject_id)
-            if meter_type is not None:
-                by_window[task.site_id, meter_type, task.window].append(task)
-    groups = []
-    for (site_id, meter_type, window), tasks in by_window.items():
-        if len(tasks) < FEWEST_METERS or (not is_forced and (site_id, meter_type) in proofs.off_since):
-            continue
-        own = site_tasks.get((site_id, meter_type, window))
-        is_worth_it = len(tasks) > FEWEST_METERS and (is_forced or proofs.has_any(site_id, meter_type))
-        if own is None and is_worth_it:
-            own = Task(SITE_INTERVALS, tasks[0].listing, meter_type, window, purpose=tasks[0].purpose)
-        if own is not None:
-            groups.append(Group(own, tasks))
-    return groups
-
-
-def types_of(listing: SiteListing) -> dict[str, str]:
-    """The type of each meter, where the site has a series of that type; a meter listed as two is left out."""
-    types: dict[str, set[str]] = defaultdict(set)
-    for meter in listing.meters:
-        types[meter.meter_id].add(meter.meter_type)
-    series = set(listing.subjects(SITE_INTERVALS.name))
-    return {meter_id: min(found) for meter_id, found in types.items() if len(found) == 1 and found <= series}
-
-
-def expected_calls(plan: Plan, proofs: Proofs, mode: str) -> Counter[str]:
-    """How many calls a plan takes by purpose, as far as is proven now: what is not, is asked for meter by meter."""
-    calls = Counter(task.purpose or HISTORY for task in plan.tasks)
-    is_forced = mode == "always"
-    for group in [] if mode == "never" else groups_of(plan, proofs, is_forced=is_forced):
-        proven = [task for task in group.meter_tasks if is_forced or (*group.name, task.subject_id) in proofs.meters]
-        if not proven:
-            continue
-        compared = 0 if is_forced else ceil(SAMPLE_SHARE * len(proven))
-        calls[group.site_task.purpose or HISTORY] += all(group.site_task is not task for task in plan.tasks)
-        calls[COMPARISON] += compared
-        calls[proven[0].purpose or HISTORY] -= len(proven)
-    return +calls
-
-
-def _has_split(listing: SiteListing, meter_id: str) -> bool | None:
-    """Whether a meter's total has parts; None where its mode is not listed."""
-    meter = next(meter for meter in listing.meters if meter.meter_id == meter_id)
-    return None if meter.meter_mode == "unknown" else has_split(meter.meter_type, meter.meter_mode)
-
-
-def summands(listing: SiteListing, meter_type: str) -> list[str]:
-    """The meters whose totals should add up to the site's consumption."""
-    types = {ELECTRICITY, CHARGE_POINT} if meter_type == ELECTRICITY else {meter_type}
-    return [
-        meter.meter_id
-        for meter in listing.meters
-        if meter.meter_type in types and meter.meter_mode == CONSUMPTION and not meter.is_rule_meter
-    ]
 
 
 def as_stored(parsed: ParsedAnswer, stored: pl.DataFrame) -> ParsedAnswer | None:

@@ -13,7 +13,7 @@ from ingest_bench import Bench, Clock, Faults, read_lake, rewriting, stamp
 
 from climkit_pipeline.ingest.comparisons import read_proofs
 from climkit_pipeline.ingest.reports import IngestRequest
-from climkit_pipeline.ingest.site_answers import expected_calls
+from climkit_pipeline.ingest.site_groups import expected_calls
 from climkit_pipeline.simulator import Fault, SimulatorServer
 
 INTERVALS = {"datasets": ("meter_intervals", "site_intervals")}

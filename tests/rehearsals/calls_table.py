@@ -29,7 +29,7 @@ from climkit_pipeline.ingest.listings import SiteListing
 from climkit_pipeline.ingest.planning import plan_calls
 from climkit_pipeline.ingest.raw_policy import LONGEST_WINDOW, parts_of
 from climkit_pipeline.ingest.reports import IngestRequest
-from climkit_pipeline.ingest.site_answers import expected_calls, types_of
+from climkit_pipeline.ingest.site_groups import expected_calls, types_of
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import DATASETS, METER_INDICES, METER_INTERVALS
 from climkit_pipeline.settings import Settings, load_settings

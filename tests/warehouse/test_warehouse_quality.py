@@ -147,6 +147,8 @@ EXPECTED = {
     "disputed": ("blocked", {"conflicting_rows"}, set()),
     "disputed_once": ("ready", set(), set()),
     "disputed_filled": ("ready", set(), set()),
+    "stated_as_is": ("ready", set(), set()),
+    "stated_otherwise": ("ready", set(), {"stated_month"}),
     "disputed_still": ("blocked", {"conflicting_rows"}, set()),
     "disputed_split": ("blocked", {"conflicting_rows"}, set()),
     "disputed_heat": ("ready", set(), set()),

@@ -9,6 +9,10 @@ of_months as (
     select *
     from {{ ref('int_last_year_checks_monthly') }}
     where measured is not null
+    union all
+    select *
+    from {{ ref('int_stated_month_checks_monthly') }}
+    where measured is not null
 ),
 
 judged as (

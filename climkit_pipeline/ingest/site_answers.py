@@ -46,7 +46,7 @@ from climkit_pipeline.ingest.tasks import Plan, Task
 from climkit_pipeline.lake import journals
 from climkit_pipeline.lake.day_files import current_rows, read_days
 from climkit_pipeline.lake.layout import Layout
-from climkit_pipeline.lake.schemas import ANSWER_COMPARISONS, METER_INTERVALS
+from climkit_pipeline.lake.schemas import ANSWER_COMPARISONS, METER_INTERVALS, SITE_INTERVALS
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +64,8 @@ class Filled:
     parsed: ParsedAnswer
     group: tuple[str, str]
     adds_up: bool
+    is_doubted: bool = False
+    """Whether other values are stored: the meter is asked, and both answers are compared."""
 
 
 class SiteAnswers:
@@ -105,7 +107,7 @@ class SiteAnswers:
             if answered is None or answered[1].findings:
                 continue
             if wide_columns.holds_wide_columns(answered[0].payload):
-                filled += self._fillable(group, answered[0], proofs)
+                filled += self._fillable(group, answered[0], proofs, report)
         sample = [] if self._mode == "always" else self._sample(filled, proofs)
         comparisons = self._ask_both_ways(folder, sample, report)
         asked |= {(each.task.key, each.task.window) for each in sample}
@@ -114,12 +116,15 @@ class SiteAnswers:
             asked.add((each.task.key, each.task.window))
         return Plan(tuple(task for task in plan.tasks if task.is_probe or (task.key, task.window) not in asked))
 
-    def _fillable(self, group: Group, answer: Answer, proofs: Proofs) -> list[Filled]:
+    def _fillable(self, group: Group, answer: Answer, proofs: Proofs, report: IngestReport) -> list[Filled]:
         """What of a group a site's answer holds soundly."""
         listing, payload = group.site_task.listing, answer.payload
         adds_up = wide_columns.adds_up(payload, summands(listing, group.site_task.subject_id))
         if group.name in proofs.add_up and not adds_up:
-            logger.warning("%s: the columns of an answer about the site do not add up; meters are asked", listing.name)
+            sample = "the meters' columns do not add up to the site's consumption as they did; each meter is asked"
+            subject = group.site_task.subject_id
+            finding = Finding(DIFFERENCE, SITE_INTERVALS.name, listing.site_id, subject, 1, (sample,))
+            self._keep(finding, group.site_task, report)
             return []
         stored = self._stored(group)
         found = []
@@ -135,8 +140,7 @@ class SiteAnswers:
             if missing or parsed.findings or parsed.rows.is_empty():
                 continue
             settled = as_stored(parsed, stored)
-            if settled is not None:
-                found.append(Filled(task, entry, settled, group.name, adds_up))
+            found.append(Filled(task, entry, settled or parsed, group.name, adds_up, is_doubted=settled is None))
         return found
 
     def _stored(self, group: Group) -> pl.DataFrame:
@@ -150,12 +154,15 @@ class SiteAnswers:
         by_meter: dict[tuple[str, ...], list[Filled]] = defaultdict(list)
         proven: dict[tuple[str, str], list[Filled]] = defaultdict(list)
         for each in filled:
+            if each.is_doubted:
+                continue
             meter = (*each.group, each.task.subject_id)
             if meter in proofs.meters:
                 proven[each.group].append(each)
             else:
                 by_meter[meter].append(each)
-        sample = [self._dice.choice(windows) for windows in by_meter.values()]
+        sample = [each for each in filled if each.is_doubted]
+        sample += [self._dice.choice(windows) for windows in by_meter.values()]
         for windows in proven.values():
             sample += self._dice.sample(windows, ceil(SAMPLE_SHARE * len(windows)))
         return sample
@@ -173,9 +180,7 @@ class SiteAnswers:
                     task, each.group[1], each.parsed.rows, parsed.rows, self._now(), adds_up=each.adds_up
                 )
 
-        self._fetcher.fetch(
-            folder, Plan(tuple(replace(each.task, purpose=COMPARISON) for each in sample)), report, note
-        )
+        self._fetcher.fetch(folder, Plan(tuple(_as_asked(each) for each in sample)), report, note)
         journals.append(self._layout, ANSWER_COMPARISONS, [each.as_row(self._now()) for each in found.values()])
         for each in found.values():
             if each.outcome == DIFFERS:
@@ -190,6 +195,9 @@ class SiteAnswers:
             "--dataset meter_intervals --refetch"
         )
         finding = Finding(DIFFERENCE, METER_INTERVALS.name, task.site_id, task.subject_id, each.differing, (sample,))
+        self._keep(finding, task, report)
+
+    def _keep(self, finding: Finding, task: Task, report: IngestReport) -> None:
         report.news.append(finding)
         keep(self._layout, [finding], self._now(), task.window)
 
@@ -202,7 +210,7 @@ class SiteAnswers:
     ) -> list[Filled]:
         """What is taken from answers about sites: of proven meters, unless the sample shows a difference."""
         if self._mode == "always":
-            return list(filled)
+            return [each for each in filled if not each.is_doubted]
         differing = {each.group for each in sample if _outcome(each, comparisons) == DIFFERS}
         # A sample of which nothing came back proves nothing.
         unanswered = {each.group for each in sample if _outcome(each, comparisons) is None}
@@ -216,6 +224,11 @@ class SiteAnswers:
             and (*each.group, each.task.subject_id) in proven
             and (each.task.key, each.task.window) not in sampled
         ]
+
+
+def _as_asked(each: Filled) -> Task:
+    """What is doubted would be asked for in any case."""
+    return each.task if each.is_doubted else replace(each.task, purpose=COMPARISON)
 
 
 def _outcome(each: Filled, comparisons: Mapping[Any, Comparison]) -> str | None:

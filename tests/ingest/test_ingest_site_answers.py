@@ -235,6 +235,8 @@ def test_columns_that_turn_wrong_change_nothing_that_is_stored(begun, faults, tr
         assert one.run(*days, refetch=True, **INTERVALS).is_good
     assert values_in(one.data_dir).equals(truth)
     assert one.versions("meter_intervals").height == before, "nothing was revised to and fro"
+    found = read_lake(one.data_dir, "findings", "data")
+    assert "site_answer_differs" in set(found["code"]), "and somebody is told"
 
 
 def test_a_difference_switches_the_site_off_is_told_and_is_tried_again_after_a_month(begun, faults, clock):

@@ -422,7 +422,8 @@ AT_BOUNDS = """\
 
 That is done for older months where the API takes only windows of less than four weeks (`CLIMKIT_RAW_DATA`), and
 measured with `python tests/rehearsals/data_fault_table.py --sites 4 --months 3 --repeats 1 --raw-at-bounds` on
-2026-11-28: one fault of each kind, **0 months ready but wrong**, 4 faults missed. What registers no longer tell:
+2026-11-28: one fault of each kind, **0 months ready but wrong**, 4 faults missed. The same with all readings: 0 and 0.
+What registers no longer tell:
 
 - `glitch_at_midnight`, `register_zeros`: the readings concerned are not asked for, so nothing is left out, and nothing
   is said.

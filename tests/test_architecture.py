@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "lake": {"lake"} | BOTTOM,
     "ingest": {"ingest", "api", "lake"} | BOTTOM,
     "user_files": {"user_files", "lake"} | BOTTOM,
-    "warehouse": {"warehouse", "user_files", "lake"} | BOTTOM,
+    "warehouse": {"warehouse", "user_files", "lake", "languages"} | BOTTOM,
     "languages": {"languages"} | BOTTOM,
     "bill_files": {"bill_files", "languages", "warehouse"} | BOTTOM,
     "alerts": {"alerts"} | BOTTOM,
@@ -52,7 +52,8 @@ MAY_IMPORT = {
 }
 """Of the parts of the package, by part."""
 ONLY = {"dagster": {"defs", "definitions"}, "httpx": {"api"}, "duckdb": {"warehouse"}, "jinja2": {"warehouse"},
-        "yaml": {"warehouse"}, "babel": {"languages"}, "xlsxwriter": {"bill_files", "cli"}, "apprise": {"alerts"}, "dbt": set()}  # fmt: skip
+        "yaml": {"warehouse"}, "apprise": {"alerts"}, "babel": {"languages"},
+        "xlsxwriter": {"bill_files", "cli"}, "dbt": set()}  # fmt: skip
 """Libraries, by the beginning of their name, that belong to some parts alone; dbt is for development."""
 ONLY_IN = {"jinja2": "warehouse.project", "yaml": "warehouse.project"}
 """Libraries that one module needs."""

@@ -58,7 +58,9 @@ def warehouse(tmp_path: Path) -> Path:
         """)
         connection.execute("""
             create table billing_closed_lines as
-            select *, 1 as closed_version, true as is_closed, false as was_excluded from billing_lines_monthly where false
+            select *, 1 as closed_version, true as is_closed, false as was_excluded
+            from billing_lines_monthly
+            where false
         """)
         connection.execute("create macro billing_lines(first_day, last_day) as table (from billing_lines_monthly)")
         connection.execute("alter table sites add column site_name varchar")

@@ -21,6 +21,7 @@ from climkit_pipeline.cli.encodings import never_raise
 from climkit_pipeline.cli.exporting import CSV_FORMATS, export
 from climkit_pipeline.cli.ranges import check_range
 from climkit_pipeline.cli.sites import SITE, SITE_METAVAR
+from climkit_pipeline.cli.todo import todo
 from climkit_pipeline.errors import ClimkitError, ConfigurationError
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import DATASETS
@@ -331,7 +332,7 @@ def query(*, sql: str, output_format: str, output: Path | None) -> None:
     show_result(run_query(Layout(load_settings().data_dir).warehouse, sql), output_format, output)
 
 
-for _command in (accept, close, settle, export):
+for _command in (accept, close, settle, export, todo):
     main.add_command(_command)
 
 

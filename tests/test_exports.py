@@ -204,6 +204,11 @@ def test_any_local_days_come_from_billing_between(warehouse: Path, tmp_path: Pat
 def test_a_reversed_period_is_refused_before_anything_is_read() -> None:
     """It came out as an empty bill that was ready."""
     assert billing_period(None, "2026-10-01", "2026-10-01") == (date(2026, 10, 1), date(2026, 10, 1))
+    assert billing_period("10.2026", None, None) == billing_period("2026-10", None, None) == date(2026, 10, 1)
+    assert billing_period(None, "1.10.2026", "31.10.2026") == (date(2026, 10, 1), date(2026, 10, 31))
+    for wrong in ("2026-13", "13.2026", "2026", "10/2026", "26-10", "2026-10-01"):
+        with pytest.raises(ConfigurationError, match=r"is not a month; accepted: YYYY-MM or MM\.YYYY"):
+            billing_period(wrong, None, None)
     with pytest.raises(ConfigurationError, match="--from 2026-10-31 is after --to 2026-10-01"):
         billing_period(None, "2026-10-31", "2026-10-01")
 

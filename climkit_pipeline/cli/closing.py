@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from climkit_pipeline.cli.ranges import parse_month
-from climkit_pipeline.cli.sites import SITE, SITE_METAVAR
+from climkit_pipeline.cli.sites import SITE, SITE_METAVAR, meter_id_of
 from climkit_pipeline.domain.periods import next_month
 from climkit_pipeline.errors import ConfigurationError
 from climkit_pipeline.lake.layout import Layout
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("check_name", metavar="CHECK")
 @click.option("--site", "site_id", required=True, type=SITE, metavar=SITE_METAVAR)
-@click.option("--meter", "meter_id", metavar="ID", help="Default: every meter of the site.")
+@click.option("--meter", "meter_id", metavar=SITE_METAVAR, help="Default: every meter of the site.")
 @click.option("--from", "first", required=True, metavar="DATE", help="First local day.")
 @click.option("--to", "last", required=True, metavar="DATE", help="Last local day, included.")
 @click.option("--by", "who", required=True, metavar="WHO", help="Who decided.")
@@ -39,6 +39,7 @@ def accept(
 
     layout = Layout(load_settings().data_dir)
     action = "exclude" if exclude else "accept"
+    meter_id = None if meter_id is None else meter_id_of(site_id, meter_id)
     decided = decision(
         {"check": check_name, "site_id": site_id, "meter_id": meter_id, "from": first, "to": last}
         | {"action": action, "who": who, "why": why}

@@ -2413,3 +2413,15 @@ def test_every_line_that_is_held_up_has_something_that_frees_it(faulty):
     assert len(todo.entries) < len(todo.lines)
     again = read_todo(faulty.layout.warehouse, MONTH)
     assert [entry.failures for entry in again.entries] == [entry.failures for entry in todo.entries]
+
+
+@pytest.mark.parametrize(
+    ("site", "is_told"),
+    [("replaced_unseen", True), ("replaced_at_night", True), ("fall", False), ("replaced_early", False)],
+)
+def test_a_date_of_an_exchange_that_no_register_shows_is_told(known, site, is_told):
+    """A slip of the pen in replaced_at cut the register on the wrong day, in silence."""
+    at = {"replaced_unseen": CUT, "replaced_at_night": CUT_UNSEEN}.get(site, CUT).astimezone(ZURICH)
+    warnings = [warning for warning in october(known, "warnings", site)[0] if warning.startswith("exchange_unseen")]
+    told = f"meters.csv dates an exchange that no register shows ({at:%Y-%m-%d %H:%M})"
+    assert warnings == [f"exchange_unseen: {told}; look at replaced_at"] * is_told

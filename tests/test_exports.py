@@ -41,7 +41,7 @@ def warehouse(tmp_path: Path) -> Path:
         """)
         connection.execute("""
             create table billing_closed as
-            select *, 1 as closed_version, '' as closed_kind, now() as closed_at_utc, '' as closed_by,
+            select *, 1 as version, '' as closed_kind, now() as closed_at_utc, '' as closed_by,
                 now() as valid_from_utc, false as was_excluded, '' as inputs_hash
             from billing_monthly
             where false
@@ -58,7 +58,7 @@ def warehouse(tmp_path: Path) -> Path:
         """)
         connection.execute("""
             create table billing_closed_lines as
-            select *, 1 as closed_version, true as is_closed, false as was_excluded
+            select *, 1 as version, true as is_closed, false as was_excluded
             from billing_lines_monthly
             where false
         """)
@@ -134,7 +134,7 @@ def closed_as(warehouse: Path, total: str) -> None:
 
 
 def exported(path: Path) -> list[tuple[object, ...]]:
-    return pl.read_parquet(path).select("meter_id", "total", "closed_version").rows()
+    return pl.read_parquet(path).select("meter_id", "total", "version").rows()
 
 
 def test_a_closed_month_is_exported_as_it_was_frozen(warehouse: Path, tmp_path: Path, capsys) -> None:

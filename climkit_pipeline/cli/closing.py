@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -94,12 +95,17 @@ def close(*, month: str, site_id: str, who: str | None, reopen: bool, why: str |
 @click.option("--site", "site_id", required=True, type=SITE, metavar=SITE_METAVAR)
 @click.option("--by", "who", metavar="WHO", help="Who settles. Default: the user of this machine.")
 @click.option("--why", metavar="TEXT", help="What is to be remembered of it; it stands beside the corrections.")
-def settle(*, month: str, site_id: str, who: str | None, why: str | None) -> None:
+@click.option(
+    "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write them, too: .csv, .json or .parquet."
+)
+def settle(*, month: str, site_id: str, who: str | None, why: str | None, output: Path | None) -> None:
     """Freeze the present corrections of a closed MONTH (YYYY-MM) as its next version, and print them."""
-    _act("settle", parse_month(month), site_id, who, why)
+    if output is not None and output.suffix.lower() not in {".csv", ".json", ".parquet"}:  # before anything is frozen
+        raise ConfigurationError("--output needs a name that ends in .csv, .json or .parquet")
+    _act("settle", parse_month(month), site_id, who, why, output=output)
 
 
-def _act(kind: str, month: date, site_id: str, who: str | None, why: str | None) -> None:
+def _act(kind: str, month: date, site_id: str, who: str | None, why: str | None, *, output: Path | None = None) -> None:
     from climkit_pipeline.lake.account import check_format, check_writable
     from climkit_pipeline.warehouse.closed_files import version_file
     from climkit_pipeline.warehouse.closing import open_closings
@@ -124,11 +130,12 @@ def _act(kind: str, month: date, site_id: str, who: str | None, why: str | None)
         f"data as of {version.lake_as_of_utc:%Y-%m-%dT%H:%M:%SZ}, {version_file(layout, version)}"
     )
     if kind == "settle":
-        _print_corrections(layout, site_id, month, version.version)
+        _print_corrections(layout, site_id, month, version.version, output)
 
 
-def _print_corrections(layout: Layout, site_id: str, month: date, version: int) -> None:
+def _print_corrections(layout: Layout, site_id: str, month: date, version: int, output: Path | None) -> None:
     """What a settlement changed on bills, one line per occupant and quantity."""
+    from climkit_pipeline.cli.results import show_result
     from climkit_pipeline.warehouse.queries import run_query
 
     corrections = run_query(
@@ -146,6 +153,8 @@ def _print_corrections(layout: Layout, site_id: str, month: date, version: int) 
         whose = f"{row['meter_name'] or row['meter_id']}, {row['occupant'] or 'the owner'}"
         change = f"{_amount(row['closed_value'])} -> {_amount(row['current_value'])}, {row['delta'].normalize():+f}"
         click.echo(f"  {whose}: {row['quantity']} {change} {row['unit']} ({row['cause']})")
+    if output is not None:
+        show_result(corrections, "table", output)
 
 
 def _amount(value: Decimal | None) -> str:

@@ -13,6 +13,8 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
+from climkit_pipeline.errors import WarehouseError
+from climkit_pipeline.warehouse.bills import check_sites
 from climkit_pipeline.warehouse.queries import frame_of, open_warehouse
 from climkit_pipeline.warehouse.remedies import ABOUT_THE_SITE, Failure
 
@@ -50,6 +52,8 @@ from billing_lines_monthly
 where billing_month = $month and grade not in ('ready', 'ready_with_estimates')
 order by site_id, meter_id, line_from
 """
+
+_BILLED = "select distinct site_id from billing_lines_monthly where billing_month = $month"
 
 _NAMES = """
 select meters.site_id, coalesce(site_name, meters.site_id), meter_id, coalesce(meter_name, meter_id)
@@ -146,15 +150,22 @@ class Todo:
 
 
 def read_todo(path: Path, month: date, sites: Sequence[str] = ()) -> Todo:
-    """What holds up a month (its first day), at some sites (by id) or at all."""
+    """What holds up a month (its first day), at some sites (by id) or at all.
+
+    Raises ConfigurationError for a site that is not known, WarehouseError if nobody is billed for that month.
+    """
     bound = {"month": month.replace(day=1)}
     with open_warehouse(path) as connection:
         failures = [Failure(**row) for row in frame_of(connection, _FAILURES, bound).iter_rows(named=True)]
         held = frame_of(connection, _LINES, bound).iter_rows(named=True)
         lines = [HeldLine(**row | {"codes": frozenset(row["codes"] or [])}) for row in held]
         named = frame_of(connection, _NAMES).rows()
+        billed = frame_of(connection, _BILLED, bound)["site_id"].to_list()
     site_names = {site_id: site for site_id, site, _, _ in named}
     meter_names = {(site_id, meter_id): meter for site_id, _, meter_id, meter in named}
+    check_sites(sites, site_names)
+    if not set(sites or billed).intersection(billed):
+        raise WarehouseError(f"nothing to bill for {month:%Y-%m}: no meter was billed in that month")
     if sites:
         lines = [line for line in lines if line.site_id in sites]
     return Todo(in_order(causes_of(failures, lines, meter_names), lines), lines, site_names, meter_names)

@@ -84,7 +84,8 @@ def questions(path: Path) -> list[Question]:
         billed = list(of_site)
         for _, of_medium in groupby(billed, key=lambda meter: meter.meter_type):
             found += _buildings_beside_flats(list(of_medium))
-        found += _without_a_name(billed)
+        is_only_one = len({meter.site_id for meter in meters if meter.site_name == billed[0].site_name}) == 1
+        found += _without_a_name(billed, billed[0].site_name if is_only_one else billed[0].site_id)
     return found
 
 
@@ -106,14 +107,15 @@ def _buildings_beside_flats(billed: list[BilledMeter]) -> Iterator[Question]:
         )
 
 
-def _without_a_name(billed: list[BilledMeter]) -> Iterator[Question]:
+def _without_a_name(billed: list[BilledMeter], site: str) -> Iterator[Question]:
+    """Meters whose bill nobody gets by name; lines call the site ``site``."""
     nameless = [meter for meter in billed if not meter.has_occupant]
     if nameless:
         yield Question(
             nameless[0].site_name,
             f"{len(nameless)} of {len(billed)} billed meters have no occupant: who pays?",
             "occupancies.csv (site;billing_point;occupant;from;until)",
-            tuple(f"{meter.site_name};{meter.meter_name};NAME;;" for meter in nameless),
+            tuple(f"{site};{meter.meter_name};NAME;;" for meter in nameless),
         )
 
 

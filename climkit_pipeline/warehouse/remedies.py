@@ -48,6 +48,8 @@ class Failure:
     position: int
     spreads: bool
     """Whether it makes the values of others doubtful."""
+    waits_last: bool
+    """Whether it is no news as long as anything else is wrong."""
     accepted_for: str
     first_day: date
     last_day: date

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -26,6 +26,7 @@ select
     failed.reason as sentence,
     known.position,
     known.spreads_to <> 'nothing' or known.applies_to = 'site' as spreads,
+    known.waits_last,
     known.accepted_for,
     coalesce(min(days.local_date) filter (where known.accepted_for <> 'months'), $month) as first_day,
     coalesce(max(days.local_date) filter (where known.accepted_for <> 'months'), last_day($month))
@@ -102,26 +103,22 @@ class Entry:
     @property
     def kinds(self) -> list[Failure]:
         """One failure of each check, in the order of the table of checks, over all days on which it failed."""
+        news = [failure for failure in self.failures if not failure.waits_last] or self.failures
         by_check: dict[str, list[Failure]] = defaultdict(list)
-        for failure in sorted(self.failures, key=lambda failure: failure.position):
+        for failure in sorted(news, key=lambda failure: failure.position):
             by_check[failure.check_name].append(failure)
         return [_together(failures) for failures in by_check.values()]
 
 
 def _together(failures: Sequence[Failure]) -> Failure:
+    """One for all of them, about a meter if it is the same one."""
     first = failures[0]
-    days = min(each.first_day for each in failures), max(each.last_day for each in failures)
     meter_ids = {each.meter_id for each in failures}
-    meter_id = first.meter_id if len(meter_ids) == 1 else None
-    return Failure(
-        first.site_id,
-        meter_id,
-        first.check_name,
-        first.sentence,
-        first.position,
-        first.spreads,
-        first.accepted_for,
-        *days,
+    return replace(
+        first,
+        meter_id=first.meter_id if len(meter_ids) == 1 else None,
+        first_day=min(each.first_day for each in failures),
+        last_day=max(each.last_day for each in failures),
     )
 
 

@@ -19,7 +19,9 @@ METERS = {("s", f"m{number}"): f"Flat {number}" for number in range(10)} | {("t"
 def failure(check: str, meter: str | None, sentence: str = "", *, site: str = "s", first=FIRST, last=LAST) -> Failure:
     known = CHECKS[check]
     spreads = known["spreads_to"] != "nothing" or known["applies_to"] == "site"
-    return Failure(site, meter, check, sentence, int(known["position"]), spreads, known["accepted_for"], first, last)
+    waits_last = known["waits_last"] == "true"
+    position, accepted_for = int(known["position"]), known["accepted_for"]
+    return Failure(site, meter, check, sentence, position, spreads, waits_last, accepted_for, first, last)
 
 
 def line(meter: str, *codes: str, site: str = "s", total: str = "10") -> HeldLine:
@@ -103,6 +105,15 @@ def test_what_only_time_mends_comes_last():
     todo = todo_of([*waiting, failure("unknown_role", "m8")], lines)
     assert [entry.waits_for_time for entry in todo.entries] == [False, True]
     assert [len(entry.lines) for entry in todo.entries] == [1, 5]
+
+
+def test_what_is_no_news_beside_another_failure_is_not_said_there():
+    """Every fault ended with a second piece of advice: to ask again, which the first one does anyway."""
+    wrong, unconfirmed = failure("index_difference", "m0"), failure("not_confirmed", "m0")
+    (entry,) = todo_of([wrong, unconfirmed], [line("m0", "index_difference")]).entries
+    assert [each.check_name for each in entry.kinds] == ["index_difference"]
+    (entry,) = todo_of([unconfirmed], [line("m0", "not_confirmed")]).entries
+    assert [each.check_name for each in entry.kinds] == ["not_confirmed"]
 
 
 def test_a_consequence_whose_cause_is_nowhere_stands_for_itself():

@@ -80,7 +80,8 @@ def test_the_bill_that_the_demo_speaks_of_is_written_and_is_the_simulators_truth
 
 def test_the_demo_asks_who_is_billed(demo: tuple[Finished, Account]) -> None:
     """The building's heat and a flat's heat are both, by default."""
-    asked = demo[1].climkit("todo", "--first-day")
+    _, account = demo
+    asked = account.climkit("todo", "--first-day", DATA_DIR=str(account.data_dir))
     assert asked.status == 1
     assert "Heating building" in asked.out
     assert "is billed beside Heating flat" in asked.out

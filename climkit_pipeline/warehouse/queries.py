@@ -7,7 +7,7 @@ one's own lists is half of the work. Ids and dates are bound, never spelled into
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -43,7 +43,7 @@ def open_warehouse(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.close()
 
 
-def run_query(path: Path, sql: str, parameters: Sequence[Any] = ()) -> pl.DataFrame:
+def run_query(path: Path, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> pl.DataFrame:
     """The result of a query on the published warehouse.
 
     Raises QueryError with one line if the SQL is wrong (or would write), WarehouseError if there is no data yet.
@@ -52,10 +52,13 @@ def run_query(path: Path, sql: str, parameters: Sequence[Any] = ()) -> pl.DataFr
         return frame_of(connection, sql, parameters)
 
 
-def frame_of(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any] = ()) -> pl.DataFrame:
+def frame_of(
+    connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
+) -> pl.DataFrame:
     """The result of a query on an open connection. Raises QueryError with one line if the SQL is wrong."""
     try:
-        result = connection.sql(sql, params=list(parameters) or None)
+        params = dict(parameters) if isinstance(parameters, Mapping) else list(parameters)
+        result = connection.sql(sql, params=params or None)
         frame = None if result is None else pl.DataFrame(result.to_arrow_table())
     except (duckdb.Error, pl.exceptions.PolarsError) as error:
         raise QueryError(_what_is_wrong(error)) from error
@@ -114,7 +117,7 @@ def billing_table(path: Path, month: date) -> pl.DataFrame:
 
 
 def billing_table_as_closed(path: Path, month: date) -> pl.DataFrame:
-    """The same with the frozen rows of the sites that have closed the month; ``closed_version`` is null for others."""
+    """The same with the frozen rows of the sites that have closed the month; ``version`` is null for others."""
     first_day = month.replace(day=1)
     return run_query(
         path,
@@ -130,7 +133,7 @@ def billing_table_as_closed(path: Path, month: date) -> pl.DataFrame:
         )
         from closed
         union all by name
-        select *, null::integer as closed_version
+        select *, null::integer as version
         from billing_monthly
         anti join closed_sites using (site_id)
         where billing_month = ?

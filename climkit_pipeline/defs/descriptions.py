@@ -64,7 +64,7 @@ def described(assets: dg.AssetsDefinition, settings: Settings) -> dg.AssetsDefin
             return spec.merge_attributes(owners=settings.owners, metadata=lake_details)
         details: dict[str, Any] = {
             "dagster/column_schema": _table_columns(name, types.get(name, {})),
-            "dagster/table_name": f"main.{name}",
+            "dagster/table_name": load_project().models[name].relation,
             "path": dg.MetadataValue.path(str(layout.warehouse)),
         }
         # Numbered, because the UI sorts them by name: so the list of groups reads like the way of the data.

@@ -19,6 +19,7 @@ from climkit_pipeline.user_files.lines import (
     Entry,
     MeterFact,
     Occupancy,
+    SensorRole,
     SetAside,
     Tolerance,
     UserInputs,
@@ -42,6 +43,7 @@ def read_user_inputs(layout: Layout) -> UserInputs:
         lines("tolerances.csv", Tolerance),
         lines("set_aside.csv", SetAside),
         lines("occupancies.csv", Occupancy),
+        lines("sensors.csv", SensorRole),
     )
     problems += contradictions(inputs, known_checks())
     if problems:

@@ -17,7 +17,7 @@ install: $(INSTALLED) ## the environment in .venv, from pinned versions
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or later is needed: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,report]'
 	touch $@
 
 # Data for tests alone: nothing of the package is imported, so none of its dependencies are wanted.
@@ -49,7 +49,7 @@ system-packages: $(SYSTEM) ## Debian's browser and PostgreSQL, for test-system (
 
 $(SYSTEM): $(INSTALLED) requirements-system.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --requirement requirements-system.txt \
-		--editable '.[dev,service]'
+		--editable '.[dev,report,service]'
 	touch $@
 
 test-system: $(SYSTEM) ## the tests that need a browser, PostgreSQL or a service, after system-packages

@@ -29,15 +29,30 @@ MAY_IMPORT = {
     "ingest": {"ingest", "api", "lake"} | BOTTOM,
     "user_files": {"user_files", "lake"} | BOTTOM,
     "warehouse": {"warehouse", "user_files", "lake"} | BOTTOM,
+    "languages": {"languages"} | BOTTOM,
+    "bill_files": {"bill_files", "languages", "warehouse"} | BOTTOM,
     "alerts": {"alerts"} | BOTTOM,
     "simulator": {"simulator", "domain"},
     "defs": {"defs", "ingest", "api", "lake", "user_files", "warehouse", "alerts"} | BOTTOM,
     "definitions": {"defs"} | BOTTOM,
-    "cli": {"cli", "defs", "ingest", "api", "lake", "user_files", "warehouse", "alerts", "simulator"} | BOTTOM,
+    "cli": {
+        "cli",
+        "bill_files",
+        "languages",
+        "defs",
+        "ingest",
+        "api",
+        "lake",
+        "user_files",
+        "warehouse",
+        "alerts",
+        "simulator",
+    }
+    | BOTTOM,
 }
 """Of the parts of the package, by part."""
 ONLY = {"dagster": {"defs", "definitions"}, "httpx": {"api"}, "duckdb": {"warehouse"}, "jinja2": {"warehouse"},
-        "yaml": {"warehouse"}, "apprise": {"alerts"}, "dbt": set()}  # fmt: skip
+        "yaml": {"warehouse"}, "babel": {"languages"}, "xlsxwriter": {"bill_files", "cli"}, "apprise": {"alerts"}, "dbt": set()}  # fmt: skip
 """Libraries, by the beginning of their name, that belong to some parts alone; dbt is for development."""
 ONLY_IN = {"jinja2": "warehouse.project", "yaml": "warehouse.project"}
 """Libraries that one module needs."""

@@ -46,6 +46,24 @@ def warehouse(tmp_path: Path) -> Path:
             from billing_monthly
             where false
         """)
+        connection.execute("""
+            create table billing_lines_monthly as
+            select site_id, meter_id, meter_name, 'electricity' as meter_type, 'kWh' as unit, billing_month,
+                'm' as billing_point, null::varchar as occupant, false as is_vacant, total, grade, reasons,
+                date '2026-10-01' as line_from, date '2026-10-31' as line_until,
+                null::decimal(18, 6) as solar, null::decimal(18, 6) as grid, total as billable_total,
+                null::decimal(18, 6) as billable_solar, null::decimal(18, 6) as billable_grid,
+                null::decimal(18, 6) as index_start, null::decimal(18, 6) as index_end
+            from billing_monthly
+        """)
+        connection.execute("""
+            create table billing_closed_lines as
+            select *, 1 as closed_version, true as is_closed, false as was_excluded from billing_lines_monthly
+            where false
+        """)
+        connection.execute("create macro billing_lines(first_day, last_day) as table (from billing_lines_monthly)")
+        connection.execute("alter table sites add column site_name varchar")
+        connection.execute("alter table billing_closings add column frozen_columns varchar[]")
     return path
 
 
@@ -76,6 +94,24 @@ def test_a_name_is_text_in_a_csv_file_and_a_number_is_a_number(warehouse: Path, 
     assert pl.read_parquet(tmp_path / "bill.parquet")["meter_name"].to_list() == [name]
 
 
+def test_a_meter_that_served_two_points_never_leaves_as_one_row(warehouse: Path, tmp_path: Path) -> None:
+    """The month of a flat whose occupant changed was one row, of the new one."""
+    with duckdb.connect(str(warehouse)) as connection:
+        connection.execute("alter table billing_monthly add column peak_kw decimal(18, 6) default 3.5")
+        connection.execute("update billing_lines_monthly set occupant = 'Ada', total = 8, line_until = '2026-10-14'")
+        connection.execute("""
+            insert into billing_lines_monthly
+            select * replace ('Bob' as occupant, 4.5 as total, '2026-10-15' as line_from, '2026-10-31' as line_until)
+            from billing_lines_monthly
+        """)
+    export_billing(warehouse, date(2026, 10, 1), "parquet", tmp_path / "bill.parquet")
+    found = pl.read_parquet(tmp_path / "bill.parquet")
+    assert found.select("meter_id", "occupant", "line_from", "line_until", "total", "peak_kw").rows() == [
+        ("m", "Ada", date(2026, 10, 1), date(2026, 10, 14), Decimal(8), None),
+        ("m", "Bob", date(2026, 10, 15), date(2026, 10, 31), Decimal("4.5"), None),
+    ]
+
+
 def test_a_month_without_rows_is_no_data_and_leaves_no_file(warehouse: Path, tmp_path: Path) -> None:
     with pytest.raises(WarehouseError, match="no data for 2026-12"):
         export_billing(warehouse, date(2026, 12, 1), "csv", tmp_path / "bill.csv")
@@ -87,7 +123,7 @@ def closed_as(warehouse: Path, total: str) -> None:
     with duckdb.connect(str(warehouse)) as connection:
         connection.execute("""
             insert into billing_closings
-            values ('s', '2026-10-01', 3, '2026-11-12 09:00:00+00', 'A. Clerk', true)
+            values ('s', '2026-10-01', 3, '2026-11-12 09:00:00+00', 'A. Clerk', true, [])
         """)
         connection.execute("""
             insert into billing_closed

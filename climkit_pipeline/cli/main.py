@@ -18,7 +18,8 @@ import click
 
 from climkit_pipeline.cli.closing import accept, close, settle, warn_of_doubtful_lines
 from climkit_pipeline.cli.encodings import never_raise
-from climkit_pipeline.cli.ranges import billing_period, check_range
+from climkit_pipeline.cli.exporting import CSV_FORMATS, export
+from climkit_pipeline.cli.ranges import check_range
 from climkit_pipeline.cli.sites import SITE, SITE_METAVAR
 from climkit_pipeline.errors import ClimkitError, ConfigurationError
 from climkit_pipeline.lake.layout import Layout
@@ -26,10 +27,7 @@ from climkit_pipeline.lake.schemas import DATASETS
 from climkit_pipeline.settings import load_settings, unknown_settings
 
 INTERRUPTED = 130
-CSV_FORMATS = ("csv", "csv-excel", "csv-excel-point")
-"""Plain, for programs; for spreadsheets with a decimal comma; for those with a decimal point (German Switzerland)."""
 TEXT_FORMATS = (*CSV_FORMATS, "json")
-GRADES = ("ready", "ready_with_estimates", "provisional", "blocked")
 
 
 class _Commands(click.Group):
@@ -333,55 +331,7 @@ def query(*, sql: str, output_format: str, output: Path | None) -> None:
     show_result(run_query(Layout(load_settings().data_dir).warehouse, sql), output_format, output)
 
 
-@main.group()
-def export() -> None:
-    """Write tables to files for others."""
-
-
-@export.command()
-@click.argument("month", metavar="[MONTH]", required=False)
-@click.option("--from", "first", metavar="DATE", help="Instead of MONTH: any first local day …")
-@click.option("--to", "last", metavar="DATE", help="… and the last one, included.")
-@click.option("--site", "sites", multiple=True, type=SITE, metavar=SITE_METAVAR, help="Only this site (repeatable).")
-@click.option("--grade", "grades", multiple=True, type=click.Choice(GRADES), help="Only this grade (repeatable).")
-@click.option("--current", is_flag=True, help="What the values are now, even where the month is closed.")
-@click.option("--format", "output_format", type=click.Choice([*CSV_FORMATS, "xlsx", "parquet"]), default="csv")
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Default: stdout.")
-def billing(
-    *,
-    month: str | None,
-    first: str | None,
-    last: str | None,
-    sites: tuple[str, ...],
-    grades: tuple[str, ...],
-    current: bool,
-    output_format: str,
-    output: Path | None,
-) -> None:
-    """billing_monthly of one MONTH (YYYY-MM), as closed if it is; or of any local days. Counts go to stderr."""
-    from climkit_pipeline.cli.results import export_billing
-
-    warehouse = Layout(load_settings().data_dir).warehouse
-    period = billing_period(month, first, last)
-    export_billing(warehouse, period, output_format, output, sites=sites, grades=grades, current=current)
-
-
-@export.command()
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--table", "tables", multiple=True, help="Instead of the views for people: this table (repeatable).")
-@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="Only local days and months from this date on.")
-def datapackage(*, folder: Path, tables: tuple[str, ...], since: datetime | None) -> None:
-    """Write the views for people to FOLDER as Parquet, with a Frictionless datapackage.json that describes them."""
-    from climkit_pipeline.warehouse.data_package import write_data_package
-
-    warehouse = Layout(load_settings().data_dir).warehouse
-    written = write_data_package(warehouse, folder, tables=tables, since=since.date() if since else None)
-    for table in written:
-        click.echo(f"{table.name}.parquet: {table.rows:,} rows, {table.size_bytes / 2**20:,.1f} MiB", err=True)
-    click.echo(str(folder / "datapackage.json"))
-
-
-for _command in (accept, close, settle):
+for _command in (accept, close, settle, export):
     main.add_command(_command)
 
 

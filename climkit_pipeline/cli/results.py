@@ -11,9 +11,14 @@ import click
 import polars as pl
 import xlsxwriter
 
+from climkit_pipeline.bill_files.tables import overview_facts
+from climkit_pipeline.bill_files.text import line_frame
+from climkit_pipeline.bill_files.workbook import write_workbook
 from climkit_pipeline.cli.tables import print_frame
 from climkit_pipeline.errors import ConfigurationError, QueryError, WarehouseError
 from climkit_pipeline.files import atomic_file
+from climkit_pipeline.languages.words import Language, Words
+from climkit_pipeline.warehouse.bills import column_comments, read_bills
 from climkit_pipeline.warehouse.queries import (
     ResultFormat,
     as_json,
@@ -24,6 +29,7 @@ from climkit_pipeline.warehouse.queries import (
     run_query,
     write_result,
 )
+from climkit_pipeline.warehouse.rows_per_line import lines_of, rows_per_line
 
 XLSX_OPTIONS = {
     "remove_timezone": True,
@@ -63,8 +69,9 @@ def export_billing(
 ) -> None:
     """Write ``billing_monthly`` of a month (given by its first day), or of the local days from a first to a last one.
 
-    A month that is closed is written as it was frozen, unless ``current``; stderr says which it is, and how many
-    meters have which grade (before only ``grades`` are taken).
+    A meter that served several points or occupants has a row for each. A month that is closed is written as it was
+    frozen, unless ``current``; stderr says which it is, and how many meters have which grade (before only ``grades``
+    are taken).
     """
     if isinstance(period, date):
         named = f"{period:%Y-%m}"
@@ -80,6 +87,7 @@ def export_billing(
     if table.is_empty():
         raise WarehouseError(f"no data for {named}: no meter was listed or asked for in that time")
     summary = _grades(table)
+    table = rows_per_line(table, lines_of(warehouse, period, current=current))
     sources = list(_sources(warehouse, table, period, current=current))
     if grades:
         table = table.filter(pl.col("grade").is_in(grades))
@@ -90,6 +98,28 @@ def export_billing(
         show_result(_without_formulas(table) if output_format.startswith("csv") else table, output_format, output)
     for line in (*sources, f"{named}: {summary}"):
         click.echo(line, err=True)
+
+
+def export_bill(
+    warehouse: Path, month: date, output_format: str, output: Path | None, *, sites: Sequence[str], language: str
+) -> None:
+    """Write the bill per occupant of a month (its first day), for people; stderr says what it is."""
+    words = Words(cast("Language", language))
+    bills = read_bills(warehouse, month, sites)
+    if output_format == "xlsx":
+        if output is None:
+            raise QueryError("xlsx is no text: name a file with --output")
+        write_workbook(bills, column_comments(warehouse), words, output)
+    else:
+        if output_format == "csv":
+            output_format = "csv-excel" if words.decimal_sign == "," else "csv-excel-point"
+        for_people = output_format != "csv-plain"
+        frame = line_frame(bills, words, for_people=for_people)
+        show_result(_without_formulas(frame), output_format if for_people else "csv", output)
+    for label, said in overview_facts(bills, words):
+        click.echo(f"{label}: {said}", err=True)
+    if output is not None:
+        click.echo(str(output), err=True)
 
 
 def _grades(table: pl.DataFrame) -> str:

@@ -7,7 +7,7 @@ one's own lists is half of the work. Ids and dates are bound, never spelled into
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -47,7 +47,7 @@ def open_warehouse(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.close()
 
 
-def run_query(path: Path, sql: str, parameters: Sequence[Any] = ()) -> pl.DataFrame:
+def run_query(path: Path, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> pl.DataFrame:
     """The result of a query on the published warehouse.
 
     Raises QueryError with one line if the SQL is wrong (or would write), WarehouseError if there is no data yet.
@@ -56,10 +56,13 @@ def run_query(path: Path, sql: str, parameters: Sequence[Any] = ()) -> pl.DataFr
         return frame_of(connection, sql, parameters)
 
 
-def frame_of(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any] = ()) -> pl.DataFrame:
+def frame_of(
+    connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
+) -> pl.DataFrame:
     """The result of a query on an open connection. Raises QueryError with one line if the SQL is wrong."""
     try:
-        result = connection.sql(sql, params=list(parameters) or None)
+        params = dict(parameters) if isinstance(parameters, Mapping) else list(parameters)
+        result = connection.sql(sql, params=params or None)
         frame = None if result is None else pl.DataFrame(result.to_arrow_table())
     except (duckdb.Error, pl.exceptions.PolarsError) as error:
         raise QueryError(_what_is_wrong(error)) from error

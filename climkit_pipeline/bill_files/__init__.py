@@ -1,0 +1,1 @@
+"""The bill as files that people open: a workbook for spreadsheets, and CSV."""

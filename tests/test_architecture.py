@@ -52,7 +52,8 @@ MAY_IMPORT = {
 }
 """Of the parts of the package, by part."""
 ONLY = {"dagster": {"defs", "definitions"}, "httpx": {"api"}, "duckdb": {"warehouse"}, "jinja2": {"warehouse"},
-        "yaml": {"warehouse"}, "babel": {"languages"}, "xlsxwriter": {"bill_files", "cli"}, "apprise": {"alerts"}, "dbt": set()}  # fmt: skip
+        "yaml": {"warehouse"}, "babel": {"languages"}, "xlsxwriter": {"bill_files", "cli"}, "apprise": {"alerts"},
+        "dbt": set()}  # fmt: skip
 """Libraries, by the beginning of their name, that belong to some parts alone; dbt is for development."""
 ONLY_IN = {"jinja2": "warehouse.project", "yaml": "warehouse.project"}
 """Libraries that one module needs."""

@@ -331,6 +331,18 @@ def query(*, sql: str, output_format: str, output: Path | None) -> None:
     show_result(run_query(Layout(load_settings().data_dir).warehouse, sql), output_format, output)
 
 
+@main.command()
+@click.option(
+    "--output", type=click.Path(path_type=Path, file_okay=False), default="docs/dictionary", show_default=True
+)
+def docs(*, output: Path) -> None:
+    """Write the dictionary of tables, columns and checks, as Markdown pages; needs no data."""
+    from climkit_pipeline.warehouse.dictionary import write_dictionary
+
+    written = write_dictionary(output)
+    click.echo(f"{len(written)} pages: {output / 'index.md'}")
+
+
 for _command in (accept, close, settle, export):
     main.add_command(_command)
 

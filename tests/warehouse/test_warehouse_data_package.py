@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
+from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow.parquet as pq
@@ -59,3 +62,19 @@ def test_tables_and_days_can_be_chosen(built, tmp_path):
     assert (written.rows, min(days.to_pylist())) == (len(days), date(2026, 10, 30))
     with pytest.raises(QueryError, match="no table 'nothing'"):
         write_data_package(built.layout.warehouse, tmp_path, tables=["nothing"])
+
+
+def test_the_pages_examples_of_duckdb_and_polars_run(built, folder):
+    """As they stand on the page, but for where the data lie."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "analysis_tools.md").read_text()
+    examples = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    assert len(examples) == 2
+    names: dict[str, Any] = {}
+    given = {"warehouse_file": str(built.layout.warehouse), "package": str(folder)}
+    for example in examples:
+        placed = example.replace('"data/warehouse.duckdb"', "warehouse_file").replace('"package/', 'package + "/')
+        exec(placed, given, names)  # noqa: S102 - our own page
+    names["warehouse"].close()
+    assert len(names["days"]) == 2
+    assert dict(names["comments"]) == dict(VIEWS["flat_days"].columns)
+    assert names["solar"].height == 4

@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "warehouse": {"warehouse", "user_files", "lake"} | BOTTOM,
     "languages": {"languages"} | BOTTOM,
     "bill_files": {"bill_files", "languages", "warehouse"} | BOTTOM,
+    "report": {"report", "languages", "warehouse"} | BOTTOM,
     "alerts": {"alerts"} | BOTTOM,
     "simulator": {"simulator", "domain"},
     "defs": {"defs", "ingest", "api", "lake", "user_files", "warehouse", "alerts"} | BOTTOM,
@@ -38,6 +39,7 @@ MAY_IMPORT = {
     "cli": {
         "cli",
         "bill_files",
+        "report",
         "languages",
         "defs",
         "ingest",
@@ -53,7 +55,7 @@ MAY_IMPORT = {
 """Of the parts of the package, by part."""
 ONLY = {"dagster": {"defs", "definitions"}, "httpx": {"api"}, "duckdb": {"warehouse"}, "jinja2": {"warehouse"},
         "yaml": {"warehouse"}, "babel": {"languages"}, "xlsxwriter": {"bill_files", "cli"}, "apprise": {"alerts"},
-        "dbt": set()}  # fmt: skip
+        "altair": {"report"}, "vl_convert": {"report"}, "typst": {"report"}, "dbt": set()}  # fmt: skip
 """Libraries, by the beginning of their name, that belong to some parts alone; dbt is for development."""
 ONLY_IN = {"jinja2": "warehouse.project", "yaml": "warehouse.project"}
 """Libraries that one module needs."""

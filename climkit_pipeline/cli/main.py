@@ -20,6 +20,7 @@ from climkit_pipeline.cli.closing import accept, close, settle, warn_of_doubtful
 from climkit_pipeline.cli.encodings import never_raise
 from climkit_pipeline.cli.exporting import CSV_FORMATS, export
 from climkit_pipeline.cli.ranges import check_range
+from climkit_pipeline.cli.reporting import report
 from climkit_pipeline.cli.sites import SITE, SITE_METAVAR
 from climkit_pipeline.errors import ClimkitError, ConfigurationError
 from climkit_pipeline.lake.layout import Layout
@@ -343,7 +344,7 @@ def docs(*, output: Path) -> None:
     click.echo(f"{len(written)} pages: {output / 'index.md'}")
 
 
-for _command in (accept, close, settle, export):
+for _command in (accept, close, settle, export, report):
     main.add_command(_command)
 
 

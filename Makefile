@@ -10,7 +10,7 @@ SEVERAL_AT_A_TIME := --numprocesses 3 --dist loadscope --no-loadscope-reorder
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .DEFAULT_GOAL := install
-.PHONY: install demo dev test test-stories rehearse rehearse-short system-packages test-system rehearse-data-faults bench-scale bench-ingest lint format cookbook check-definitions clean
+.PHONY: install demo dev test test-stories rehearse rehearse-short system-packages test-system rehearse-data-faults bench-scale bench-ingest lint format cookbook pictures check-definitions clean
 
 install: $(INSTALLED) ## the environment in .venv, from pinned versions
 
@@ -69,6 +69,14 @@ bench-scale: $(INSTALLED) ## what a large account costs (hours at this size), SI
 
 bench-ingest: $(INSTALLED) ## what the work around a call costs beside a hand-written script: docs/benchmarks_ingest.md
 	$(BIN)/python tests/rehearsals/bench_ingest.py --output docs/benchmarks_ingest.md
+
+MONTH ?= 2026-10
+PICTURES := days autonomy hours
+
+pictures: $(INSTALLED) ## those of README and the cookbook, of the demo's last full month, after `make demo`
+	rm -rf demo-data/pictures && mkdir -p docs/pictures
+	CLIMKIT_DATA_DIR=demo-data $(BIN)/climkit report $(MONTH) --site "Avenue du Lac 13" --language en --format svg --output demo-data/pictures
+	for name in $(PICTURES); do mv demo-data/pictures/report-*-$$name.svg docs/pictures/$$name.svg; done
 
 cookbook: $(INSTALLED) ## what the recipes answer on the demo's data, after `make demo`: docs/cookbook.md
 	$(BIN)/python tests/end_to_end/cookbook.py demo-data

@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "report": {"report", "languages", "warehouse"} | BOTTOM,
     "alerts": {"alerts"} | BOTTOM,
     "simulator": {"simulator", "domain"},
-    "defs": {"defs", "ingest", "api", "lake", "user_files", "warehouse", "alerts"} | BOTTOM,
+    "defs": {"defs", "ingest", "api", "lake", "user_files", "warehouse", "report", "languages", "alerts"} | BOTTOM,
     "definitions": {"defs"} | BOTTOM,
     "cli": {
         "cli",

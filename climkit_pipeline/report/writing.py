@@ -51,6 +51,16 @@ def write_reports(
             yield _written(folder / name, content)
 
 
+def pictures_of(warehouse: Path, month: date, site_id: str, language: Language) -> dict[str, str]:
+    """A site's pictures as SVG, by title; none where the site has no data of the month."""
+    site = sites_of(warehouse, (site_id,))[site_id]
+    try:
+        report = report_of(site_month(warehouse, site_id, site, month), language)
+    except WarehouseError:
+        return {}
+    return {f"{site}: {each.title}": svg_of(each) for each in report.pictures}
+
+
 def _written(path: Path, content: bytes) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

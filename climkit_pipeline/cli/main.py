@@ -19,6 +19,7 @@ import click
 from climkit_pipeline.cli.closing import accept, close, settle, warn_of_doubtful_lines
 from climkit_pipeline.cli.encodings import never_raise
 from climkit_pipeline.cli.exporting import CSV_FORMATS, export
+from climkit_pipeline.cli.forgetting import forget
 from climkit_pipeline.cli.ranges import check_range
 from climkit_pipeline.cli.reporting import report
 from climkit_pipeline.cli.sites import SITE, SITE_METAVAR
@@ -344,7 +345,7 @@ def docs(*, output: Path) -> None:
     click.echo(f"{len(written)} pages: {output / 'index.md'}")
 
 
-for _command in (accept, close, settle, export, report):
+for _command in (accept, close, settle, export, report, forget):
     main.add_command(_command)
 
 

@@ -111,5 +111,28 @@ def append_decision(layout: Layout, decision: Decision) -> Path:
     return path
 
 
+def rename_occupant(layout: Layout, occupant: str) -> str | None:
+    """Put a name that says nothing in the place of an occupant's in ``occupancies.csv``; None if nobody is called so.
+
+    Everything else of the file stays as it is.
+    """
+    path = layout.config / "occupancies.csv"
+    with file_lock(layout.lock("config")):
+        if not path.exists():
+            return None
+        entries = read_user_inputs(layout).occupancies
+        taken = {entry.content.occupant for entry in entries}
+        number = next(each for each in range(1, len(taken) + 2) if f"forgotten {each}" not in taken)
+        lines = path.read_bytes().decode("utf-8-sig").splitlines(keepends=True)
+        named = {entry.line for entry in entries if entry.content.occupant == occupant}
+        for line in named:
+            lines[line - 1] = lines[line - 1].replace(occupant, f"forgotten {number}")
+        if not named:
+            return None
+        with atomic_file(path) as temporary:
+            temporary.write_bytes("".join(lines).encode())
+    return f"forgotten {number}"
+
+
 def _line_end(text: str) -> str:
     return "" if not text or text.endswith("\n") else "\n"

@@ -20,7 +20,8 @@ from climkit_pipeline.warehouse.queries import run_query
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "cookbook.md"
 ROWS_SHOWN = 8
 RECIPE = re.compile(
-    r"^## (?P<title>.+?)\n.*?```sql\n(?P<sql>.+?)\n```\n(?P<answer>(?:\n\|.+)?(?:\n\|.*)*\n?)", re.M | re.S
+    r"^## (?P<title>[^\n]+)\n(?:(?!^## ).)*?```sql\n(?P<sql>.+?)\n```\n(?P<answer>(?:\n\|[^\n]*)*\n?)",
+    re.MULTILINE | re.DOTALL,
 )
 MONTH, NEXT_MONTH = date(2026, 10, 1), date(2026, 11, 1)
 """The months that the page speaks of."""

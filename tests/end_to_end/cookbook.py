@@ -64,6 +64,5 @@ def as_markdown(frame: pl.DataFrame) -> str:
 
 if __name__ == "__main__":
     of_demo = Path(sys.argv[1]) / "warehouse.duckdb"
-    PAGE.write_text(
-        RECIPE.sub(lambda found: answered(found, of_demo), PAGE.read_text(encoding="utf-8")), encoding="utf-8"
-    )
+    written = RECIPE.sub(lambda found: answered(found, of_demo), PAGE.read_text(encoding="utf-8"))
+    PAGE.write_text(re.sub(r"\|\n+## ", "|\n\n## ", written), encoding="utf-8")

@@ -43,9 +43,9 @@ rehearse: $(INSTALLED) ## kills, crowds and faults in full (about an hour); writ
 rehearse-short: $(INSTALLED) ## the same in small: asserts, writes nothing
 	$(BIN)/python -m pytest --numprocesses 2 tests/rehearsals/test_rehearsals.py
 
-system-packages: $(SYSTEM) ## Debian's browser and PostgreSQL, for test-system (as root, or with sudo)
+system-packages: $(SYSTEM) ## Debian's browser, PostgreSQL and LibreOffice, for test-system (as root, or with sudo)
 	$(SUDO) apt-get update -qq
-	$(SUDO) apt-get install -y -qq --no-install-recommends chromium postgresql
+	$(SUDO) apt-get install -y -qq --no-install-recommends chromium postgresql libreoffice-calc poppler-utils
 
 $(SYSTEM): $(INSTALLED) requirements-system.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --requirement requirements-system.txt \

@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "lake": {"lake"} | BOTTOM,
     "ingest": {"ingest", "api", "lake"} | BOTTOM,
     "user_files": {"user_files", "lake"} | BOTTOM,
-    "warehouse": {"warehouse", "user_files", "lake"} | BOTTOM,
+    "warehouse": {"warehouse", "user_files", "lake", "languages"} | BOTTOM,
     "languages": {"languages"} | BOTTOM,
     "bill_files": {"bill_files", "languages", "warehouse"} | BOTTOM,
     "report": {"report", "languages", "warehouse"} | BOTTOM,

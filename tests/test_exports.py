@@ -41,7 +41,7 @@ def warehouse(tmp_path: Path) -> Path:
         """)
         connection.execute("""
             create table billing_closed as
-            select *, 1 as closed_version, '' as closed_kind, now() as closed_at_utc, '' as closed_by,
+            select *, 1 as version, '' as closed_kind, now() as closed_at_utc, '' as closed_by,
                 now() as valid_from_utc, false as was_excluded, '' as inputs_hash
             from billing_monthly
             where false
@@ -58,7 +58,8 @@ def warehouse(tmp_path: Path) -> Path:
         """)
         connection.execute("""
             create table billing_closed_lines as
-            select *, 1 as closed_version, true as is_closed, false as was_excluded from billing_lines_monthly
+            select *, 1 as version, true as is_closed, false as was_excluded
+            from billing_lines_monthly
             where false
         """)
         connection.execute("create macro billing_lines(first_day, last_day) as table (from billing_lines_monthly)")
@@ -133,7 +134,7 @@ def closed_as(warehouse: Path, total: str) -> None:
 
 
 def exported(path: Path) -> list[tuple[object, ...]]:
-    return pl.read_parquet(path).select("meter_id", "total", "closed_version").rows()
+    return pl.read_parquet(path).select("meter_id", "total", "version").rows()
 
 
 def test_a_closed_month_is_exported_as_it_was_frozen(warehouse: Path, tmp_path: Path, capsys) -> None:
@@ -203,6 +204,11 @@ def test_any_local_days_come_from_billing_between(warehouse: Path, tmp_path: Pat
 def test_a_reversed_period_is_refused_before_anything_is_read() -> None:
     """It came out as an empty bill that was ready."""
     assert billing_period(None, "2026-10-01", "2026-10-01") == (date(2026, 10, 1), date(2026, 10, 1))
+    assert billing_period("10.2026", None, None) == billing_period("2026-10", None, None) == date(2026, 10, 1)
+    assert billing_period(None, "1.10.2026", "31.10.2026") == (date(2026, 10, 1), date(2026, 10, 31))
+    for wrong in ("2026-13", "13.2026", "2026", "10/2026", "26-10", "2026-10-01"):
+        with pytest.raises(ConfigurationError, match=r"is not a month; accepted: YYYY-MM or MM\.YYYY"):
+            billing_period(wrong, None, None)
     with pytest.raises(ConfigurationError, match="--from 2026-10-31 is after --to 2026-10-01"):
         billing_period(None, "2026-10-31", "2026-10-01")
 

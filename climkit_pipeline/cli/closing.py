@@ -5,12 +5,13 @@ from __future__ import annotations
 import getpass
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from climkit_pipeline.cli.ranges import parse_month
-from climkit_pipeline.cli.sites import SITE, SITE_METAVAR
+from climkit_pipeline.cli.sites import SITE, SITE_METAVAR, meter_id_of
 from climkit_pipeline.domain.periods import next_month
 from climkit_pipeline.errors import ConfigurationError
 from climkit_pipeline.lake.layout import Layout
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("check_name", metavar="CHECK")
 @click.option("--site", "site_id", required=True, type=SITE, metavar=SITE_METAVAR)
-@click.option("--meter", "meter_id", metavar="ID", help="Default: every meter of the site.")
+@click.option("--meter", "meter_id", metavar=SITE_METAVAR, help="Default: every meter of the site.")
 @click.option("--from", "first", required=True, metavar="DATE", help="First local day.")
 @click.option("--to", "last", required=True, metavar="DATE", help="Last local day, included.")
 @click.option("--by", "who", required=True, metavar="WHO", help="Who decided.")
@@ -39,6 +40,7 @@ def accept(
 
     layout = Layout(load_settings().data_dir)
     action = "exclude" if exclude else "accept"
+    meter_id = None if meter_id is None else meter_id_of(site_id, meter_id)
     decided = decision(
         {"check": check_name, "site_id": site_id, "meter_id": meter_id, "from": first, "to": last}
         | {"action": action, "who": who, "why": why}
@@ -93,12 +95,17 @@ def close(*, month: str, site_id: str, who: str | None, reopen: bool, why: str |
 @click.option("--site", "site_id", required=True, type=SITE, metavar=SITE_METAVAR)
 @click.option("--by", "who", metavar="WHO", help="Who settles. Default: the user of this machine.")
 @click.option("--why", metavar="TEXT", help="What is to be remembered of it; it stands beside the corrections.")
-def settle(*, month: str, site_id: str, who: str | None, why: str | None) -> None:
+@click.option(
+    "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write them, too: .csv, .json or .parquet."
+)
+def settle(*, month: str, site_id: str, who: str | None, why: str | None, output: Path | None) -> None:
     """Freeze the present corrections of a closed MONTH (YYYY-MM) as its next version, and print them."""
-    _act("settle", parse_month(month), site_id, who, why)
+    if output is not None and output.suffix.lower() not in {".csv", ".json", ".parquet"}:  # before anything is frozen
+        raise ConfigurationError("--output needs a name that ends in .csv, .json or .parquet")
+    _act("settle", parse_month(month), site_id, who, why, output=output)
 
 
-def _act(kind: str, month: date, site_id: str, who: str | None, why: str | None) -> None:
+def _act(kind: str, month: date, site_id: str, who: str | None, why: str | None, *, output: Path | None = None) -> None:
     from climkit_pipeline.lake.account import check_format, check_writable
     from climkit_pipeline.warehouse.closed_files import version_file
     from climkit_pipeline.warehouse.closing import open_closings
@@ -123,11 +130,12 @@ def _act(kind: str, month: date, site_id: str, who: str | None, why: str | None)
         f"data as of {version.lake_as_of_utc:%Y-%m-%dT%H:%M:%SZ}, {version_file(layout, version)}"
     )
     if kind == "settle":
-        _print_corrections(layout, site_id, month, version.version)
+        _print_corrections(layout, site_id, month, version.version, output)
 
 
-def _print_corrections(layout: Layout, site_id: str, month: date, version: int) -> None:
+def _print_corrections(layout: Layout, site_id: str, month: date, version: int, output: Path | None) -> None:
     """What a settlement changed on bills, one line per occupant and quantity."""
+    from climkit_pipeline.cli.results import show_result
     from climkit_pipeline.warehouse.queries import run_query
 
     corrections = run_query(
@@ -145,6 +153,8 @@ def _print_corrections(layout: Layout, site_id: str, month: date, version: int) 
         whose = f"{row['meter_name'] or row['meter_id']}, {row['occupant'] or 'the owner'}"
         change = f"{_amount(row['closed_value'])} -> {_amount(row['current_value'])}, {row['delta'].normalize():+f}"
         click.echo(f"  {whose}: {row['quantity']} {change} {row['unit']} ({row['cause']})")
+    if output is not None:
+        show_result(corrections, "table", output)
 
 
 def _amount(value: Decimal | None) -> str:

@@ -69,13 +69,16 @@ def run_demo(days: int | None, data_dir: Path) -> int:
     layout = Layout(settings.data_dir)
     shown = full_month if first < next_month(full_month) else month_start(last)
     print_billing(layout.warehouse, shown, is_partial=first > shown or last < next_month(shown) - timedelta(days=1))
-    environment = f"CLIMKIT_DATA_DIR={shlex.quote(str(settings.data_dir))}"
+    climkit = f"CLIMKIT_DATA_DIR={shlex.quote(str(settings.data_dir))} {shlex.quote(sys.argv[0])}"
     click.echo(
         f"\nLake       {layout.lake}\n"
         f"Warehouse  {layout.warehouse}\n"
         "Next       make dev   (the runs in Dagster's UI)\n"
-        f"           {environment} {shlex.quote(sys.argv[0])} query 'from site_energy_days'\n"
-        f"           {environment} {shlex.quote(sys.argv[0])} query 'from meters'"
+        f"           {climkit} query 'from site_energy_days'\n"
+        f"           {climkit} query 'from meters'\n"
+        f"           {climkit} export bill {shown:%Y-%m}   (the bill per occupant, as a spreadsheet)\n"
+        f"           {climkit} todo --first-day   (who is billed?)\n"
+        f"           {climkit} report {shown:%Y-%m}   (the month as a page, with pictures)"
     )
     return 0 if is_good else 1
 

@@ -23,6 +23,7 @@ from climkit_pipeline.cli.forgetting import forget
 from climkit_pipeline.cli.ranges import check_range
 from climkit_pipeline.cli.reporting import report
 from climkit_pipeline.cli.sites import SITE, SITE_METAVAR
+from climkit_pipeline.cli.todo import todo
 from climkit_pipeline.errors import ClimkitError, ConfigurationError
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import DATASETS
@@ -345,7 +346,7 @@ def docs(*, output: Path) -> None:
     click.echo(f"{len(written)} pages: {output / 'index.md'}")
 
 
-for _command in (accept, close, settle, export, report, forget):
+for _command in (accept, close, settle, export, report, forget, todo):
     main.add_command(_command)
 
 

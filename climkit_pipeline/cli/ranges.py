@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 
+from climkit_pipeline.domain.periods import written_date
 from climkit_pipeline.errors import ConfigurationError
 from climkit_pipeline.settings import Settings
 
@@ -14,23 +15,19 @@ def yesterday(settings: Settings, now: datetime | None = None) -> date:
 
 
 def parse_date(text: str) -> date:
-    """A date as YYYY-MM-DD. Raises ConfigurationError for anything else."""
+    """A date as YYYY-MM-DD or DD.MM.YYYY. Raises ConfigurationError for anything else."""
     try:
-        if len(text) != len("YYYY-MM-DD"):
-            raise ValueError(text)
-        return date.fromisoformat(text)
+        return written_date(text)
     except ValueError as error:
-        raise ConfigurationError(f"{text!r} is not a date; accepted: YYYY-MM-DD") from error
+        raise ConfigurationError(f"{text!r} is not a date; accepted: YYYY-MM-DD or DD.MM.YYYY") from error
 
 
 def parse_month(text: str) -> date:
-    """The first day of a month written YYYY-MM. Raises ConfigurationError for anything else."""
+    """The first day of a month written YYYY-MM or MM.YYYY. Raises ConfigurationError for anything else."""
     try:
-        if len(text) != len("YYYY-MM"):
-            raise ValueError(text)
-        return date.fromisoformat(f"{text}-01")
+        return written_date(f"{text}-01" if "-" in text else f"1.{text}")
     except ValueError as error:
-        raise ConfigurationError(f"{text!r} is not a month; accepted: YYYY-MM") from error
+        raise ConfigurationError(f"{text!r} is not a month; accepted: YYYY-MM or MM.YYYY") from error
 
 
 def check_range(settings: Settings, first_text: str, last_text: str, now: datetime | None = None) -> tuple[date, date]:

@@ -34,3 +34,25 @@ class Site(click.ParamType[str]):
 
 SITE = Site()
 SITE_METAVAR = "ID|NAME"
+
+
+def meter_id_of(site_id: str, called: str) -> str:
+    """The id of a meter of a site, which may be called by its name; what is unknown stays an id.
+
+    Raises ConfigurationError if several meters of the site bear the name.
+    """
+    from climkit_pipeline.warehouse.queries import run_query
+
+    try:
+        found = run_query(
+            Layout(load_settings().data_dir).warehouse,
+            "select meter_id from meters where site_id = ? and meter_name = ? order by meter_id = ? desc, meter_id",
+            [site_id, called, called],
+        )["meter_id"].to_list()
+    except WarehouseError:
+        return called
+    if len(found) > 1:
+        raise ConfigurationError(
+            f"{len(found)} meters of site {site_id!r} are called {called!r}; name one by its id: {', '.join(found)}"
+        )
+    return found[0] if found else called

@@ -9,6 +9,7 @@ index, sensor) belongs to the local day ``(start, end]``, so the reading at midn
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -52,6 +53,15 @@ class Period:
     def count(self, step: timedelta = QUARTER_HOUR) -> int:
         """How many whole intervals of length ``step`` the period holds."""
         return self.duration // step
+
+
+def written_date(text: str) -> date:
+    """A date as people write it: 2026-12-31, or 31.12.2026 as in Switzerland. Raises ValueError for anything else."""
+    if found := re.fullmatch(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", text):
+        return date(int(found[3]), int(found[2]), int(found[1]))
+    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        return date.fromisoformat(text)
+    raise ValueError(f"{text!r} is not a date")
 
 
 def local_midnight_utc(day: date, zone: ZoneInfo) -> datetime:

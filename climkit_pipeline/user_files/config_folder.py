@@ -12,7 +12,7 @@ from climkit_pipeline.files import atomic_file, file_lock
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.user_files.checks import acceptable, known_checks, never_accepted, part_of_a_month, unknown_check
 from climkit_pipeline.user_files.contradictions import contradictions
-from climkit_pipeline.user_files.csv_text import csv_rows, delimiter_of, read_lines, validated
+from climkit_pipeline.user_files.csv_text import csv_rows, delimiter_of, read_lines, text_of, validated
 from climkit_pipeline.user_files.lines import (
     AnyLine,
     Decision,
@@ -24,6 +24,7 @@ from climkit_pipeline.user_files.lines import (
     Tolerance,
     UserInputs,
 )
+from climkit_pipeline.user_files.names import by_id, check_occupancies, listed_names, meters_called
 
 
 def read_user_inputs(layout: Layout) -> UserInputs:
@@ -32,19 +33,25 @@ def read_user_inputs(layout: Layout) -> UserInputs:
     Raises ConfigurationError with one line of text per mistake, over all files.
     """
     problems: list[str] = []
+    notes: list[str] = []
 
     def lines(name: str, kind: type[AnyLine]) -> tuple[Entry[AnyLine], ...]:
         path = layout.config / name
-        return tuple(read_lines(path, kind, problems)) if path.exists() else ()
+        return tuple(read_lines(path, kind, problems, notes)) if path.exists() else ()
 
-    inputs = UserInputs(
-        lines("meters.csv", MeterFact),
-        lines("decisions.csv", Decision),
-        lines("tolerances.csv", Tolerance),
-        lines("set_aside.csv", SetAside),
-        lines("occupancies.csv", Occupancy),
-        lines("sensors.csv", SensorRole),
-    )
+    facts, decisions = lines("meters.csv", MeterFact), lines("decisions.csv", Decision)
+    tolerances, set_aside = lines("tolerances.csv", Tolerance), lines("set_aside.csv", SetAside)
+    occupancies = lines("occupancies.csv", Occupancy)
+    sensor_roles = lines("sensors.csv", SensorRole)
+    if facts or decisions or set_aside or occupancies:
+        names = listed_names(layout, meters_called(facts, decisions, set_aside))
+        facts = by_id("meters.csv", facts, names, problems)
+        for fact in (entry.content for entry in facts):
+            names.add_meter(fact.site_id, fact.meter_id, fact.name)
+        decisions = by_id("decisions.csv", decisions, names, problems)
+        set_aside = by_id("set_aside.csv", set_aside, names, problems)
+        check_occupancies(occupancies, names, problems)
+    inputs = UserInputs(facts, decisions, tolerances, set_aside, occupancies, sensor_roles, tuple(notes))
     problems += contradictions(inputs, known_checks())
     if problems:
         raise ConfigurationError("\n".join(problems))
@@ -55,7 +62,7 @@ def read_texts(layout: Layout) -> dict[str, str]:
     """The text of each file that says something of a bill, by name."""
     names = ("meters.csv", "decisions.csv", "tolerances.csv", "occupancies.csv")
     paths = [layout.config / name for name in names]
-    return {path.name: path.read_bytes().decode("utf-8-sig") for path in paths if path.exists()}
+    return {path.name: text_of(path)[0] for path in paths if path.exists()}
 
 
 def decision(cells: Mapping[str, str | None]) -> Decision:
@@ -87,7 +94,7 @@ def append_decision(layout: Layout, decision: Decision) -> Path:
     path = layout.config / "decisions.csv"
     with file_lock(layout.lock("config")):
         read_user_inputs(layout)
-        text = path.read_bytes().decode("utf-8-sig") if path.exists() else ""
+        text, was_not_utf8 = text_of(path) if path.exists() else ("", None)
         if not any(True for _ in csv_rows(text)):
             header = ",".join(Decision.accepted_by_column())
             text = f"{text}{_line_end(text)}{header}\n"
@@ -107,7 +114,8 @@ def append_decision(layout: Layout, decision: Decision) -> Path:
         newline = "\r\n" if "\r\n" in text else "\n"
         text = f"{text}{_line_end(text)}{added.rstrip()}{newline}"
         with atomic_file(path) as temporary:
-            temporary.write_bytes(text.encode())
+            # With the mark, the spreadsheet that saved it otherwise opens it with its accents.
+            temporary.write_bytes(text.encode("utf-8-sig" if was_not_utf8 else "utf-8"))
     return path
 
 

@@ -42,17 +42,39 @@ def delimiter_of(text: str) -> str:
     return ";" if header.count(";") > header.count(",") else ","
 
 
-def read_lines(path: Path, kind: type[AnyLine], problems: list[str]) -> Iterator[Entry[AnyLine]]:
-    """The lines of a file that are as they should be; a sentence about each of the others goes to ``problems``."""
+def text_of(path: Path) -> tuple[str, str | None]:
+    """The text of a file, and what is to be said of its encoding: Excel saves plain CSV as Windows-1252, not as UTF-8.
+
+    Raises UnicodeDecodeError for what is neither.
+    """
+    raw = path.read_bytes()
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        return raw.decode("utf-8-sig"), None
+    except UnicodeDecodeError as error:
+        if b"\0" in raw:
+            raise
+        line = raw[: error.start].count(b"\n") + 1
+        return raw.decode("cp1252"), (
+            f"{path.name} is read as Windows-1252 (cp1252), by line {line}: look whether its accents are right; "
+            "a spreadsheet's «CSV UTF-8» leaves no doubt"
+        )
+
+
+def read_lines(path: Path, kind: type[AnyLine], problems: list[str], notes: list[str]) -> Iterator[Entry[AnyLine]]:
+    """The lines of a file that are as they should be; a sentence about each of the others goes to ``problems``.
+
+    What is to be said of the file, and is no mistake, goes to ``notes``.
+    """
+    try:
+        text, note = text_of(path)
+        notes += [note] if note else []
         rows = list(csv_rows(text))
     except OSError as error:
         problems.append(f"{path.name} cannot be read ({error.strerror})")
         return
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        problems.append(f"{path.name}, line {line}: not UTF-8 text; accepted: CSV in UTF-8")
+        problems.append(f"{path.name}, line {line}: neither UTF-8 nor Windows-1252 text; accepted: CSV in UTF-8")
         return
     except csv.Error as error:
         problems.append(

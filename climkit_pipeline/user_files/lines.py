@@ -15,6 +15,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from climkit_pipeline.domain.meters import METER_MODES
+from climkit_pipeline.domain.periods import written_date
 
 FIRST_DATE = date(1900, 1, 1)
 """Before it, a year is a slip of the pen, as 0026 for 2026."""
@@ -25,13 +26,7 @@ REGISTERS = ("import", "export", "heat", "volume")
 def _as_date(text: object) -> object:
     if not isinstance(text, str):
         return text
-    # A spreadsheet in Switzerland writes 31.12.2026.
-    if found := re.fullmatch(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", text):
-        day = date(int(found[3]), int(found[2]), int(found[1]))
-    elif re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-        day = date.fromisoformat(text)
-    else:
-        raise ValueError("not a date")
+    day = written_date(text)
     if day < FIRST_DATE:
         raise ValueError("long before there were meters")
     return day
@@ -70,8 +65,8 @@ Number = Annotated[Decimal, BeforeValidator(_as_number)]
 WholeNumber = Annotated[int, BeforeValidator(_as_number)]
 
 A_DATE = "a local date such as 2026-10-31 or 31.10.2026, from 1900 on"
-A_SITE = "the id of a site"
-A_METER = "the id of a meter"
+A_SITE = "the id of a site, or its name where no other site has it"
+A_METER = "the id of a meter, or its name where no other meter of the site has it"
 A_CHECK = "the name of a check"
 
 
@@ -165,7 +160,7 @@ class SetAside(Line):
     """A meter or sensor that is known not to answer for a time."""
 
     site_id: str = Field(description=A_SITE)
-    meter_id: str = Field(description="the id of a meter or sensor")
+    meter_id: str = Field(description="the id of a meter or sensor, or its name where no other of the site has it")
     first_day: LocalDate = Field(alias="from", description=A_DATE)
     last_day: LocalDate = Field(alias="to", description=f"{A_DATE}, included")
     decided_by: str = Field(alias="who", description="who knows of it")
@@ -177,7 +172,7 @@ class SetAside(Line):
 class Occupancy(Line):
     """Who occupies a billing point, and so is billed for it, while ``from`` to ``until``."""
 
-    site: str = Field(description="the id of a site, or its name where no other site has it")
+    site: str = Field(description=A_SITE)
     billing_point: str = Field(description="a billing point of meters.csv, or the id or the name of a meter")
     occupant: str = Field(description="who is billed: a name or a key of your own")
     first_day: LocalDate = Field(FIRST_DATE, alias="from", description=A_DATE)
@@ -234,6 +229,8 @@ class UserInputs:
     set_aside: tuple[Entry[SetAside], ...] = ()
     occupancies: tuple[Entry[Occupancy], ...] = ()
     sensor_roles: tuple[Entry[SensorRole], ...] = ()
+    notes: tuple[str, ...] = ()
+    """What is to be said of a file, and is no mistake."""
 
     def __str__(self) -> str:
         counts = {

@@ -5,7 +5,7 @@ Here: what is on the bill. Not here: how a file shows it (``bill_files``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -32,7 +32,7 @@ lines as (
         closed.billable_total, closed.billable_solar, closed.billable_grid, closed.index_start, closed.index_end,
         closed.grade, closed.reasons, closed.was_excluded as is_excluded
     from billing_closed_lines as closed
-    inner join frozen_sites on frozen_sites.site_id = closed.site_id and frozen_sites.version = closed.closed_version
+    inner join frozen_sites on frozen_sites.site_id = closed.site_id and frozen_sites.version = closed.version
     where closed.billing_month = $month
     union all by name
     select
@@ -144,9 +144,7 @@ def read_bills(path: Path, month: date, sites: Sequence[str] = ()) -> list[SiteB
             frame_of(connection, sql, bound) for sql in (LINES, _METERS, _CORRECTIONS, _CLOSINGS)
         )
     known = closings.sort("site_name", "site_id")
-    if unknown := [site for site in sites if site not in known["site_id"].to_list()]:
-        names = ", ".join(f"{name} ({site_id})" for site_id, name in known.select("site_id", "site_name").iter_rows())
-        raise ConfigurationError(f"there is no site {unknown[0]!r}; accepted: {names or 'none yet'}")
+    check_sites(sites, dict(known.select("site_id", "site_name").iter_rows()))
     as_of = about(path).get("as_of_utc")
     bills = []
     for row in known.iter_rows(named=True):
@@ -172,6 +170,13 @@ def read_bills(path: Path, month: date, sites: Sequence[str] = ()) -> list[SiteB
     if not bills:
         raise WarehouseError(f"nothing to bill for {month:%Y-%m}: no meter was billed in that month")
     return bills
+
+
+def check_sites(asked: Sequence[str], names: Mapping[str, str]) -> None:
+    """Raises ConfigurationError for the id of a site that is not among the known ones (names by id)."""
+    if unknown := [site for site in asked if site not in names]:
+        known = ", ".join(f"{name} ({site_id})" for site_id, name in names.items())
+        raise ConfigurationError(f"there is no site {unknown[0]!r}; accepted: {known or 'none yet'}")
 
 
 def column_comments(path: Path) -> dict[str, str]:

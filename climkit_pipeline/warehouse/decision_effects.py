@@ -46,7 +46,8 @@ _SENSOR_NAMES = """
 def doubtful_lines(inputs: UserInputs, warehouse: Path) -> list[str]:
     """One line of text per line of the user's files that may not do what it was written for."""
     return (
-        [f"{line} (kept: it may be listed later)" for line in unknown_ids(inputs, warehouse)]
+        list(inputs.notes)
+        + [f"{line} (kept: it may be listed later)" for line in unknown_ids(inputs, warehouse)]
         + without_effect(inputs, warehouse)
         + doubtful_occupancies(inputs.occupancies, warehouse)
         + unknown_sensors(inputs.sensor_roles, warehouse)

@@ -106,7 +106,7 @@ def billing_table(path: Path, month: date) -> pl.DataFrame:
 
 
 def billing_table_as_closed(path: Path, month: date) -> pl.DataFrame:
-    """The same with the frozen rows of the sites that have closed the month; ``closed_version`` is null for others."""
+    """The same with the frozen rows of the sites that have closed the month; ``version`` is null for others."""
     first_day = month.replace(day=1)
     return run_query(
         path,
@@ -122,7 +122,7 @@ def billing_table_as_closed(path: Path, month: date) -> pl.DataFrame:
         )
         from closed
         union all by name
-        select *, null::integer as closed_version
+        select *, null::integer as version
         from billing_monthly
         anti join closed_sites using (site_id)
         where billing_month = ?

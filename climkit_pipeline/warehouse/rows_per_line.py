@@ -13,7 +13,7 @@ from climkit_pipeline.warehouse.queries import run_query
 _METER = ["site_id", "meter_id"]
 _OF_LINES = ["line_from", "line_until", "occupant"]
 """Columns that rows of a meter do not have."""
-_OF_METERS = {"closed_version", "interval_minutes"}
+_OF_METERS = {"version", "interval_minutes"}
 """Numbers that are as true of a part of the month as of the whole."""
 
 

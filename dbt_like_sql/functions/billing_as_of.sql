@@ -5,7 +5,7 @@ create or replace macro main.billing_as_of(instant) as table (
 
     frozen as (
         select * exclude (
-            closed_version, closed_kind, closed_at_utc, closed_by, valid_from_utc, valid_until_utc, is_closed,
+            version, closed_kind, closed_at_utc, closed_by, valid_from_utc, valid_until_utc, is_closed,
             was_excluded, inputs_hash
         )
         from {{ ref('billing_closed_versions') }}

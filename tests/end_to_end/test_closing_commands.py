@@ -248,7 +248,7 @@ def test_an_export_says_that_it_writes_the_closed_version(story: Story) -> None:
     )
     flat = story.meter("flat")
     assert Decimal(new[flat]["total"]) - Decimal(old[flat]["total"]) == MORE_KWH
-    assert {row["closed_version"] for row in old.values()} == {"1"}
+    assert {row["version"] for row in old.values()} == {"1"}
 
 
 def test_settling_freezes_the_corrections_as_the_next_version(story: Story) -> None:

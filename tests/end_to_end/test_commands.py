@@ -41,7 +41,7 @@ def account(server: SimulatorServer, tmp_path: Path) -> Account:
         (("backfill", "2026-10-02", "2026-10-01"), {}, ("FROM 2026-10-02", "after")),
         (("backfill", "2026-10-01", "2126-10-01"), {}, ("2126-10-01", "not ended", "allowed: 2024-01-01")),
         (("backfill", "2023-12-31", "2026-10-01"), {}, ("too early", "allowed: 2024-01-01")),
-        (("backfill", "01.10.2026", "2026-10-02"), {}, ("'01.10.2026'", "YYYY-MM-DD")),
+        (("backfill", "01.10.26", "2026-10-02"), {}, ("'01.10.26'", "YYYY-MM-DD")),
         (RANGE, {"TIMEZONE": "Europe/Nowhere"}, ("CLIMKIT_TIMEZONE", "Europe/Nowhere", "accepted")),
         (RANGE, {"REQUESTS_PER_SECOND": "0"}, ("CLIMKIT_REQUESTS_PER_SECOND", "'0'", "above 0")),
         (RANGE, {"USERNAME": ""}, ("CLIMKIT_USERNAME",)),

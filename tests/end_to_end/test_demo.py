@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import dagster as dg
 import pytest
 from accounts import Account, Finished, assert_refused, bare_environment, climkit_command, run_command
 from cookbook import recipes
+from python_calamine import CalamineWorkbook
 
 from climkit_pipeline.cli.demo import DEMO_SEED
 from climkit_pipeline.domain.periods import next_month
@@ -51,6 +53,41 @@ def test_what_the_demo_says_to_do_next_can_be_done_as_it_is_printed(demo: tuple[
     assert "not_confirmed: " in finished.out
     assert "--refetch" not in finished.out
     assert "1 meters" not in finished.out
+
+
+def test_the_bill_that_the_demo_speaks_of_is_written_and_is_the_simulators_truth(
+    demo: tuple[Finished, Account],
+) -> None:
+    finished, account = demo
+    (line,) = [line for line in finished.out.splitlines() if " export bill " in line]
+    written = run_command(
+        ["/bin/sh", "-c", line.partition("   (")[0]], bare_environment(account.folder), account.folder
+    )
+    month = last_full_month(account)
+    assert written.status == 0, written.err
+    book = CalamineWorkbook.from_path(account.folder / f"bill-{month:%Y-%m}.xlsx")
+    world = World(seed=DEMO_SEED)
+    truth = {
+        (site.name, meter.name): world.month_truth(site.site_id, meter.id, month).total
+        for site in world.sites
+        for meter in site.meters
+    }
+    billed = 0
+    for site in world.sites:
+        for row in book.get_sheet_by_name(site.name).to_python()[3:]:
+            if row[0] != "Summe":
+                assert Decimal(str(row[5])) == pytest.approx(truth[site.name, row[0]], abs=Decimal("0.000001"))
+                billed += 1
+    assert billed == account.rows(f"select count(*) from billing_lines_monthly where billing_month = '{month}'")[0][0]
+
+
+def test_the_demo_asks_who_is_billed(demo: tuple[Finished, Account]) -> None:
+    """The building's heat and a flat's heat are both, by default."""
+    asked = demo[1].climkit("todo", "--first-day")
+    assert asked.status == 1
+    assert "Heating building" in asked.out
+    assert "is billed beside Heating flat" in asked.out
+    assert "have no occupant: who pays?" in asked.out
 
 
 def test_every_total_of_the_demo_equals_the_simulators_truth_to_the_watt_hour(demo: tuple[Finished, Account]) -> None:

@@ -45,7 +45,7 @@ KEY_COLUMNS = (
     "site_id", "meter_id", "subject_id", "sensor_id",
     "period_from", "local_date", "billing_month", "zone", "interval_start_utc", "read_at_utc",
     "valid_from", "in_service_from", "billing_point", "meter_type", "meter_role",
-    "version", "closed_version", "quantity", "register", "segment",
+    "version", "quantity", "register", "segment",
     "first_day", "last_day", "action", "decided_by", "reason", "kind",
     "fetched_at_utc", "superseded_at_utc", "revised_at_utc",
 )  # fmt: skip

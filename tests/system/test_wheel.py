@@ -73,6 +73,7 @@ def test_the_wheel_holds_every_file_of_the_models_and_no_test(wheel):
         cwd=REPOSITORY, capture_output=True, text=True, check=True,
     ).stdout.split()  # fmt: skip
     assert {f"climkit_pipeline/_shipped/{name}" for name in listed if (REPOSITORY / name).exists()} <= names
+    assert {f"climkit_pipeline/languages/{language}.po" for language in ("de", "fr", "it")} <= names
     assert not [name for name in names if name.startswith(("tests/", "dbt_like_sql/", "docs/"))]
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"climkit_pipeline"}
 

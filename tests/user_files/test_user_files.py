@@ -12,11 +12,11 @@ import pytest
 
 from climkit_pipeline.errors import ConfigurationError
 from climkit_pipeline.lake.layout import Layout
-from climkit_pipeline.lake.schemas import SITES
+from climkit_pipeline.lake.schemas import METERS, SITES
 from climkit_pipeline.user_files.checks import known_checks
-from climkit_pipeline.user_files.config_folder import append_decision, decision, read_user_inputs
+from climkit_pipeline.user_files.config_folder import append_decision, decision, read_texts, read_user_inputs
 from climkit_pipeline.user_files.tables import input_tables
-from climkit_pipeline.warehouse.decision_effects import without_effect
+from climkit_pipeline.warehouse.decision_effects import doubtful_lines, without_effect
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples" / "config"
 CHECK = "missing_intervals"
@@ -178,9 +178,88 @@ def test_a_wrong_shape_is_named(layout, lines, words):
     assert words in line
 
 
-def test_text_that_is_not_utf8_is_named_by_line(layout):
-    (layout.config / "meters.csv").write_bytes("site_id,meter_id,note\nz1,a,ok\nz1,b,Zähler\n".encode("cp1252"))
-    assert problems(layout) == ["meters.csv, line 3: not UTF-8 text; accepted: CSV in UTF-8"]
+def test_what_excel_saved_is_read_with_a_note(layout):
+    """Plain CSV of Excel is Windows-1252: an umlaut in it stopped every command."""
+    text = "site_id;meter_id;valid_from;note\r\nz1;a;17.10.2026;ok\r\nz1;b;17.10.2026;Zähler\r\n"
+    (layout.config / "meters.csv").write_bytes(text.encode("cp1252"))
+    inputs = read_user_inputs(layout)
+    assert [(entry.content.note, entry.content.valid_from) for entry in inputs.meter_facts] == [
+        ("ok", date(2026, 10, 17)), ("Zähler", date(2026, 10, 17)),
+    ]  # fmt: skip
+    (note,) = inputs.notes
+    assert note.startswith("meters.csv is read as Windows-1252 (cp1252), by line 3: ")
+    assert note in doubtful_lines(inputs, layout.warehouse)
+    assert read_texts(layout) == {"meters.csv": text}
+
+
+def test_a_decision_added_to_what_excel_saved_leaves_its_accents(layout):
+    path = layout.config / "decisions.csv"
+    path.write_bytes(f"{DECISIONS_HEADER}\nfailed,z1,,2026-10-01,2026-10-02,exclude,Zoë,gehört Zoë\n".encode("cp1252"))
+    (known,) = read_user_inputs(layout).decisions
+    append_decision(layout, known.content)
+    assert path.read_bytes().startswith(b"\xef\xbb\xbf")
+    assert [entry.content.decided_by for entry in read_user_inputs(layout).decisions] == ["Zoë", "Zoë"]
+
+
+@pytest.mark.parametrize("raw", ["site_id,meter_id\nz1,a\n".encode("utf-16"), b"site_id,meter_id\nz1,\x81\n"])
+def test_text_that_is_neither_is_named_by_line(layout, raw):
+    (layout.config / "meters.csv").write_bytes(raw)
+    (problem,) = problems(layout)
+    assert "neither UTF-8 nor Windows-1252 text; accepted: CSV in UTF-8" in problem
+
+
+def listed(layout: Layout, on: date, sites: dict[str, str], meters: dict[tuple[str, str], str]) -> None:
+    """Lists of a day: names of sites by id, and of meters by site and id."""
+    at = datetime(on.year, on.month, on.day, 12, tzinfo=UTC)
+    listed_sites = [{"site_id": each, "site_name": name, "fetched_at_utc": at} for each, name in sites.items()]
+    listed_meters = [
+        {"site_id": site, "meter_id": each, "meter_name": name, "fetched_at_utc": at}
+        for (site, each), name in meters.items()
+    ]
+    for dataset, of_day in ((SITES, listed_sites), (METERS, listed_meters)):
+        folder = layout.day(dataset.name, on)
+        folder.mkdir(parents=True)
+        pl.DataFrame(of_day, schema=dataset.schema).write_parquet(folder / "data.parquet")
+
+
+@pytest.fixture
+def named(layout) -> Layout:
+    """Two sites of one name, a site of its own, and a meter that was renamed."""
+    listed(layout, date(2026, 3, 1), {"z1": "Lac 13"}, {("z1", "a"): "Old", ("z1", "b"): "Flat 2"})
+    listed(
+        layout,
+        date(2026, 4, 1),
+        {"z1": "Lac 13", "z2": "Poço", "z3": "Poço"},
+        {("z1", "a"): "Flat 1", ("z1", "b"): "Flat 2", ("z1", "c"): "Flat 2", ("z2", "a"): "Flat 1"},
+    )
+    return layout
+
+
+def test_sites_and_meters_are_called_by_names_that_are_theirs_alone(named):
+    write(named, "meters.csv", "site_id;meter_id;name;is_billed", "Lac 13;Flat 1;Attic;", "z1;b;;false", "z2;Flat 1;;")
+    write(named, "decisions.csv", DECISIONS_HEADER, "failed,Lac 13,Attic,1.10.2026,31.10.2026,exclude,Ada,why",
+          "failed,Lac 13,,1.10.2026,31.10.2026,exclude,Ada,why")  # fmt: skip
+    write(named, "set_aside.csv", "site_id,meter_id,from,to,who,why", "Lac 13,Flat 1,2026-10-01,2026-10-02,Ada,why")
+    inputs = read_user_inputs(named)
+    found = [[(each.content.site_id, each.content.meter_id) for each in lines]
+             for lines in (inputs.meter_facts, inputs.decisions, inputs.set_aside)]  # fmt: skip
+    assert found == [[("z1", "a"), ("z1", "b"), ("z2", "a")], [("z1", "a"), ("z1", None)], [("z1", "a")]]
+
+
+def test_a_name_that_several_bear_is_refused_with_the_candidates(named):
+    write(named, "meters.csv", "site_id,meter_id", "Poço,a", "z1,Flat 2", "nowhere,Flat 2")
+    write(named, "occupancies.csv", "site,billing_point,occupant", "Poço,a,Ada")
+    assert problems(named) == [
+        "meters.csv, line 2, column site_id: 2 sites are called 'Poço'; name one by its id: z2, z3",
+        "meters.csv, line 3, column meter_id: 2 meters of site 'z1' are called 'Flat 2'; name one by its id: b, c",
+        "occupancies.csv, line 2, column site: 2 sites are called 'Poço'; name one by its id: z2, z3",
+    ]
+
+
+def test_a_line_by_name_and_one_by_id_contradict_each_other(named):
+    write(named, "meters.csv", "site_id,meter_id", "Lac 13,Flat 1", "z1,a")
+    (problem,) = problems(named)
+    assert "meter 'a' of site 'z1' is described by line 2, too" in problem
 
 
 def test_two_lines_about_one_meter_must_not_overlap(layout):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import hashlib
 import itertools
@@ -9,17 +10,22 @@ import json
 import os
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import duckdb
 import polars as pl
 import pytest
+from babel.core import Locale
+from babel.numbers import parse_decimal
 from built_warehouse import SETTINGS, Built
 from fault_lake import MONTH, FaultLake, counted, hour, ordinary, span, without
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from python_calamine import CalamineWorkbook
 from rendered_models import make_tables, rendered_model
 from small_lake import AS_OF, SECOND_FETCH, ZONES, ZURICH, local_month, midnight
 
+from climkit_pipeline.cli.results import export_bill
 from climkit_pipeline.errors import ConfigurationError, LakeError, WarehouseError
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.warehouse.closed_files import (
@@ -529,7 +535,13 @@ def _check_corrections(connection, histories, current) -> None:
             for quantity in invoiced(frozen, closed.get(row["meter_id"], {}), row):
                 was, now = closed.get(row["meter_id"], {}).get(quantity), row[quantity]
                 if was != now:
-                    expected[site, row["meter_id"], quantity] = [was, now, (now or 0) - (was or 0)]
+                    # What nobody is billed (an index, a flow, a peak) has no difference that could be added up.
+                    is_amount = quantity.removeprefix("billed_") in {"total", "solar", "grid"}
+                    expected[site, row["meter_id"], quantity] = [
+                        was,
+                        now,
+                        (now or 0) - (was or 0) if is_amount else None,
+                    ]
     assert found == expected
 
 
@@ -1135,6 +1147,79 @@ def test_a_settled_month_is_ready_again(later):
     assert read_versions(later.built.layout, "moved", MONTH)[0].user_files["occupancies.csv"] == OCCUPANCIES.format(
         last="14.10.2026", first="2026-10-15"
     )
+
+
+def sheets_of(path: Path) -> dict[str, list[list]]:
+    """The rows of every sheet, as another library than the one that wrote them reads them."""
+    book = CalamineWorkbook.from_path(path)
+    return {name: book.get_sheet_by_name(name).to_python(skip_empty_area=False) for name in book.sheet_names}
+
+
+@pytest.mark.story
+def test_the_bill_of_a_closed_month_is_its_frozen_lines_with_what_was_corrected(later, tmp_path):
+    """After the test that settles: Ada has five days more than were closed first, and Bob has them less."""
+    output = tmp_path / "bill.xlsx"
+    export_bill(later.built.layout.warehouse, MONTH, "xlsx", output, sites=["moved", "untouched"], language="de")
+    sheets = sheets_of(output)
+    assert list(sheets) == ["Übersicht", "House moved", "House untouched", "Details", "Korrekturen", "Legende"]
+    stated = month_to_close()
+    ada, bob = stated.total("moved", last=19), stated.total("moved", first=20)
+
+    header, first, second, total = sheets["House moved"][2:]
+    assert len(header) <= 14
+    assert header[:6] == ["Wohnung", "Bewohner", "Von", "Bis", "Medium", "Total"]
+    of = {name: header.index(name) for name in header}
+    days = [(date(2026, 10, 1), date(2026, 10, 19)), (date(2026, 10, 20), date(2026, 10, 31))]
+    assert [(row[of["Bewohner"]], (row[of["Von"]], row[of["Bis"]])) for row in (first, second)] == [
+        ("Ada", days[0]), ("Bob", days[1]),
+    ]  # fmt: skip
+    assert [round(row[of["Total"]], 6) for row in (first, second, total)] == [float(ada), float(bob), float(ada + bob)]
+    assert first[of["Stand neu"]] == second[of["Stand alt"]]
+    assert {row[of["Status"]] for row in (first, second)} == {"verrechenbar"}
+    assert [first[of["Bemerkung"]], first[of["Einheit"]]] == ["", "kWh"]
+
+    said = {row[0]: row[1] for row in sheets["Übersicht"][2:5]}
+    assert said["Monat"] == "Oktober 2026"
+    assert said["House moved"].startswith("abgeschlossen als Version 2 von Ada am ")
+    assert "abgeschlossen als Version 1 von Ada am " in said["House untouched"]
+    (sums,) = (row for row in sheets["Übersicht"] if row[:2] == ["House moved", "Strom"])
+    assert sums[-2:] == ["ja", "ja"]
+
+    corrections = [dict(zip(sheets["Korrekturen"][2], row, strict=True)) for row in sheets["Korrekturen"][3:]]
+    moved = stated.total("moved", first=15, last=19)
+    assert [
+        (row["Bewohner"], round(row["Differenz"], 6), row["Bereinigt mit Version"], row["Bereinigt von"], row["Grund"])
+        for row in corrections
+        if row["Grösse"] == "Total"
+    ] == [
+        ("Ada", float(moved), 2, "Ada", "moved on the 20th"), ("Bob", -float(moved), 2, "Ada", "moved on the 20th"),
+    ]  # fmt: skip
+    assert not [cell for rows in sheets.values() for row in rows for cell in row if str(cell).startswith(("[", "{"))]
+
+
+@pytest.mark.story
+@pytest.mark.parametrize(("language", "decimal"), [("fr", ","), ("de", ".")])
+def test_the_bill_as_csv_is_read_in_french_and_in_german(later, tmp_path, language, decimal):
+    output = tmp_path / "bill.csv"
+    export_bill(later.built.layout.warehouse, MONTH, "csv", output, sites=["moved"], language=language)
+    assert output.read_bytes().startswith(b"\xef\xbb\xbf")
+    rows = list(csv.DictReader(output.read_text(encoding="utf-8-sig").splitlines(), delimiter=";"))
+    stated = month_to_close()
+    locale = Locale.parse(f"{language}_CH")
+    assert [parse_decimal(row["Total"], locale=locale, strict=True) for row in rows] == [
+        stated.total("moved", last=19), stated.total("moved", first=20),
+    ]  # fmt: skip
+    assert all(decimal in row["Total"] for row in rows)
+    assert [row[{"fr": "Du", "de": "Von"}[language]] for row in rows] == ["01.10.2026", "20.10.2026"]
+
+
+@pytest.mark.story
+def test_an_open_month_says_so_on_every_line_and_plain_csv_is_for_programs(later, tmp_path):
+    output = tmp_path / "bill.csv"
+    export_bill(later.built.layout.warehouse, MONTH, "csv-plain", output, sites=["pending"], language="en")
+    (row,) = csv.DictReader(output.read_text(encoding="utf-8").splitlines())
+    assert (row["from"], row["total"], row["state"]) == ("2026-10-01", "", "provisional")
+    assert row["remark"] == "The month is open: values may still change. | Asked for too early, on 2026-10-09"
 
 
 @pytest.mark.story

@@ -64,11 +64,13 @@ from small_lake import OCTOBER, ZURICH
 
 from climkit_pipeline.errors import ConfigurationError
 from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.languages.words import Words
 from climkit_pipeline.user_files.config_folder import decision, read_user_inputs
 from climkit_pipeline.user_files.lines import Entry, Occupancy
 from climkit_pipeline.user_files.tables import input_tables
 from climkit_pipeline.warehouse.decision_effects import check_ids, nothing_failed, without_effect
 from climkit_pipeline.warehouse.occupancy_effects import doubtful_occupancies
+from climkit_pipeline.warehouse.todo import read_todo
 
 
 @pytest.fixture(scope="module")
@@ -2385,3 +2387,41 @@ def test_lines_that_name_nothing_or_one_point_twice_and_empty_flats_are_told(fau
     assert "no billing point or meter 'nosuch' is known at 'clean'" in told[1]
     assert told[2].endswith("names the billing point of line 6, too, which ends on 2026-10-25: from 2026-10-20 on, "
                             "line 7 counts")  # fmt: skip
+
+
+def test_every_reason_of_every_fault_is_said_in_every_language(faulty):
+    """What a template does not fit would stay in English on a German bill."""
+    found = faulty.rows("""
+        select distinct unnest(reasons || warnings) from billing_monthly
+        union select distinct unnest(reasons || warnings) from billing_lines_monthly order by all
+    """)
+    assert len({reason.partition(":")[0] for (reason,) in found}) > 40
+    for (reason,) in found:
+        assert Words("en").reason(reason) == reason.partition(": ")[2]
+        for language in ("de", "fr", "it"):
+            assert Words(language).reason(reason) != reason.partition(": ")[2], reason
+
+
+def test_every_line_that_is_held_up_has_something_that_frees_it(faulty):
+    """And nothing stands there that holds up no line."""
+    todo = read_todo(faulty.layout.warehouse, MONTH)
+    assert len(todo.lines) > 50
+    assert set().union(*(entry.lines for entry in todo.entries)) == set(range(len(todo.lines)))
+    assert all(entry.lines and entry.failures for entry in todo.entries)
+    advice = [way for entry in todo.entries for failure in entry.kinds for way in failure.advice("Rue 1")]
+    assert all(advice)
+    assert len(todo.entries) < len(todo.lines)
+    again = read_todo(faulty.layout.warehouse, MONTH)
+    assert [entry.failures for entry in again.entries] == [entry.failures for entry in todo.entries]
+
+
+@pytest.mark.parametrize(
+    ("site", "is_told"),
+    [("replaced_unseen", True), ("replaced_at_night", True), ("fall", False), ("replaced_early", False)],
+)
+def test_a_date_of_an_exchange_that_no_register_shows_is_told(known, site, is_told):
+    """A slip of the pen in replaced_at cut the register on the wrong day, in silence."""
+    at = {"replaced_unseen": CUT, "replaced_at_night": CUT_UNSEEN}.get(site, CUT).astimezone(ZURICH)
+    warnings = [warning for warning in october(known, "warnings", site)[0] if warning.startswith("exchange_unseen")]
+    told = f"meters.csv dates an exchange that no register shows ({at:%Y-%m-%d %H:%M})"
+    assert warnings == [f"exchange_unseen: {told}; look at replaced_at"] * is_told

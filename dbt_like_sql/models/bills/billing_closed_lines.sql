@@ -18,7 +18,7 @@ frozen as (
 select
     frozen.site_id,
     frozen.billing_month,
-    frozen.version as closed_version,
+    frozen.version,
     closings.is_closed,
     frozen.line.billing_point,
     frozen.line.occupant,

@@ -9,7 +9,7 @@ frozen as (
 
 select
     frozen.* exclude (version, was_excluded, inputs_hash, lines),
-    version as closed_version,
+    version,
     closings.kind as closed_kind,
     closings.closed_at_utc,
     closings.closed_by,

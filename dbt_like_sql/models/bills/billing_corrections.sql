@@ -6,6 +6,7 @@ explained as (
     select
         differing.*,
         quantities.is_of_intervals,
+        quantities.is_summed,
         case
             when differing.quantity like '%index_%' then reading_news.first_at_utc
             when quantities.is_of_intervals then interval_news.first_at_utc
@@ -33,7 +34,9 @@ select
     explained.unit,
     explained.closed_value,
     explained.current_value,
-    (coalesce(explained.current_value, 0) - coalesce(explained.closed_value, 0))::decimal(18, 6) as delta,
+    case
+        when explained.is_summed then coalesce(explained.current_value, 0) - coalesce(explained.closed_value, 0)
+    end::decimal(18, 6) as delta,
     -- Where no reading tells, Python keeps what is found here first.
     coalesce(
         seen.first_seen_at_utc,

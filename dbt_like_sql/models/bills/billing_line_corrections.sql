@@ -16,7 +16,7 @@ contents as (
         site_id,
         meter_id,
         billing_month,
-        closed_version,
+        version,
         unit,
         content_hash
     from {{ ref('billing_closed_versions') }}
@@ -70,12 +70,12 @@ left join contents as before_it
     on before_it.site_id = changes.site_id
     and before_it.meter_id = changes.meter_id
     and before_it.billing_month = changes.billing_month
-    and before_it.closed_version = changes.version
+    and before_it.version = changes.version
 left join contents as settled
     on settled.site_id = changes.site_id
     and settled.meter_id = changes.meter_id
     and settled.billing_month = changes.billing_month
-    and settled.closed_version = changes.settled_version
+    and settled.version = changes.settled_version
 left join {{ ref('billing_closings') }} as versions_before
     on versions_before.site_id = changes.site_id
     and versions_before.billing_month = changes.billing_month

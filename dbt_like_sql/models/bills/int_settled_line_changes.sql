@@ -28,13 +28,13 @@ select
     lines.billing_point,
     lines.occupant,
     lines.quantity,
-    sum(lines.value) filter (where lines.closed_version = versions.before_version)::decimal(18, 6) as closed_value,
-    sum(lines.value) filter (where lines.closed_version = versions.version)::decimal(18, 6) as current_value
+    sum(lines.value) filter (where lines.version = versions.before_version)::decimal(18, 6) as closed_value,
+    sum(lines.value) filter (where lines.version = versions.version)::decimal(18, 6) as current_value
 from versions
 inner join values_of_versions as lines
     on lines.site_id = versions.site_id
     and lines.billing_month = versions.billing_month
-    and lines.closed_version in (versions.before_version, versions.version)
+    and lines.version in (versions.before_version, versions.version)
 where versions.before_version is not null
 group by all
 having closed_value is distinct from current_value

@@ -110,3 +110,17 @@ inner join thousandfold
     and thousandfold.from_utc < days.day_end_utc
     and thousandfold.until_utc > days.day_start_utc
 group by days.site_id, days.meter_id, days.local_date, days.billing_month
+union all
+-- A register that begins again, or jumps, shows an exchange; where none does near the date, nobody but it tells of one.
+select
+    'exchange_unseen', days.site_id, days.meter_id, days.local_date, days.billing_month, count(*),
+    {{ local_time_of('min(hidden.replaced_at_utc)', 'any_value(sites.zone)') }}
+from days
+inner join {{ ref('int_hidden_replacements') }} as hidden
+    on hidden.site_id = days.site_id
+    and hidden.meter_id = days.meter_id
+    and hidden.replaced_at_utc >= days.day_start_utc
+    and hidden.replaced_at_utc < days.day_end_utc
+left join {{ ref('sites') }} as sites on sites.site_id = days.site_id
+where days.series_kind = 'index'
+group by days.site_id, days.meter_id, days.local_date, days.billing_month

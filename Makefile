@@ -10,14 +10,14 @@ SEVERAL_AT_A_TIME := --numprocesses 3 --dist loadscope --no-loadscope-reorder
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .DEFAULT_GOAL := install
-.PHONY: install demo dev test test-stories rehearse rehearse-short system-packages test-system rehearse-data-faults bench-scale bench-ingest calls lint format check-definitions clean
+.PHONY: install demo dev test test-stories rehearse rehearse-short system-packages test-system rehearse-data-faults bench-scale bench-ingest calls lint format cookbook pictures check-definitions clean
 
 install: $(INSTALLED) ## the environment in .venv, from pinned versions
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or later is needed: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,report]'
 	touch $@
 
 # Data for tests alone: nothing of the package is imported, so none of its dependencies are wanted.
@@ -49,7 +49,7 @@ system-packages: $(SYSTEM) ## Debian's browser, PostgreSQL and LibreOffice, for 
 
 $(SYSTEM): $(INSTALLED) requirements-system.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --requirement requirements-system.txt \
-		--editable '.[dev,service]'
+		--editable '.[dev,report,service]'
 	touch $@
 
 test-system: $(SYSTEM) ## the tests that need a browser, PostgreSQL or a service, after system-packages
@@ -72,6 +72,17 @@ bench-ingest: $(INSTALLED) ## what the work around a call costs beside a hand-wr
 
 calls: $(INSTALLED) ## how many calls accounts take, with each saving on and off: docs/calls.md
 	$(BIN)/python tests/rehearsals/calls_table.py --output docs/calls.md
+
+MONTH ?= 2026-10
+PICTURES := days autonomy hours
+
+pictures: $(INSTALLED) ## those of README and the cookbook, of the demo's last full month, after `make demo`
+	rm -rf demo-data/pictures && mkdir -p docs/pictures
+	CLIMKIT_DATA_DIR=demo-data $(BIN)/climkit report $(MONTH) --site "Avenue du Lac 13" --language en --format svg --output demo-data/pictures
+	for name in $(PICTURES); do mv demo-data/pictures/report-*-$$name.svg docs/pictures/$$name.svg; done
+
+cookbook: $(INSTALLED) ## what the recipes answer on the demo's data, after `make demo`: docs/cookbook.md
+	$(BIN)/python tests/end_to_end/cookbook.py demo-data
 
 lint: $(INSTALLED) ## style and types
 	$(BIN)/ruff check .

@@ -31,13 +31,15 @@ MAY_IMPORT = {
     "warehouse": {"warehouse", "user_files", "lake", "languages"} | BOTTOM,
     "languages": {"languages"} | BOTTOM,
     "bill_files": {"bill_files", "languages", "warehouse"} | BOTTOM,
+    "report": {"report", "languages", "warehouse"} | BOTTOM,
     "alerts": {"alerts"} | BOTTOM,
     "simulator": {"simulator", "domain"},
-    "defs": {"defs", "ingest", "api", "lake", "user_files", "warehouse", "alerts"} | BOTTOM,
+    "defs": {"defs", "ingest", "api", "lake", "user_files", "warehouse", "report", "languages", "alerts"} | BOTTOM,
     "definitions": {"defs"} | BOTTOM,
     "cli": {
         "cli",
         "bill_files",
+        "report",
         "languages",
         "defs",
         "ingest",
@@ -52,8 +54,8 @@ MAY_IMPORT = {
 }
 """Of the parts of the package, by part."""
 ONLY = {"dagster": {"defs", "definitions"}, "httpx": {"api"}, "duckdb": {"warehouse"}, "jinja2": {"warehouse"},
-        "yaml": {"warehouse"}, "apprise": {"alerts"}, "babel": {"languages"},
-        "xlsxwriter": {"bill_files", "cli"}, "dbt": set()}  # fmt: skip
+        "yaml": {"warehouse"}, "babel": {"languages"}, "xlsxwriter": {"bill_files", "cli"}, "apprise": {"alerts"},
+        "altair": {"report"}, "vl_convert": {"report"}, "typst": {"report"}, "dbt": set()}  # fmt: skip
 """Libraries, by the beginning of their name, that belong to some parts alone; dbt is for development."""
 ONLY_IN = {"jinja2": "warehouse.project", "yaml": "warehouse.project"}
 """Libraries that one module needs."""

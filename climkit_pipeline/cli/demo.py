@@ -24,6 +24,7 @@ from climkit_pipeline.cli.serve import only_daemon
 from climkit_pipeline.cli.tables import print_frame
 from climkit_pipeline.domain.periods import month_start, next_month
 from climkit_pipeline.errors import ConfigurationError
+from climkit_pipeline.files import atomic_file
 from climkit_pipeline.installation import ROOT_DIR
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.settings import Settings, load_settings
@@ -63,6 +64,7 @@ def run_demo(days: int | None, data_dir: Path) -> int:
         if first < settings.start_date:
             raise ConfigurationError(f"--days {days} reaches back before {settings.start_date}; ask for fewer")
         click.echo(f"Simulated API at {server.base_url}; backfilling {first} to {last}", err=True)
+        _state_sensors(Layout(settings.data_dir), World(seed=DEMO_SEED))
         is_good = run_backfill(settings, BackfillRequest(first, last))
     layout = Layout(settings.data_dir)
     shown = full_month if first < next_month(full_month) else month_start(last)
@@ -72,11 +74,27 @@ def run_demo(days: int | None, data_dir: Path) -> int:
         f"\nLake       {layout.lake}\n"
         f"Warehouse  {layout.warehouse}\n"
         "Next       make dev   (the runs in Dagster's UI)\n"
+        f"           {climkit} query 'from site_energy_days'\n"
         f"           {climkit} query 'from meters'\n"
         f"           {climkit} export bill {shown:%Y-%m}   (the bill per occupant, as a spreadsheet)\n"
-        f"           {climkit} todo --first-day   (who is billed?)"
+        f"           {climkit} todo --first-day   (who is billed?)\n"
+        f"           {climkit} report {shown:%Y-%m}   (the month as a page, with pictures)"
     )
     return 0 if is_good else 1
+
+
+def _state_sensors(layout: Layout, world: World) -> None:
+    """What no list says, as a user would state it: which sensors hang outdoors. A file that is there stays."""
+    path = layout.config / "sensors.csv"
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(("site", "sensor", "role"))
+        for site in world.sites:
+            outdoor = [each for each in site.sensors if each.type == "temperature" and each.name.startswith("Outdoor")]
+            lines.writerows((site.name, f"{each.name} ({each.type})", "outdoor_temperature") for each in outdoor)
 
 
 def print_billing(warehouse: Path, month: date, *, is_partial: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -74,3 +75,18 @@ def bill(*, month: str, sites: tuple[str, ...], language: str, output_format: st
         raise QueryError(f"{output} is no name for a workbook: let it end in .xlsx, or name a --format")
     warehouse = Layout(load_settings().data_dir).warehouse
     export_bill(warehouse, first_day, output_format, output, sites=sites, language=language)
+
+
+@export.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--table", "tables", multiple=True, help="Instead of the views for people: this table (repeatable).")
+@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="Only local days and months from this date on.")
+def datapackage(*, folder: Path, tables: tuple[str, ...], since: datetime | None) -> None:
+    """Write the views for people to FOLDER as Parquet, with a Frictionless datapackage.json that describes them."""
+    from climkit_pipeline.warehouse.data_package import write_data_package
+
+    warehouse = Layout(load_settings().data_dir).warehouse
+    written = write_data_package(warehouse, folder, tables=tables, since=since.date() if since else None)
+    for table in written:
+        click.echo(f"{table.name}.parquet: {table.rows:,} rows, {table.size_bytes / 2**20:,.1f} MiB", err=True)
+    click.echo(str(folder / "datapackage.json"))

@@ -19,7 +19,9 @@ import click
 from climkit_pipeline.cli.closing import accept, close, settle, warn_of_doubtful_lines
 from climkit_pipeline.cli.encodings import never_raise
 from climkit_pipeline.cli.exporting import CSV_FORMATS, export
+from climkit_pipeline.cli.forgetting import forget
 from climkit_pipeline.cli.ranges import check_range
+from climkit_pipeline.cli.reporting import report
 from climkit_pipeline.cli.sites import SITE, SITE_METAVAR
 from climkit_pipeline.cli.todo import todo
 from climkit_pipeline.errors import ClimkitError, ConfigurationError
@@ -341,7 +343,19 @@ def query(*, sql: str, output_format: str, output: Path | None) -> None:
     show_result(run_query(Layout(load_settings().data_dir).warehouse, sql), output_format, output)
 
 
-for _command in (accept, close, settle, export, todo):
+@main.command()
+@click.option(
+    "--output", type=click.Path(path_type=Path, file_okay=False), default="docs/dictionary", show_default=True
+)
+def docs(*, output: Path) -> None:
+    """Write the dictionary of tables, columns and checks, as Markdown pages; needs no data."""
+    from climkit_pipeline.warehouse.dictionary import write_dictionary
+
+    written = write_dictionary(output)
+    click.echo(f"{len(written)} pages: {output / 'index.md'}")
+
+
+for _command in (accept, close, settle, export, report, forget, todo):
     main.add_command(_command)
 
 

@@ -61,11 +61,11 @@ def table_metadata(state: DataState, table: str) -> dict[str, Any]:
         found["dagster/row_count"] = state.row_counts[table]
     if table == "billing_monthly" and state.grades:
         found |= {f"meters {grade}": sum(row[grade] for row in state.grades) for grade in GRADES}
-        found["grades by month"] = _picture_of(state.grades_svg, "grades by month")
+        found["grades by month"] = picture_of(state.grades_svg, "grades by month")
         found["grades by site and month"] = _grades_table(state)
     elif table == "data_quality_monthly" and state.grades:
         found["completeness of the last days"] = state.completeness
-        found["completeness by site and day"] = _picture_of(state.completeness_svg, "completeness by site and day")
+        found["completeness by site and day"] = picture_of(state.completeness_svg, "completeness by site and day")
         found["grades by site and month"] = _grades_table(state)
     return {name: value for name, value in found.items() if value is not None}
 
@@ -87,7 +87,7 @@ def table_of(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:
     return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))
 
 
-def _picture_of(svg: str | None, title: str) -> dg.MarkdownMetadataValue | None:
+def picture_of(svg: str | None, title: str) -> dg.MarkdownMetadataValue | None:
     """A Markdown image that carries its bytes with it: no server has to be asked for it."""
     if svg is None:
         return None

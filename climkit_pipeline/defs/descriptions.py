@@ -64,11 +64,11 @@ def described(assets: dg.AssetsDefinition, settings: Settings) -> dg.AssetsDefin
             return spec.merge_attributes(owners=settings.owners, metadata=lake_details)
         details: dict[str, Any] = {
             "dagster/column_schema": _table_columns(name, types.get(name, {})),
-            "dagster/table_name": f"main.{name}",
+            "dagster/table_name": load_project().models[name].relation,
             "path": dg.MetadataValue.path(str(layout.warehouse)),
         }
         # Numbered, because the UI sorts them by name: so the list of groups reads like the way of the data.
-        group = f"{FOLDERS.index(str(spec.group_name)) + 1}_{spec.group_name}" + ("_steps" if name in STEPS else "")
+        group = f"{FOLDERS.index(str(spec.group_name))}_{spec.group_name}" + ("_steps" if name in STEPS else "")
         return spec.merge_attributes(owners=settings.owners, metadata=details).replace_attributes(group_name=group)
 
     (changed,) = dg.map_asset_specs(describe, [assets])

@@ -8,6 +8,7 @@ from climkit_pipeline.defs.automation import INGEST_JOB, MODELS_JOB, build_sched
 from climkit_pipeline.defs.descriptions import described
 from climkit_pipeline.defs.housekeeping import TIDY_JOB, build_tidy_schedule
 from climkit_pipeline.defs.lake_assets import build_lake_assets
+from climkit_pipeline.defs.report_assets import build_report_assets
 from climkit_pipeline.defs.resources import ClimkitResource, Ingests
 from climkit_pipeline.defs.run_locks import locking_in_process_executor
 from climkit_pipeline.defs.warehouse_assets import build_warehouse_assets
@@ -20,7 +21,7 @@ def build_definitions(settings: Settings | None = None) -> dg.Definitions:
     return dg.Definitions.merge(
         build_lake_definitions(settings, ClimkitResource()),
         dg.Definitions(
-            assets=[described(build_warehouse_assets(settings), settings)],
+            assets=[described(build_warehouse_assets(settings), settings), *build_report_assets(settings)],
             jobs=[MODELS_JOB, TIDY_JOB, AUDIT_JOB],
             schedules=[build_schedule(settings), build_tidy_schedule(settings), build_audit_schedule(settings)],
             sensors=[*build_sensors(settings), *build_alert_sensors(settings)],

@@ -20,8 +20,8 @@ from climkit_pipeline.ingest.reports import IngestRequest
 from climkit_pipeline.lake.schemas import DATASETS, SNAPSHOTS
 from climkit_pipeline.settings import Settings
 
-LAKE_GROUP = "1_lake_files"
-"""Before the groups of tables, which are numbered as the data go: ``2_lake`` to ``9_bills``."""
+LAKE_GROUP = "0_lake_files"
+"""Before the groups of tables, which are numbered as the data go: ``1_lake`` to ``9_analysis``."""
 
 
 class IngestConfig(dg.Config):

@@ -23,6 +23,7 @@ from climkit_pipeline.lake import coverage as law
 from climkit_pipeline.lake.coverage import DayCoverage
 from climkit_pipeline.lake.day_files import by_day, read_coverage
 from climkit_pipeline.lake.first_days import first_days_with_rows, refused_until
+from climkit_pipeline.lake.forgotten import read_tombstones
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import METER_INTERVALS, SNAPSHOTS
 
@@ -54,6 +55,7 @@ def plan_calls(
     """
     tasks: list[Task] = []
     sites = creation.as_known(layout, sites)
+    tombstones = read_tombstones(layout)
     wanted = pl.col("site_id").is_in([listing.site_id for listing in sites])
     for dataset in request.series:
         firsts, until = first_days_with_rows(layout, dataset), refused_until(layout, dataset)
@@ -73,6 +75,7 @@ def plan_calls(
                 if request.refetch and request.is_urgent:
                     # What the API refused once is asked for again on request, not every morning.
                     days = [day for day in days if key not in coverage[day] or day > until.get(key, date.min)]
+                days = [day for day in days if not any(each.covers(*key, day) for each in tombstones)]
                 if request.is_raw_sparing and window_days(dataset.name) < SHORT_WINDOW:
                     days = [day for day in days if is_at_a_bound(day)]
                 windows = plan_windows(days, window_days(dataset.name))

@@ -30,6 +30,7 @@ from climkit_pipeline.lake.day_files import (
     write_day,
 )
 from climkit_pipeline.lake.first_days import first_days_with_rows
+from climkit_pipeline.lake.forgotten import Tombstone, read_tombstones, without_forgotten
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import Dataset
 
@@ -41,11 +42,12 @@ def commit_series(layout: Layout, dataset: Dataset, landed: Sequence[Landed], re
     """Commit answers of one series, given in the order of their arrival, and count them into ``report``."""
     answers = parse_series(layout, dataset, landed)
     earlier = _first_days(layout, dataset, answers)
-    rows = _rows(dataset, answers)
+    tombstones = read_tombstones(layout)
+    rows = without_forgotten(_rows(dataset, answers), dataset, tombstones)
     report.rows += rows.height
     for answer in answers:
         report.findings += answer.findings
-    claims = claims_by_day(answers)
+    claims = _not_forgotten(claims_by_day(answers), tombstones)
     coverage = read_coverage(layout, dataset, claims)
     for days in _some_days(claims, coverage, rows):
         are_these = pl.col("local_date").is_between(days[0], days[-1])
@@ -61,6 +63,17 @@ def commit_series(layout: Layout, dataset: Dataset, landed: Sequence[Landed], re
         )
     if dataset.kind == "interval":
         report.findings += findings_of_edges(layout, dataset, answers)
+
+
+def _not_forgotten(
+    claims: Mapping[date, Sequence[Claim]], tombstones: Sequence[Tombstone]
+) -> dict[date, Sequence[Claim]]:
+    """A window may reach over days that are forgotten: nothing is claimed of them."""
+    kept = {
+        day: [claim for claim in of_day if not any(each.covers(*claim.key[1:], day) for each in tombstones)]
+        for day, of_day in claims.items()
+    }
+    return {day: of_day for day, of_day in kept.items() if of_day}
 
 
 def _rows(dataset: Dataset, answers: Sequence[SeriesAnswer]) -> pl.DataFrame:

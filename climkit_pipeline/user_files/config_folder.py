@@ -19,6 +19,7 @@ from climkit_pipeline.user_files.lines import (
     Entry,
     MeterFact,
     Occupancy,
+    SensorRole,
     SetAside,
     Tolerance,
     UserInputs,
@@ -41,6 +42,7 @@ def read_user_inputs(layout: Layout) -> UserInputs:
     facts, decisions = lines("meters.csv", MeterFact), lines("decisions.csv", Decision)
     tolerances, set_aside = lines("tolerances.csv", Tolerance), lines("set_aside.csv", SetAside)
     occupancies = lines("occupancies.csv", Occupancy)
+    sensor_roles = lines("sensors.csv", SensorRole)
     if facts or decisions or set_aside or occupancies:
         names = listed_names(layout, meters_called(facts, decisions, set_aside))
         facts = by_id("meters.csv", facts, names, problems)
@@ -49,7 +51,7 @@ def read_user_inputs(layout: Layout) -> UserInputs:
         decisions = by_id("decisions.csv", decisions, names, problems)
         set_aside = by_id("set_aside.csv", set_aside, names, problems)
         check_occupancies(occupancies, names, problems)
-    inputs = UserInputs(facts, decisions, tolerances, set_aside, occupancies, tuple(notes))
+    inputs = UserInputs(facts, decisions, tolerances, set_aside, occupancies, sensor_roles, tuple(notes))
     problems += contradictions(inputs, known_checks())
     if problems:
         raise ConfigurationError("\n".join(problems))
@@ -115,6 +117,29 @@ def append_decision(layout: Layout, decision: Decision) -> Path:
             # With the mark, the spreadsheet that saved it otherwise opens it with its accents.
             temporary.write_bytes(text.encode("utf-8-sig" if was_not_utf8 else "utf-8"))
     return path
+
+
+def rename_occupant(layout: Layout, occupant: str) -> str | None:
+    """Put a name that says nothing in the place of an occupant's in ``occupancies.csv``; None if nobody is called so.
+
+    Everything else of the file stays as it is.
+    """
+    path = layout.config / "occupancies.csv"
+    with file_lock(layout.lock("config")):
+        if not path.exists():
+            return None
+        entries = read_user_inputs(layout).occupancies
+        taken = {entry.content.occupant for entry in entries}
+        number = next(each for each in range(1, len(taken) + 2) if f"forgotten {each}" not in taken)
+        lines = path.read_bytes().decode("utf-8-sig").splitlines(keepends=True)
+        named = {entry.line for entry in entries if entry.content.occupant == occupant}
+        for line in named:
+            lines[line - 1] = lines[line - 1].replace(occupant, f"forgotten {number}")
+        if not named:
+            return None
+        with atomic_file(path) as temporary:
+            temporary.write_bytes("".join(lines).encode())
+    return f"forgotten {number}"
 
 
 def _line_end(text: str) -> str:

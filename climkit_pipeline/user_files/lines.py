@@ -185,6 +185,19 @@ class Occupancy(Line):
         return self
 
 
+class SensorRole(Line):
+    """What a sensor of a site measures, which its name and type do not tell."""
+
+    site: str = Field(description="the id of a site, or its name where no other site has it")
+    sensor: str = Field(
+        description="the id of a sensor, or its name where no other sensor of the site has it; else NAME (TYPE)"
+    )
+    sensor_role: Literal["outdoor_temperature", "indoor_temperature"] = Field(
+        alias="role", description="outdoor_temperature or indoor_temperature"
+    )
+    note: str | None = Field(None, description="any text")
+
+
 def _check_order(first_name: str, first: date, last_name: str, last: date) -> None:
     if last < first:
         raise ValueError(f"{last_name} {last} is before {first_name} {first}")
@@ -215,6 +228,7 @@ class UserInputs:
     tolerances: tuple[Entry[Tolerance], ...] = ()
     set_aside: tuple[Entry[SetAside], ...] = ()
     occupancies: tuple[Entry[Occupancy], ...] = ()
+    sensor_roles: tuple[Entry[SensorRole], ...] = ()
     notes: tuple[str, ...] = ()
     """What is to be said of a file, and is no mistake."""
 
@@ -225,6 +239,7 @@ class UserInputs:
             "tolerances.csv": len(self.tolerances),
             "set_aside.csv": len(self.set_aside),
             "occupancies.csv": len(self.occupancies),
+            "sensors.csv": len(self.sensor_roles),
         }
         named = [f"{name}: {lines} line{'s' * (lines != 1)}" for name, lines in counts.items() if lines]
         return ", ".join(named) or "none given"

@@ -55,16 +55,22 @@ OCCUPANCIES_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "first_day": pl.Date,
     "last_day": pl.Date,
 }
+SENSOR_ROLES_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "site": pl.String,
+    "sensor": pl.String,
+    "sensor_role": pl.String,
+}
 
 
 @dataclass(frozen=True)
 class InputTables:
-    """What the models read: ``pipeline.meter_facts``, ``decisions``, ``tolerances`` and ``occupancies``."""
+    """What the models read of the user's files: the tables of schema ``pipeline`` with these names."""
 
     meter_facts: pl.DataFrame
     decisions: pl.DataFrame
     tolerances: pl.DataFrame
     occupancies: pl.DataFrame
+    sensor_roles: pl.DataFrame
 
     @property
     def by_name(self) -> dict[str, pl.DataFrame]:
@@ -99,6 +105,10 @@ def input_tables(inputs: UserInputs, layout: Layout, default_timezone: str) -> I
         pl.DataFrame(
             [entry.content.model_dump(include=set(OCCUPANCIES_SCHEMA)) for entry in inputs.occupancies],
             schema=OCCUPANCIES_SCHEMA,
+        ),
+        pl.DataFrame(
+            [entry.content.model_dump(include=set(SENSOR_ROLES_SCHEMA)) for entry in inputs.sensor_roles],
+            schema=SENSOR_ROLES_SCHEMA,
         ),
     )
 

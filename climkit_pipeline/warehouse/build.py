@@ -34,7 +34,7 @@ from climkit_pipeline.domain.periods import ONE_DAY, month_start, next_month
 from climkit_pipeline.errors import WarehouseError
 from climkit_pipeline.lake.schemas import JOURNALS
 from climkit_pipeline.warehouse.lake_state import LakeChanges
-from climkit_pipeline.warehouse.project import DataTest, Model, Project
+from climkit_pipeline.warehouse.project import INNER_SCHEMA, PUBLISHED_SCHEMAS, DataTest, Model, Project
 
 SEASON_DAYS = 45
 """How far from a day its neighbours can change what is said of it; the models look no further."""
@@ -166,7 +166,7 @@ class _Run:
         self._months: list[date] | None = None
         self._made = False
         """Of a build file that is begun anew: whether the table at hand is there."""
-        for schema in ("intermediate", "main"):
+        for schema in (INNER_SCHEMA, *PUBLISHED_SCHEMAS):
             connection.execute(f"create schema if not exists {schema}")
         for setting in (f"set memory_limit = '{MEMORY_LIMIT}'", *WRITING):
             connection.execute(setting)

@@ -6,14 +6,14 @@ the data are (``user_files``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from climkit_pipeline.errors import ConfigurationError, WarehouseError
+from climkit_pipeline.errors import ConfigurationError, QueryError, WarehouseError
 from climkit_pipeline.user_files.checks import AcceptedFor, known_checks, never_accepted, part_of_a_month
-from climkit_pipeline.user_files.lines import Decision, MeterFact, UserInputs
+from climkit_pipeline.user_files.lines import Decision, Entry, MeterFact, SensorRole, UserInputs
 from climkit_pipeline.warehouse.occupancy_effects import doubtful_occupancies
 from climkit_pipeline.warehouse.queries import run_query
 
@@ -30,6 +30,18 @@ _FAILURES: Mapping[AcceptedFor, str] = {
     """,
 }
 
+_SENSOR_NAMES = """
+    select
+        unnest([site_id, site_name, site_id, site_name, site_id, site_name]) as site,
+        unnest([
+            sensor_id, sensor_id, sensor_name, sensor_name, concat_ws(' ', sensor_name, '(' || sensor_type || ')'),
+            concat_ws(' ', sensor_name, '(' || sensor_type || ')')
+        ]) as sensor,
+        sensor_id
+    from sensors
+    inner join sites using (site_id)
+"""
+
 
 def doubtful_lines(inputs: UserInputs, warehouse: Path) -> list[str]:
     """One line of text per line of the user's files that may not do what it was written for."""
@@ -38,7 +50,23 @@ def doubtful_lines(inputs: UserInputs, warehouse: Path) -> list[str]:
         + [f"{line} (kept: it may be listed later)" for line in unknown_ids(inputs, warehouse)]
         + without_effect(inputs, warehouse)
         + doubtful_occupancies(inputs.occupancies, warehouse)
+        + unknown_sensors(inputs.sensor_roles, warehouse)
     )
+
+
+def unknown_sensors(entries: Sequence[Entry[SensorRole]], warehouse: Path) -> list[str]:
+    """One line per entry of sensors.csv that names no sensor, or several."""
+    names = f"from ({_SENSOR_NAMES}) group by all having count(distinct sensor_id) = 1"
+    try:
+        known = set(run_query(warehouse, f"select site, sensor {names}").iter_rows()) if entries else set()
+    except (WarehouseError, QueryError):
+        return []
+    return [
+        f"sensors.csv, line {entry.line}: no sensor {entry.content.sensor!r} is known at {entry.content.site!r}, "
+        "or several are called so"
+        for entry in entries
+        if (entry.content.site, entry.content.sensor) not in known
+    ]
 
 
 def unknown_ids(inputs: UserInputs, warehouse: Path) -> list[str]:

@@ -24,13 +24,22 @@ from climkit_pipeline.errors import WarehouseError
 from climkit_pipeline.files import fingerprint
 from climkit_pipeline.installation import PROJECT_DIR
 
-FOLDERS = ("seeds", "lake", "listing", "series", "days", "registers", "periods", "quality", "bills")
+FOLDERS = ("seeds", "lake", "listing", "series", "days", "registers", "periods", "quality", "bills", "analysis")
 """The way of the data: a model reads its own folder and earlier ones."""
 
 Kind = Literal["seed", "table", "by_day", "by_month", "view"]
 """How a model is kept (see ``warehouse.build``)."""
 
-INNER_SCHEMA, PUBLISHED_SCHEMA = "intermediate", "main"
+INNER_SCHEMA = "intermediate"
+PUBLISHED_SCHEMAS = ("main", "analysis")
+"""What analysts open: the tables that others build on, and the views that are made for people."""
+
+
+def schema_of(name: str, folder: str) -> str:
+    """The schema that a model lies in: what is not published has one of its own, and so have the views for people."""
+    if folder == "seeds" or name.startswith("int_"):
+        return INNER_SCHEMA
+    return "analysis" if folder == "analysis" else "main"
 
 
 @dataclass(frozen=True)
@@ -54,13 +63,13 @@ class Model:
 
     @property
     def schema(self) -> str:
-        """What is not published lies in a schema of its own."""
-        return INNER_SCHEMA if self.folder == "seeds" or self.name.startswith("int_") else PUBLISHED_SCHEMA
+        """Where it lies in the build file, and in the published one if it is there."""
+        return schema_of(self.name, self.folder)
 
     @property
     def is_published(self) -> bool:
         """Whether analysts see it; the others are on the way."""
-        return self.schema == PUBLISHED_SCHEMA
+        return self.schema in PUBLISHED_SCHEMAS
 
     @property
     def relation(self) -> str:
@@ -143,8 +152,9 @@ class _Reader:
     def read(self) -> Project:
         described = self._described()
         seeds = [self._seed(path, described) for path in sorted((PROJECT_DIR / "seeds").glob("*.csv"))]
-        self._names = {path.stem for path in (PROJECT_DIR / "models").rglob("*.sql")} | {seed.name for seed in seeds}
-        found = seeds + [self._model(path, described) for path in sorted((PROJECT_DIR / "models").rglob("*.sql"))]
+        paths = sorted((PROJECT_DIR / "models").rglob("*.sql"))
+        self._folders = {path.stem: _folder_of(path) for path in paths} | {seed.name: seed.folder for seed in seeds}
+        found = seeds + [self._model(path, described) for path in paths]
         by_name = {model.name: model for model in found}
         # Folder by folder, and inside one what is read comes first: the order in which a person reads them, too.
         order = TopologicalSorter({model.name: model.refs for model in found})
@@ -175,7 +185,7 @@ class _Reader:
         return Model(path.stem, "seeds", "seed", sql, (), (), entry.get("description", ""), _columns_of(entry))
 
     def _model(self, path: Path, described: Mapping[str, Any]) -> Model:
-        folder = path.relative_to(PROJECT_DIR / "models").parts[0]
+        folder = _folder_of(path)
         sql = self._rendered(path.read_text(encoding="utf-8"), path)
         options = {"materialized": self._config["models"]["climkit"][folder]["+materialized"]} | self._options
         kind = options.pop("materialized")
@@ -203,10 +213,9 @@ class _Reader:
 
     def _ref(self, name: str) -> str:
         self._refs.append(name)
-        if name not in self._names:
+        if name not in self._folders:
             raise jinja2.TemplateError(f"there is no model {name!r}")
-        is_inner = name.startswith("int_") or (PROJECT_DIR / "seeds" / f"{name}.csv").exists()
-        return f"{INNER_SCHEMA if is_inner else PUBLISHED_SCHEMA}.{name}"
+        return f"{schema_of(name, self._folders[name])}.{name}"
 
     def _source(self, schema: str, name: str) -> str:
         del schema  # both sources lie in the schema that Python writes
@@ -301,6 +310,10 @@ class _Expressions:
         return re.sub(
             r"\b\w+\.\w+\b", lambda found: found[0].partition(".")[2] if found[0] in known else found[0], model.sql
         )
+
+
+def _folder_of(path: Path) -> str:
+    return path.relative_to(PROJECT_DIR / "models").parts[0]
 
 
 def _check_order(models: Mapping[str, Model]) -> None:

@@ -25,8 +25,7 @@ from climkit_pipeline.errors import WarehouseError
 from climkit_pipeline.files import replace_file
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.warehouse.lake_state import open_build_file
-
-PUBLISHED_SCHEMA = "main"
+from climkit_pipeline.warehouse.project import PUBLISHED_SCHEMAS
 
 DETAIL_TABLES = {
     "meter_intervals_superseded": "meter_intervals",
@@ -186,5 +185,5 @@ def _drop_inner_schemas(connection: duckdb.DuckDBPyConnection) -> None:
         "select schema_name from duckdb_schemas() where database_name = current_database() and not internal"
     ).fetchall()
     for (schema,) in schemas:
-        if schema != PUBLISHED_SCHEMA:
+        if schema not in PUBLISHED_SCHEMAS:
             connection.execute(f'drop schema "{schema}" cascade')

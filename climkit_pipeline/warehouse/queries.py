@@ -18,6 +18,7 @@ import polars as pl
 
 from climkit_pipeline.errors import QueryError, WarehouseError
 from climkit_pipeline.files import atomic_file
+from climkit_pipeline.warehouse.project import PUBLISHED_SCHEMAS
 
 ResultFormat = Literal["csv", "csv-excel", "csv-excel-point", "json", "parquet"]
 
@@ -38,6 +39,9 @@ def open_warehouse(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         raise WarehouseError(f"{path} cannot be opened ({_first_line(error)})") from error
     try:
         connection.execute("set timezone = 'UTC'")
+        # The views for people by their bare names, too; a file that an older version published has none.
+        if connection.execute("from duckdb_schemas() where schema_name = 'analysis'").fetchall():
+            connection.execute(f"set search_path = '{','.join(PUBLISHED_SCHEMAS)}'")
         yield connection
     finally:
         connection.close()
@@ -190,8 +194,9 @@ def column_types(path: Path) -> dict[str, dict[str, str]]:
             """
             select table_name, column_name, lower(data_type)
             from duckdb_columns()
-            where schema_name = 'main' and database_name = current_database() and not internal
-            """
+            where list_contains(?, schema_name) and database_name = current_database() and not internal
+            """,
+            [list(PUBLISHED_SCHEMAS)],
         ).fetchall()
     for table, column, kind in rows:
         found.setdefault(table, {})[column] = kind

@@ -52,3 +52,9 @@
 {% macro is_inside_day() -%}
     (interval_start_utc > day_start_utc and interval_end_utc < day_end_utc)
 {%- endmacro %}
+
+{# Mean power of a row in kW: by its own length, since a value may be of a quarter of an hour, an hour or a day. #}
+{% macro power_kw(energy_kwh, interval) -%}
+    ({{ energy_kwh }}) * 3600000000.0
+        / nullif(epoch_us({{ interval }}.interval_end_utc) - epoch_us({{ interval }}.interval_start_utc), 0)
+{%- endmacro %}

@@ -25,7 +25,7 @@ MADE_UP = {"count": "3", "amount": "1.5", "percent": "12.5", "on_days": ", on 20
 def spoken() -> Iterator[str]:
     """The texts that the code says, its columns and grades, and the words of the warehouse on a bill."""
     package = Path(climkit_pipeline.__file__).parent
-    for path in [*package.glob("bill_files/*.py"), *package.glob("languages/*.py")]:
+    for path in [path for part in ("bill_files", "languages", "report") for path in package.glob(f"{part}/*.py")]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "say":
                 said = node.args[0]

@@ -28,8 +28,8 @@ pytestmark = pytest.mark.slow
 
 ALL = tuple(DATASETS)
 GROUPS = {
-    "lake": "2_lake", "listing": "3_listing", "series": "4_series", "days": "5_days", "registers": "6_registers",
-    "periods": "7_periods", "quality": "8_quality", "bills": "9_bills",
+    "lake": "1_lake", "listing": "2_listing", "series": "3_series", "days": "4_days", "registers": "5_registers",
+    "periods": "6_periods", "quality": "7_quality", "bills": "8_bills", "analysis": "9_analysis",
 }  # fmt: skip
 """The groups of the UI, which sorts them by name, by the folder of the models."""
 
@@ -47,7 +47,7 @@ def definitions(settings: Settings) -> dg.Definitions:
 def test_every_dataset_and_every_published_table_is_an_asset(definitions: dg.Definitions) -> None:
     keys = {key.to_user_string() for key in definitions.resolve_asset_graph().materializable_asset_keys}
     assert {f"climkit/{name}" for name in ALL} <= keys
-    published = {name for name, model in load_project().models.items() if model.schema == "main"}
+    published = {name for name, model in load_project().models.items() if model.is_published}
     assert {key for key in keys if key.startswith("warehouse/")} == {f"warehouse/{name}" for name in published}
 
 
@@ -62,7 +62,7 @@ def read_by(name: str) -> set[str]:
     model = load_project().models[name]
     found = {source.removesuffix("_coverage") for source in model.sources} & set(ALL)
     for ref in model.refs:
-        is_step = load_project().models[ref].schema != "main"
+        is_step = not load_project().models[ref].is_published
         found |= read_by(ref) if is_step else {ref}
     return found
 
@@ -72,17 +72,17 @@ def test_tables_stand_below_what_they_read_and_have_their_data_tests_as_a_check(
     assert graph.get(model_key("meter_intervals")).parent_keys == {asset_key("meter_intervals")}
     assert graph.get(model_key("coverage_days")).parent_keys == {asset_key(name) for name in ALL}
     for name, model in load_project().models.items():
-        if model.schema == "main":
+        if model.is_published:
             asset = graph.get(model_key(name))
             group = f"{GROUPS[model.folder]}_steps" if name in STEPS else GROUPS[model.folder]
             assert ({key.path[-1] for key in asset.parent_keys}, asset.group_name) == (read_by(name), group)
     checked = {key.asset_key for key in graph.asset_check_keys}
     tested = {test.model for test in load_project().tests}
-    assert {model_key(name) for name in tested if load_project().models[name].schema == "main"} <= checked
+    assert {model_key(name) for name in tested if load_project().models[name].is_published} <= checked
     data_checks = {(key.asset_key, key.name) for key in graph.asset_check_keys if key.name != "data_tests"}
     assert data_checks == {(model_key(check.table), check.name) for check in DATA_CHECKS}
     # What stands apart as a step has to be there to stand apart.
-    assert {name for name, model in load_project().models.items() if model.schema == "main"} >= STEPS
+    assert {name for name, model in load_project().models.items() if model.is_published} >= STEPS
 
 
 def test_assets_say_where_they_lie_whose_they_are_and_what_their_columns_are(settings: Settings) -> None:

@@ -9,10 +9,13 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from accounts import Account, Finished, assert_refused, bare_environment, climkit_command, run_command
+from cookbook import recipes
 from python_calamine import CalamineWorkbook
 
 from climkit_pipeline.cli.demo import DEMO_SEED
+from climkit_pipeline.domain.periods import next_month
 from climkit_pipeline.simulator import World
+from climkit_pipeline.warehouse.queries import run_query
 
 pytestmark = pytest.mark.slow
 
@@ -168,6 +171,18 @@ def test_a_query_on_the_demo_prints_a_table_and_csv(demo: tuple[Finished, Accoun
         == 0
     )
     assert exported.read_bytes().startswith(b"PK")
+
+
+def test_every_recipe_of_the_cookbook_runs_and_answers_what_the_page_shows(demo: tuple[Finished, Account]) -> None:
+    """In the demo's own months: those of the page have gone by."""
+    _, account = demo
+    month = last_full_month(account)
+    shown = list(recipes())
+    assert len(shown) == 12
+    for recipe in shown:
+        answer = run_query(account.data_dir / "warehouse.duckdb", recipe.about(month, next_month(month)))
+        assert answer.columns == recipe.columns, recipe.title
+        assert answer.height > 0, recipe.title
 
 
 def test_a_site_may_be_named(demo: tuple[Finished, Account]) -> None:

@@ -21,7 +21,7 @@ def rendered(text: str) -> str:
 
 def rendered_model(name: str) -> str:
     """A model's SQL, which reads tables by their bare names, whatever schema they lie in."""
-    return re.sub(r"\b(main|intermediate|pipeline)\.(?=\w)", "", load_project().models[name].sql)
+    return re.sub(r"\b(main|analysis|intermediate|pipeline)\.(?=\w)", "", load_project().models[name].sql)
 
 
 def make_tables(connection: duckdb.DuckDBPyConnection, *wanted: str, given: Collection[str]) -> None:

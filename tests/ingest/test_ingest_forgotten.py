@@ -1,0 +1,67 @@
+"""What was forgotten stays away, whatever is asked for; everything else comes as before."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import polars as pl
+import pytest
+
+from climkit_pipeline.errors import ConfigurationError
+from climkit_pipeline.lake.forgotten import (
+    Tombstone,
+    add_tombstones,
+    held_rows,
+    read_tombstones,
+    remove_rows,
+    tombstone_file,
+)
+
+FIRST = date(2026, 6, 8)
+DAYS = [FIRST + timedelta(days=number) for number in range(4)]
+SERIES = ("meter_intervals", "meter_indices")
+
+
+def test_neither_a_look_back_nor_a_refetch_brings_back_what_was_forgotten(bench, clock):
+    """A window covers days before and after in one call: what it holds of those between must not be kept."""
+    one = bench(world={"sites": 1, "meters": 3})
+    assert one.run(DAYS[0], DAYS[-1]).is_good
+    layout = one.ingestion.layout
+    site = one.world.sites[0]
+    meter = next(meter for meter in site.meters if not meter.is_rule_meter)
+    gone = (pl.col("site_id") == site.site_id) & (pl.col("meter_id") == meter.id) & pl.col("day").is_in(DAYS[1:3])
+    before = {name: one.versions(name) for name in SERIES}
+    assert all(rows.filter(gone).height > 0 for rows in before.values())
+
+    tombstone = Tombstone(site.site_id, meter.id, DAYS[1], DAYS[2], DAYS[3], "me", "asked, for")
+    held = held_rows(layout, [tombstone])
+    assert held == {name: (2, rows.filter(gone).height) for name, rows in before.items()}
+    add_tombstones(layout, [tombstone])
+    remove_rows(layout, [tombstone])
+    assert read_tombstones(layout) == [tombstone]
+    assert held_rows(layout, [tombstone]) == dict.fromkeys(SERIES, (0, 0))
+    kept = {name: one.versions(name) for name in SERIES}
+    for name, rows in kept.items():
+        assert rows.equals(before[name].filter(~gone)), name
+
+    for request in ({}, {"refetch": True}):
+        clock.at += timedelta(days=1)
+        assert one.run(DAYS[0], DAYS[-1], **request).is_good
+        for name, rows in kept.items():
+            assert one.versions(name).equals(rows), name
+    # Whoever deletes the line may have them again.
+    tombstone_file(layout).unlink()
+    clock.at += timedelta(days=1)
+    assert one.run(DAYS[0], DAYS[-1], refetch=True).is_good
+    assert one.versions("meter_intervals").filter(gone).height == 2 * 96
+
+
+def test_a_line_that_says_nothing_is_refused_by_name(bench):
+    """Read as no tombstone, it would let the values come back."""
+    one = bench(world={"sites": 1, "meters": 3})
+    layout = one.new_ingestion().layout
+    tombstone_file(layout).parent.mkdir(parents=True)
+    header = "site_id,meter_id,first_day,last_day,forgotten_on,who,why"
+    tombstone_file(layout).write_text(f"{header}\ns,m,yesterday,2026-06-09,2026-06-10,me,why\n")
+    with pytest.raises(ConfigurationError, match=r"forgotten.csv, line 2: .*yesterday"):
+        read_tombstones(layout)

@@ -1,0 +1,42 @@
+"""The dictionary in ``docs/``: as current as the models, and nothing left out."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from climkit_pipeline.installation import PROJECT_DIR
+from climkit_pipeline.warehouse.dictionary import dictionary_pages, write_dictionary
+from climkit_pipeline.warehouse.project import load_project
+
+FOLDER = Path(__file__).resolve().parents[2] / "docs" / "dictionary"
+
+
+def rows_of(seed: str) -> list[dict[str, str]]:
+    with (PROJECT_DIR / "seeds" / f"{seed}.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_committed_dictionary_is_what_the_command_writes(tmp_path):
+    """`climkit docs` makes it again."""
+    written = {path.name: path.read_text() for path in write_dictionary(tmp_path / "new")}
+    assert written == {path.name: path.read_text() for path in FOLDER.iterdir()}
+
+
+def test_every_published_table_and_column_is_in_it():
+    pages = dictionary_pages()
+    for name, model in load_project().models.items():
+        if model.is_published:
+            assert f"[`{name}`]({model.folder}.md#{name})" in pages["index.md"]
+            [section] = [part for part in pages[f"{model.folder}.md"].split("\n## ") if part.startswith(f"{name}\n")]
+            assert [column for column in model.columns if f"\n| `{column}` |" not in section] == []
+
+
+def test_every_check_says_what_a_clerk_does(built):
+    checks = [row["check_name"] for row in rows_of("quality_checks")]
+    assert sorted(row["check_name"] for row in rows_of("check_remedies")) == sorted(checks)
+    page = dictionary_pages()["checks.md"]
+    assert [name for name in checks if f'<a id="{name}"></a>' not in page] == []
+    published = dict(built.rows("select check_name, what_to_do from data_quality_checks"))
+    assert set(published) == set(checks)
+    assert [name for name, what in published.items() if not what] == []

@@ -62,6 +62,7 @@ DETAIL_SENTENCES: Mapping[str, tuple[str, ...]] = {
     ),
     "solar_not_produced": ("{solar} of solar energy are billed, while the plants of the site produced {produced}",),
     "far_from_last_year": ("{now}, the same month last year {then}",),
+    "stated_month": ("{stated}, and its intervals add up to {sum}",),
     "changed_after_closing": (
         "{quantity} {closed} (now {current}) for {occupant}",
         "{quantity} {closed} (now {current})",

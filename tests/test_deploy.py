@@ -202,11 +202,12 @@ def test_postgres_is_told_to_dagster_as_the_instance_reads_it(compose):
 # --- Dagster's settings
 
 
-def test_both_storages_have_the_same_settings_beside():
-    instance = yaml.safe_load((DEPLOY / "dagster.postgres.yaml").read_text())
-    on_sqlite = yaml.safe_load((ROOT / "dagster.yaml").read_text())
-    del instance["storage"], on_sqlite["event_log_storage"]
-    assert instance == on_sqlite
+def test_either_storage_adds_to_the_common_settings_and_changes_none():
+    common = yaml.safe_load((ROOT / "dagster.yaml").read_text())
+    for storage in ("sqlite", "postgres"):
+        added = yaml.safe_load((DEPLOY / f"dagster.{storage}.yaml").read_text())
+        assert not added.keys() & common.keys()
+        assert added["compute_logs"]["class"] == "RunOutput"
 
 
 def test_the_service_and_the_development_server_name_the_location_alike():

@@ -1,8 +1,8 @@
 """The instance's directory, and its settings, which follow new releases until somebody edits them.
 
-``dagster.yaml`` there is a copy of a file of this release. Beside it lies a note of what was copied: a file that still
-is what the note says is replaced by the next release's; an edited one is the operator's, stays, and the release's own
-lies beside it as ``dagster.yaml.new``.
+``dagster.yaml`` there is a copy of two files of this release, one after the other. Beside it lies a note of what was
+copied: a file that still is what the note says is replaced by the next release's; an edited one is the operator's,
+stays, and the release's own lies beside it as ``dagster.yaml.new``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from climkit_pipeline.lake.layout import Layout
 
 logger = logging.getLogger(__name__)
 
-SQLITE, POSTGRES = "dagster.yaml", "deploy/dagster.postgres.yaml"
+COMMON = "dagster.yaml"
+"""What every instance has; the Dagster CLI takes it alone, in a checkout and without a directory of its own."""
+SQLITE, POSTGRES = "deploy/dagster.sqlite.yaml", "deploy/dagster.postgres.yaml"
+"""Where the instance keeps what it knows."""
 POSTGRES_VARIABLE = "DAGSTER_POSTGRES_HOST"
 """Set when a directory is first used: Dagster's storage is on PostgreSQL."""
 
@@ -53,7 +56,7 @@ def follow_release(home: Path, templates: Path) -> None:
     wanted = noted.get("template") if exists else None
     if wanted not in {SQLITE, POSTGRES}:
         wanted = POSTGRES if os.environ.get(POSTGRES_VARIABLE) and not exists else SQLITE
-    template = (templates / str(wanted)).read_bytes()
+    template = (templates / COMMON).read_bytes() + (templates / str(wanted)).read_bytes()
     is_ours = not exists or found == noted.get("sha256") or found in BEFORE_NOTES
     if found == _digest(template) or is_ours:
         if found != _digest(template):

@@ -116,6 +116,7 @@ class Fetcher:
         """
         queue = deque(plan.tasks)
         self._progress.planned(len(queue))
+        self._beginnings.look_again()
         landed = 0.0
         in_flight: deque[tuple[Task, Future[Answer]]] = deque()
         with ThreadPoolExecutor(self._max_in_flight, thread_name_prefix="climkit-call") as pool:
@@ -145,6 +146,7 @@ class Fetcher:
                         if landed >= ANSWERS_PER_COMMIT:
                             landed = 0.0
                             report.committed.add(commit_folder(self._layout, folder))
+                            self._beginnings.look_again()
             except BaseException:
                 # Leaving the pool waits for the calls under way: none of them may go on trying for minutes.
                 self._client.give_up()

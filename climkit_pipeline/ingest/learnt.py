@@ -13,7 +13,9 @@ from climkit_pipeline.errors import RejectedError
 from climkit_pipeline.ingest.planner import Window
 from climkit_pipeline.ingest.tasks import Task
 from climkit_pipeline.lake import first_days
+from climkit_pipeline.lake.first_days import Subject
 from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.lake.schemas import Dataset
 
 FAILURES_BEFORE_A_SUBJECT_IS_LEFT = 3
 SUBJECTS_LEFT_BEFORE_A_SITE_IS = 3
@@ -141,13 +143,18 @@ class Beginnings:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
+        self._in_the_lake: dict[str, tuple[dict[Subject, date], dict[Subject, date]]] = {}
         self._refused_until: dict[tuple[str, str, str], date] = {}
         self._suspects: dict[tuple[str, str, str], tuple[Task, RejectedError]] = {}
         self._first_answered: dict[tuple[str, str, str], date] = {}
 
+    def look_again(self) -> None:
+        """Something was committed: what the lake knows is read anew, once for many answers."""
+        self._in_the_lake.clear()
+
     def refused_until(self, task: Task) -> date | None:
         """The last day that no window may begin on, as far as this process or the lake knows."""
-        known = first_days.refused_until(self._layout, task.dataset).get((task.site_id, task.subject_id))
+        known = self._known(task.dataset)[1].get((task.site_id, task.subject_id))
         return max(filter(None, (known, self._refused_until.get(task.key))), default=None)
 
     def answered(self, task: Task, first_day: date | None) -> None:
@@ -159,7 +166,7 @@ class Beginnings:
 
     def may_be_one(self, task: Task) -> bool:
         """Whether rows are known from after a refused window, and none from before it."""
-        known = first_days.first_days_with_rows(self._layout, task.dataset).get((task.site_id, task.subject_id))
+        known = self._known(task.dataset)[0].get((task.site_id, task.subject_id))
         firsts = [day for day in (known, self._first_answered.get(task.key)) if day is not None]
         return bool(firsts) and min(firsts) > task.window.last_day
 
@@ -180,3 +187,10 @@ class Beginnings:
     def confirm(self, task: Task) -> None:
         """No window may begin on this day, or before it."""
         self._refused_until[task.key] = task.window.last_day
+
+    def _known(self, dataset: Dataset) -> tuple[dict[Subject, date], dict[Subject, date]]:
+        """By site and subject: the first day with rows, and the last on which no window may begin."""
+        if dataset.name not in self._in_the_lake:
+            firsts = first_days.first_days_with_rows(self._layout, dataset)
+            self._in_the_lake[dataset.name] = firsts, first_days.refused_until(self._layout, dataset)
+        return self._in_the_lake[dataset.name]

@@ -29,6 +29,7 @@ from climkit_pipeline.lake.day_files import (
     write_day,
 )
 from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.lake.parquet import SeriesOfFiles
 from climkit_pipeline.lake.schemas import Dataset
 
 Coverage = dict[date, dict[str, DayCoverage]]
@@ -44,14 +45,15 @@ def commit_listings(layout: Layout, dataset: Dataset, landed: Sequence[Landed], 
     for answers in _one_per_site(landed):
         after = _merged(dataset, after, answers, coverage)
     rows_before, rows_after = by_day(before), by_day(after)
+    data_files, coverage_files = SeriesOfFiles(), SeriesOfFiles()
     for day in days:
         if after is not before and day in rows_after:
             rows = rows_after[day]
             if day not in rows_before or not rows.equals(rows_before[day]):
-                write_day(layout, dataset, day, rows)
+                write_day(layout, dataset, day, rows, data_files)
                 report.days_written.add((dataset.name, day))
         if coverage[day] != known[day]:
-            write_coverage_day(layout, dataset, day, law.to_frame(coverage[day].values()))
+            write_coverage_day(layout, dataset, day, law.to_frame(coverage[day].values()), coverage_files)
 
 
 def _by_day_and_site(frame: pl.DataFrame, days: Iterable[date]) -> Coverage:

@@ -32,6 +32,7 @@ from climkit_pipeline.lake.day_files import (
 from climkit_pipeline.lake.first_days import first_days_with_rows
 from climkit_pipeline.lake.forgotten import Tombstone, read_tombstones, without_forgotten
 from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.lake.parquet import SeriesOfFiles
 from climkit_pipeline.lake.schemas import Dataset
 
 ROWS_AT_ONCE = 250_000
@@ -128,11 +129,12 @@ def _commit_days(
     if after is not before:
         report.count_changes(dataset, before, after)
     rows_before, rows_after, coverage_of = by_day(before), by_day(after), by_day(covered)
+    coverage_files = SeriesOfFiles()
     for day in days:
         if after is not before and day in rows_after and not _is_equal(rows_before.get(day), rows_after[day]):
             write_day(layout, dataset, day, rows_after[day])
             report.days_written.add((dataset.name, day))
-        write_coverage_day(layout, dataset, day, coverage_of[day])
+        write_coverage_day(layout, dataset, day, coverage_of[day], coverage_files)
 
 
 def _is_equal(before: pl.DataFrame | None, after: pl.DataFrame) -> bool:

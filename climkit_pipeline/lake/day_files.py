@@ -15,7 +15,7 @@ from datetime import date
 import polars as pl
 
 from climkit_pipeline.lake.layout import EMPTY_PARTITION, Layout
-from climkit_pipeline.lake.parquet import columns_of, read_parquet, read_parquets, write_parquet
+from climkit_pipeline.lake.parquet import SeriesOfFiles, columns_of, read_parquet, read_parquets, write_parquet
 from climkit_pipeline.lake.schemas import COVERAGE_SCHEMA, DATASETS, JOURNALS, Dataset, Journal
 
 
@@ -200,9 +200,11 @@ def by_day(rows: pl.DataFrame) -> dict[date, pl.DataFrame]:
     return {day: part for (day,), part in parts.items()}
 
 
-def write_day(layout: Layout, dataset: Dataset, day: date, versions: pl.DataFrame) -> None:
-    """Replace the day's file in one step."""
-    write_parquet(layout.data_file(dataset.name, day), versions)
+def write_day(
+    layout: Layout, dataset: Dataset, day: date, versions: pl.DataFrame, among: SeriesOfFiles | None = None
+) -> None:
+    """Replace the day's file in one step; ``among`` others of one dataset."""
+    (among or SeriesOfFiles()).write(layout.data_file(dataset.name, day), versions)
 
 
 def read_coverage_day(layout: Layout, dataset: Dataset, day: date) -> pl.DataFrame:
@@ -210,9 +212,12 @@ def read_coverage_day(layout: Layout, dataset: Dataset, day: date) -> pl.DataFra
     return read_parquet(layout.coverage_file(dataset.name, day), COVERAGE_SCHEMA)
 
 
-def write_coverage_day(layout: Layout, dataset: Dataset, day: date, coverage: pl.DataFrame) -> None:
-    """Replace the day's coverage in one step."""
-    write_parquet(layout.coverage_file(dataset.name, day), coverage.sort("site_id", "subject_id"))
+def write_coverage_day(
+    layout: Layout, dataset: Dataset, day: date, coverage: pl.DataFrame, among: SeriesOfFiles | None = None
+) -> None:
+    """Replace the day's coverage in one step; ``among`` others of one dataset."""
+    file = layout.coverage_file(dataset.name, day)
+    (among or SeriesOfFiles()).write(file, coverage.sort("site_id", "subject_id"))
 
 
 def write_empty_files(layout: Layout) -> None:

@@ -72,12 +72,33 @@ def _of_day(day: date, rows: pl.LazyFrame, schema: Schema) -> pl.LazyFrame:
 
 def write_parquet(path: Path, frame: pl.DataFrame) -> None:
     """Replace a file of the lake in one step. Raises LakeError if that fails; the old file stays then."""
-    try:
-        with atomic_file(path) as temporary:
-            # By way of memory: for small files the writer's own threads cost more than the writing.
-            content = BytesIO()
-            frame.write_parquet(content, compression="zstd", compression_level=COMPRESSION_LEVEL, statistics=True)
-            temporary.write_bytes(content.getbuffer())
-    except (OSError, pl.exceptions.PolarsError) as error:  # a full disk comes as either
-        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0].rpartition(": ")[2]
-        raise LakeError(f"{path} cannot be written: {reason}") from error
+    SeriesOfFiles().write(path, frame)
+
+
+class SeriesOfFiles:
+    """Files of one kind that are written one after the other: what the last one holds, too, is not encoded again.
+
+    A site's list of meters is the same file on each of a thousand past days.
+    """
+
+    def __init__(self) -> None:
+        self._frame: pl.DataFrame | None = None
+        self._content = memoryview(b"")
+
+    def write(self, path: Path, frame: pl.DataFrame) -> None:
+        """As ``write_parquet``."""
+        try:
+            with atomic_file(path) as temporary:
+                if self._frame is None or not frame.equals(self._frame):
+                    self._content, self._frame = _encoded(frame), frame
+                temporary.write_bytes(self._content)
+        except (OSError, pl.exceptions.PolarsError) as error:  # a full disk comes as either
+            reason = getattr(error, "strerror", None) or str(error).partition("\n")[0].rpartition(": ")[2]
+            raise LakeError(f"{path} cannot be written: {reason}") from error
+
+
+def _encoded(frame: pl.DataFrame) -> memoryview:
+    # By way of memory: for small files the writer's own threads cost more than the writing.
+    content = BytesIO()
+    frame.write_parquet(content, compression="zstd", compression_level=COMPRESSION_LEVEL, statistics=True)
+    return content.getbuffer()

@@ -11,6 +11,7 @@ import pytest
 from dagster._core.storage.compute_log_manager import ComputeIOType
 
 from climkit_pipeline.defs.compute_logs import IN_A_TERMINAL, forget_output, keep_terminal
+from climkit_pipeline.defs.dagster_home import follow_release
 from climkit_pipeline.installation import ROOT_DIR
 
 
@@ -29,7 +30,7 @@ def talking() -> None:
 def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
     """An instance with the settings that come with a release."""
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    (tmp_path / "dagster.yaml").write_bytes((ROOT_DIR / "dagster.yaml").read_bytes())
+    follow_release(tmp_path, ROOT_DIR)
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         yield instance
 

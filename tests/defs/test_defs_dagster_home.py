@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from climkit_pipeline.defs.dagster_home import BEFORE_NOTES, POSTGRES, POSTGRES_VARIABLE, SQLITE, follow_release
+from climkit_pipeline.defs.dagster_home import (
+    BEFORE_NOTES,
+    COMMON,
+    POSTGRES,
+    POSTGRES_VARIABLE,
+    SQLITE,
+    follow_release,
+)
 
 
 @pytest.fixture
@@ -16,9 +23,14 @@ def release(tmp_path: Path) -> Path:
     """The files of a release, which a test may follow by another."""
     folder = tmp_path / "release"
     (folder / "deploy").mkdir(parents=True)
-    (folder / SQLITE).write_text("nux: {enabled: false}\n")
+    (folder / COMMON).write_text("nux: {enabled: false}\n")
+    (folder / SQLITE).write_text("event_log_storage: {}\n")
     (folder / POSTGRES).write_text("storage: {postgres: {}}\n")
     return folder
+
+
+def written_by(release: Path, storage: str = SQLITE) -> str:
+    return (release / COMMON).read_text() + (release / storage).read_text()
 
 
 @pytest.fixture
@@ -32,9 +44,9 @@ def test_an_untouched_file_follows_the_next_release(home, release, caplog):
     """It was copied once and never again: a data directory kept the first release's settings for ever."""
     follow_release(home, release)
     assert caplog.messages == []
-    (release / SQLITE).write_text("telemetry: {enabled: false}\n")
+    (release / COMMON).write_text("telemetry: {enabled: false}\n")
     follow_release(home, release)
-    assert (home / "dagster.yaml").read_text() == "telemetry: {enabled: false}\n"
+    assert (home / "dagster.yaml").read_text() == "telemetry: {enabled: false}\nevent_log_storage: {}\n"
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "follows this release" in caplog.text
 
@@ -45,7 +57,7 @@ def test_an_edited_file_is_kept_and_the_log_says_so_once(home, release, caplog):
     for _ in range(2):
         follow_release(home, release)
     assert (home / "dagster.yaml").read_text() == "mine: true\n"
-    assert (home / "dagster.yaml.new").read_text() == (release / SQLITE).read_text()
+    assert (home / "dagster.yaml.new").read_text() == written_by(release)
     assert len(caplog.messages) == 1
     assert "was edited and is kept" in caplog.text
 
@@ -54,10 +66,10 @@ def test_a_later_release_is_told_of_again(home, release, caplog):
     follow_release(home, release)
     (home / "dagster.yaml").write_text("mine: true\n")
     follow_release(home, release)
-    (release / SQLITE).write_text("telemetry: {enabled: false}\n")
+    (release / COMMON).write_text("telemetry: {enabled: false}\n")
     follow_release(home, release)
     assert len(caplog.messages) == 2
-    assert (home / "dagster.yaml.new").read_text() == "telemetry: {enabled: false}\n"
+    assert (home / "dagster.yaml.new").read_text() == "telemetry: {enabled: false}\nevent_log_storage: {}\n"
 
 
 def test_an_operator_who_takes_over_the_new_settings_follows_releases_again(home, release):
@@ -66,9 +78,9 @@ def test_an_operator_who_takes_over_the_new_settings_follows_releases_again(home
     follow_release(home, release)
     (home / "dagster.yaml.new").rename(home / "dagster.yaml")
     follow_release(home, release)
-    (release / SQLITE).write_text("telemetry: {enabled: false}\n")
+    (release / COMMON).write_text("telemetry: {enabled: false}\n")
     follow_release(home, release)
-    assert (home / "dagster.yaml").read_text() == "telemetry: {enabled: false}\n"
+    assert (home / "dagster.yaml").read_text() == "telemetry: {enabled: false}\nevent_log_storage: {}\n"
 
 
 def test_a_file_of_a_release_that_left_no_note_is_not_an_edited_one(home, release, monkeypatch):
@@ -78,7 +90,7 @@ def test_a_file_of_a_release_that_left_no_note_is_not_an_edited_one(home, releas
         "climkit_pipeline.defs.dagster_home.BEFORE_NOTES", BEFORE_NOTES | {hashlib.sha256(old).hexdigest()}
     )
     follow_release(home, release)
-    assert (home / "dagster.yaml").read_text() == (release / SQLITE).read_text()
+    assert (home / "dagster.yaml").read_text() == written_by(release)
 
 
 def test_the_storage_is_chosen_once(home, release, monkeypatch):
@@ -88,7 +100,7 @@ def test_the_storage_is_chosen_once(home, release, monkeypatch):
     monkeypatch.delenv(POSTGRES_VARIABLE)
     (release / POSTGRES).write_text("storage: {postgres: {postgres_url: x}}\n")
     follow_release(home, release)
-    assert (home / "dagster.yaml").read_text() == (release / POSTGRES).read_text()
+    assert (home / "dagster.yaml").read_text() == written_by(release, POSTGRES)
 
 
 def test_a_damaged_note_counts_as_none(home, release):

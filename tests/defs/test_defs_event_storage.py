@@ -12,6 +12,7 @@ import dagster as dg
 import pytest
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
+from climkit_pipeline.defs.dagster_home import follow_release
 from climkit_pipeline.defs.event_storage import FILES_KEPT_OPEN, EventLog
 from climkit_pipeline.installation import ROOT_DIR
 
@@ -31,7 +32,7 @@ os._exit(9)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An instance's directory with the settings that come with a release."""
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    (tmp_path / "dagster.yaml").write_bytes((ROOT_DIR / "dagster.yaml").read_bytes())
+    follow_release(tmp_path, ROOT_DIR)
     return tmp_path
 
 

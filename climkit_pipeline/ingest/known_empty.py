@@ -64,12 +64,15 @@ class KnownEmpty:
         return window, [meter for meter in listing.subjects(METER_INTERVALS.name) if meter not in asked]
 
     def leave_out(self, folder: LandingFolder, plan: Plan) -> Plan:
-        """File the windows of a plan that are known to be empty; returns what is left to ask for."""
+        """File the windows of a plan that are known to be empty; returns what is left to ask for.
+
+        What somebody wants asked again is asked again, whatever is known.
+        """
         firsts = first_months_with_data(self._layout)
         left = []
         for task in plan.tasks:
             first = firsts.get((task.site_id, task.subject_id))
-            if first is not None and not task.is_probe and self._is_empty(task, first):
+            if first is not None and not (task.is_probe or task.is_on_request) and self._is_empty(task, first):
                 folder.add(self._as_empty(task, first))
             else:
                 left.append(task)

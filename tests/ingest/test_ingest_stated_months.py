@@ -69,6 +69,8 @@ def test_months_before_a_meters_first_are_empty_without_a_call(long_ago):
     assert filed["detail"].unique().to_list() == ["no data, by the answer of whole months: the first is 2026-06"]
     assert set(coverage.filter(subject_id=old.id)["state"]) == {"complete"}
     assert one.run_counted(*month(4), **history)[1] == []
+    _, again = one.run_counted(*month(4), **METERS, refetch=True)
+    assert quarterly(again) == {old.id: 1, new.id: 1}, "whoever wants it asked again gets it asked again"
 
 
 def test_an_answer_of_months_that_is_cut_at_its_front_is_not_believed(long_ago, faults):

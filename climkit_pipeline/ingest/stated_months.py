@@ -171,7 +171,13 @@ def read_stated_months(layout: Layout) -> pl.DataFrame:
 
 
 def first_months_with_data(layout: Layout) -> dict[tuple[str, str], date]:
-    """The first month with a total by site and meter, of those of which an earlier month was asked for, too."""
+    """The first month with a total by site and meter, where an earlier month was asked for and had none.
+
+    Where the first month asked for has a total, what came before it is not known: an audit may begin later than a
+    history does.
+    """
     rows = read_stated_months(layout)
-    firsts = rows.filter("is_stated").group_by("site_id", "meter_id").agg(pl.col("billing_month").min())
-    return {(site_id, meter_id): month for site_id, meter_id, month in firsts.iter_rows()}
+    month = pl.col("billing_month")
+    firsts = rows.group_by("site_id", "meter_id").agg(month.filter("is_stated").min(), asked_from=month.min())
+    known = firsts.filter(month > pl.col("asked_from"))
+    return {(site_id, meter_id): first for site_id, meter_id, first, _ in known.iter_rows()}

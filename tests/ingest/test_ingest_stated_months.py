@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 import pytest
-from ingest_bench import read_lake, rewriting, stamp
+from ingest_bench import lacking, read_lake, rewriting, stamp
 
 from climkit_pipeline.ingest.audit import SUMS_SCHEMA, audit
 from climkit_pipeline.simulator import Fault
@@ -82,6 +82,19 @@ def test_an_answer_of_months_that_is_cut_at_its_front_is_not_believed(long_ago, 
         report, calls = one.run_counted(*month(number), **history)
         assert report.is_good
         assert old.id in quarterly(calls)
+
+
+def test_a_range_that_begins_with_data_tells_nothing_of_the_months_before(bench, faults):
+    """An audit may ask from July on; a flat that stood empty in June is no meter that began in July."""
+    one = bench(world=PAIR | {"created": date(2025, 1, 1)})
+    flat = one.world.sites[0].meters[0]
+    june = datetime(2026, 5, 31, 22, tzinfo=UTC), datetime(2026, 6, 30, 22, tzinfo=UTC)
+    faults.add(about(flat, "15T"), lacking(*june))
+    audit(one.new_ingestion(), JULY[0], month(8)[1], pl.DataFrame(schema=SUMS_SCHEMA))
+    one.run(*month(6), **METERS)
+    _, calls = one.run_counted(*month(5), **METERS)
+    assert quarterly(calls)[flat.id] == 1
+    assert one.states("meter_intervals", *month(5)) == {"complete"}
 
 
 def test_a_short_range_and_an_account_that_refuses_months_are_asked_as_before(long_ago, faults):

@@ -15,6 +15,7 @@ from climkit_pipeline.simulator import Fault
 PAIR = {"sites": 1, "meters": 2}
 METERS = {"datasets": ("meter_intervals",)}
 JULY = date(2026, 7, 1), date(2026, 7, 31)
+DAY, DAY_BEFORE = (date(2026, 9, 8), date(2026, 9, 8)), (date(2026, 9, 7), date(2026, 9, 7))
 
 
 def month(number):
@@ -105,6 +106,30 @@ def test_a_short_range_and_an_account_that_refuses_months_are_asked_as_before(lo
     report, calls = one.run_counted(*month(4), **METERS, history_from=date(2025, 2, 1))
     assert report.is_good
     assert quarterly(calls).keys() == {old.id, new.id}
+
+
+@pytest.mark.parametrize("kind", ["http_404", "http_500"])
+def test_months_that_are_not_answered_are_not_asked_for_with_each_part_of_a_history(bench, faults, kind):
+    one = bench(world={"sites": 1, "meters": 6, "created": date(2025, 1, 1)})
+    faults.add(lambda request: request.sampling_frequency == "M", Fault(kind))
+    ingestion = one.new_ingestion()
+    one.run_with(ingestion, *DAY, **METERS, history_from=date(2025, 2, 1))
+    asked = {call.subject for call in monthly(one.series_calls())}
+    assert len(asked) == 3, "three in a row tell of the others"
+    one.server.forget_calls()
+    one.run_with(ingestion, *DAY_BEFORE, **METERS, history_from=date(2025, 2, 1))
+    assert monthly(one.series_calls()) == []
+
+
+@pytest.mark.parametrize("stamped", ["soon", "2026-05-01 00:00:00"])
+def test_months_whose_stamps_cannot_be_read_end_no_run(bench, faults, stamped):
+    """The question only saves calls: without an answer that can be read, everything is asked for as before."""
+    one = bench(world=PAIR | {"created": date(2025, 1, 1)})
+    faults.add(lambda request: request.sampling_frequency == "M",
+               rewriting(lambda rows: [row | {"timestamp": stamped} for row in rows]))  # fmt: skip
+    report, calls = one.run_counted(*DAY, **METERS, history_from=date(2025, 2, 1))
+    assert report.is_good
+    assert len(quarterly(calls)) == 2
 
 
 # --- the audit -----------------------------------------------------------------------------------------------------

@@ -197,3 +197,48 @@ def test_a_month_that_is_never_the_sum_of_its_intervals_is_asked_for_once(bench,
     assert (report.findings, quarterly(calls)) == ([], {})
     stated = read_lake(one.data_dir, "stated_months", "data")
     assert set(stated["differs_from"]) == {"intervals"}
+
+
+def test_a_difference_that_could_not_be_asked_about_is_asked_about_by_the_next_audit(bench, faults):
+    """A correction must not be lost because the API refused one call."""
+    one = bench(world=PAIR)
+    one.run(*JULY, **METERS)
+    flat = one.world.sites[0].meters[0]
+    audited(one)
+    start = datetime(2026, 6, 30, 21, tzinfo=UTC)
+    faults.add(about(flat, "15T"), Fault("http_403"), times=2)
+    faults.add(about(flat, "M"), raised(5.0, start, start + timedelta(hours=2)))
+    report, _ = audited(one)
+    assert not report.reports[0].is_good
+    report, calls = audited(one)
+    assert quarterly(calls)[flat.id] == 1
+    assert all(each.is_good for each in report.reports)
+    assert quarterly(audited(one)[1]) == {}
+
+
+def test_data_that_come_late_to_a_month_known_to_be_empty_are_fetched_after_an_audit(long_ago, faults):
+    """Filed as empty without a call, the month would stay so for ever."""
+    one, _, new = long_ago
+    for number in (6, 5, 4):
+        one.run(*month(number), **METERS, history_from=date(2025, 5, 1))
+    assert one.states("meter_intervals", *month(4)) == {"complete", "empty"}
+    faults.rules.clear()
+    one.server.forget_calls()
+    audit(one.new_ingestion(), month(4)[0], month(6)[1], pl.DataFrame(schema=SUMS_SCHEMA))
+    assert quarterly(one.series_calls()) == {new.id: 2}
+    assert one.states("meter_intervals", *month(4)) == {"complete"}
+
+
+def test_the_part_of_a_month_that_was_stated_while_it_ran_is_no_total(bench, faults, clock):
+    one = bench(world=PAIR | {"created": date(2025, 1, 1)})
+    october, now = datetime(2026, 9, 30, 22, tzinfo=UTC), clock.at
+    clock.at = datetime(2026, 10, 5, 8, tzinfo=UTC)
+    part = {"timestamp": "2026-10-01 00:00:00+02:00", "total": 1.5, "self": 0.5, "ext": 1.0}
+    running = rewriting(lambda rows: [*(row for row in rows if stamp(row) < october), part])
+    faults.add(lambda request: request.sampling_frequency == "M", running)
+    one.run(date(2026, 10, 3), **METERS, history_from=date(2025, 5, 1))
+    faults.rules.clear()
+    clock.at = now
+    report = audit(one.new_ingestion(), date(2026, 9, 1), date(2026, 10, 31), pl.DataFrame(schema=SUMS_SCHEMA))
+    assert report.months == 4
+    assert report.findings == []

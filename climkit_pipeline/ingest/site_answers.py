@@ -23,6 +23,7 @@ from typing import Any
 import polars as pl
 
 from climkit_pipeline.api import wide_columns
+from climkit_pipeline.api.answers import METER_SERIES, parse_meter_series
 from climkit_pipeline.api.client import Answer
 from climkit_pipeline.domain.periods import ONE_DAY, Period, dates_between
 from climkit_pipeline.ingest.comparisons import (
@@ -142,6 +143,8 @@ class SiteAnswers:
             if rests_for_a_day(parsed.rows, stored):
                 continue
             settled = as_stored(parsed, stored)
+            if settled is not None and settled is not parsed:
+                entry = replace(entry, body=_with_digits(rows, settled, group.site_task.asked))
             found.append(Filled(task, entry, settled or parsed, group.name, adds_up, is_doubted=settled is None))
         return found
 
@@ -236,6 +239,17 @@ def _as_asked(each: Filled) -> Task:
 def _outcome(each: Filled, comparisons: Mapping[Any, Comparison]) -> str | None:
     found = comparisons.get((each.task.key, each.task.window))
     return found.outcome if found else None
+
+
+def _with_digits(rows: list[dict[str, Any]], settled: ParsedAnswer, asked: Period) -> bytes:
+    """Rows as they are put on disk, with the digits that are stored: another process may have to commit them."""
+    known = {row["interval_end_utc"]: row for row in settled.rows.iter_rows(named=True)}
+    for row, value in zip(rows, parse_meter_series(rows, asked), strict=True):
+        own = known.get(value.stamp_utc)
+        if own is not None:
+            row.update({field: own[name] for field, name in METER_SERIES.names.items() if field in row})
+            row.update(json.loads(own["extra"] or "{}"))
+    return json.dumps(rows).encode()
 
 
 def rests_for_a_day(rows: pl.DataFrame, stored: pl.DataFrame) -> bool:

@@ -263,6 +263,20 @@ def test_columns_that_turn_wrong_change_nothing_that_is_stored(begun, faults, tr
     assert "site_answer_differs" in set(found["code"]), "and somebody is told"
 
 
+def test_a_killed_run_leaves_the_stored_digits_to_whoever_commits_its_answers(begun, faults):
+    """What two ways of adding leave of equal values is no revision, whichever process commits it."""
+    one = begun("both")
+    before = one.versions("meter_intervals").height
+    faults.add(*wide_fault(lambda row: {
+        name: value + 1e-13 if name.startswith(("total_", "self_", "ext_")) else value for name, value in row.items()
+    }))  # fmt: skip
+    process = one.start_process(*BEFORE, die_at_rename=1, refetch=True, **INTERVALS)
+    assert process.wait(120) == -9
+    one.new_ingestion().recover()
+    assert one.landed() == []
+    assert one.versions("meter_intervals").height == before
+
+
 def test_a_difference_switches_the_site_off_is_told_and_is_tried_again_after_a_month(begun, faults, clock):
     one = begun(None)
     meters = [meter for meter in one.world.sites[0].meters if meter.type == "electricity"]

@@ -26,6 +26,7 @@ from climkit_pipeline.ingest.reports import IngestReport, IngestRequest
 from climkit_pipeline.ingest.stated_months import StatedMonth, read_stated_months
 from climkit_pipeline.lake import journals
 from climkit_pipeline.lake.coverage import LATE_DATA
+from climkit_pipeline.lake.forgotten import read_tombstones, without_month_values
 from climkit_pipeline.lake.schemas import METER_INTERVALS, STATED_MONTHS
 
 logger = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ def audit(ingestion: Ingestion, first_day: date, last_day: date, sums: pl.DataFr
     before = {_key(row): row for row in read_stated_months(ingestion.layout).iter_rows(named=True) if _was_over(row)}
     answered = {key[:2] for key, row in before.items() if row["is_stated"]}
     stored = {_key(row): row["intervals_total"] for row in sums.iter_rows(named=True)}
+    tombstones = read_tombstones(ingestion.layout)
     listings = ingestion.listings(ingestion.open_account())
     for listing in listings.sites:
         months = ingestion.month_questions(AUDIT).ask(listing, listing.subjects(METER_INTERVALS.name), window, proofs)
@@ -76,9 +78,8 @@ def audit(ingestion: Ingestion, first_day: date, last_day: date, sums: pl.DataFr
         rows = {}
         for each in months:
             key = (each.site_id, each.meter_id, each.month)
-            row = _compared(
-                each.as_row(ingestion.now()), before.get(key), stored.get(key), is_known=key[:2] in answered
-            )
+            [stated] = without_month_values([each.as_row(ingestion.now())], tombstones)
+            row = _compared(stated, before.get(key), stored.get(key), is_known=key[:2] in answered)
             rows[key] = row
             if _is_news(row, before.get(key)):
                 again[each.month].append(each.meter_id)

@@ -24,6 +24,7 @@ from climkit_pipeline.ingest.tasks import Plan, Task
 from climkit_pipeline.lake import coverage as law
 from climkit_pipeline.lake import journals
 from climkit_pipeline.lake.day_files import read_coverage
+from climkit_pipeline.lake.forgotten import read_tombstones, without_month_values
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import METER_INDICES, METER_INTERVALS, STATED_MONTHS
 
@@ -52,7 +53,8 @@ class KnownEmpty:
         proofs = read_proofs(self._layout, self._now())
         months = self._questions.ask(listing, meters, window, proofs)
         self._was_asked |= {(listing.site_id, meter_id) for meter_id in meters}
-        journals.append(self._layout, STATED_MONTHS, [month.as_row(self._now()) for month in months])
+        rows = without_month_values((month.as_row(self._now()) for month in months), read_tombstones(self._layout))
+        journals.append(self._layout, STATED_MONTHS, rows)
 
     def wanted(self, request: IngestRequest, listing: SiteListing) -> tuple[Window | None, list[str]]:
         """The months to ask for, and of which meters."""

@@ -57,7 +57,11 @@ def test_closed_months_are_refused_by_name_unless_they_are_meant(asked, copy):
     rows = pl.DataFrame({"meter_id": ["flat"], "total": ["1"]})
     write_version(copy.layout, frozen(rows), rows)
     with pytest.raises(ConfigurationError, match=r"2026-10 is closed.*--closed-too"):
-        asked("--meter", "flat", "--until", "2026-10-01")
+        asked("--meter", "flat", "--until", "2026-10-01", "--yes")
+    said = asked("--meter", "flat", "--until", "2026-10-01")
+    assert "Nothing was removed. 2026-10 is closed" in said
+    assert "--closed-too --yes" in said
+    assert not (copy.layout.config / "forgotten.csv").exists()
     assert "Nothing was removed" in asked("--meter", "flat", "--until", "2026-09-30")
     assert "Nothing was removed" in asked("--meter", "flat", "--closed-too")
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import polars as pl
 
+from climkit_pipeline.bill_files import open_corrections
 from climkit_pipeline.languages.words import Words
 from climkit_pipeline.warehouse.bills import SiteBill
 
@@ -113,6 +114,8 @@ def state_of(row: Mapping[str, Any], words: Words) -> str:
 
 def _remark(bill: SiteBill, row: Mapping[str, Any], words: Words) -> str:
     said = [] if bill.closing is not None else [words.say("The month is open: values may still change.")]
+    if not_settled := open_corrections.remark(bill, row, words):
+        said.append(not_settled)
     return "\n".join(said + [_capital(words.reason(reason)) for reason in row["reasons"] or []])
 
 
@@ -248,6 +251,8 @@ def overview_facts(bills: Sequence[SiteBill], words: Words) -> Iterator[tuple[st
     yield words.say("Month"), words.month(bills[0].month)
     for bill in bills:
         yield bill.name, "; ".join(_about_site(bill, words))
+    for not_settled in filter(None, (open_corrections.attention(bill, words) for bill in bills)):
+        yield words.say("Attention"), not_settled
     waiting = sum(bill.lines.filter(~pl.col("grade").is_in(READY)).height for bill in bills)
     if waiting:
         yield (

@@ -113,15 +113,18 @@ _GRADES = """
 _CORRECTIONS = """
     select
         meter_name as name, occupant, quantity, unit, closed_value, current_value, delta,
-        settled_at_utc::date as settled
-    from billing_line_corrections
-    where site_id = $site and billing_month = $first
+        settled_version, (settled_at_utc at time zone sites.zone)::date as settled_on, settled_by
+    from billing_line_corrections as corrections
+    inner join sites using (site_id)
+    where corrections.site_id = $site and billing_month = $first
     order by all
 """
 
-_IS_CLOSED = """
-    select count(*) > 0 from billing_closings
-    where site_id = $site and billing_month = $first and is_closed
+_CLOSING = """
+    select closings.version, closings.closed_at_utc, closings.closed_by, sites.zone
+    from billing_closings as closings
+    inner join sites using (site_id)
+    where closings.site_id = $site and closings.billing_month = $first and closings.is_closed
 """
 
 
@@ -147,8 +150,9 @@ class SiteMonth:
     not_ready: pl.DataFrame
     """name, grade, reasons: of meters that are billed."""
     corrections: pl.DataFrame
-    """name, occupant, quantity, unit, closed_value, current_value, delta, settled."""
-    is_closed: bool
+    """name, occupant, quantity, unit, closed_value, current_value, delta, settled_version, settled_on, settled_by."""
+    closing: Mapping[str, Any] | None
+    """version, closed_at_utc, closed_by, zone (of the site): of the version in force; None of an open month."""
 
     @property
     def days_in_month(self) -> int:
@@ -194,5 +198,5 @@ def site_month(warehouse: Path, site_id: str, site: str, month: date) -> SiteMon
         asked(_GRADES),
         asked(_NOT_READY),
         asked(_CORRECTIONS),
-        bool(asked(_IS_CLOSED).item()),
+        next(asked(_CLOSING).iter_rows(named=True), None),
     )

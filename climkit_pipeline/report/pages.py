@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from climkit_pipeline.languages.words import Language, Words
 from climkit_pipeline.report.content import Picture, Report, Table
@@ -132,6 +133,7 @@ def _gaps(month: SiteMonth, words: Words) -> Iterator[Table]:
 
 
 def _corrections(month: SiteMonth, words: Words) -> Table:
+    """What was closed by whom, and what was or is to be billed otherwise."""
     rows = [
         [
             row["name"],
@@ -140,10 +142,30 @@ def _corrections(month: SiteMonth, words: Words) -> Table:
             number(row["closed_value"] or 0, words, 3),
             number(row["current_value"] or 0, words, 3),
             f"{_signed(float(row['delta'] or 0), words)} {row['unit'] or ''}".strip(),
+            _settled(row, words),
         ]
         for row in month.corrections.iter_rows(named=True)
     ]
-    header = [words.say("Meter"), words.say("Occupant"), "", words.say("Closed"), words.say("Now"), "±"]
+    header = [words.say("Meter"), words.say("Occupant"), words.say("Quantity"), words.say("As closed"),
+              words.say("Corrected"), "±", words.say("Settled by version")]  # fmt: skip
+    return Table(words.say("Corrections"), header, rows, numbers_from=3, note=_closing(month, words))
+
+
+def _settled(correction: Mapping[str, Any], words: Words) -> str:
+    if correction["settled_version"] is None:
+        return words.say("not yet")
+    return f"{correction['settled_version']} ({correction['settled_by']}, {words.day(correction['settled_on'])})"
+
+
+def _closing(month: SiteMonth, words: Words) -> str:
+    closing = month.closing
+    if closing is None:
+        return words.say("The month is not closed yet.")
+    said = words.say(
+        "closed as version {version} by {who} on {at}",
+        version=closing["version"],
+        who=closing["closed_by"],
+        at=words.instant(closing["closed_at_utc"], ZoneInfo(closing["zone"])),
+    )
     unchanged = words.say("No value of this month has changed since it was closed.")
-    note = "" if rows else unchanged if month.is_closed else words.say("The month is not closed yet.")
-    return Table(words.say("Corrections"), header, rows, numbers_from=3, note=note)
+    return f"{said[:1].upper()}{said[1:]}." + (f" {unchanged}" if month.corrections.is_empty() else "")

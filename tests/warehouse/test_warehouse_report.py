@@ -6,10 +6,12 @@ import base64
 import re
 import subprocess
 import sys
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import dagster as dg
+import polars as pl
 import pytest
 
 from climkit_pipeline.defs.report_assets import build_report_assets
@@ -131,3 +133,23 @@ def test_the_asset_shows_the_pictures_and_keeps_the_pages(copy):
     drawn = base64.b64decode(shown.md_str.partition("base64,")[2].rstrip(")"))
     assert drawn.startswith(b"<svg ")
     assert len(list((copy.layout.root / "reports").glob("report-2026-10-*.html"))) == 2
+
+
+CORRECTION = {
+    "name": "Flat 1", "occupant": "Dupont", "quantity": "total", "unit": "kWh", "closed_value": Decimal("79.506"),
+    "current_value": Decimal("54.241"), "delta": Decimal("-25.265"), "settled_version": None, "settled_on": None,
+    "settled_by": None,
+}  # fmt: skip
+
+
+def test_corrections_tell_who_closed_and_which_version_settled_them(month):
+    """Settled ones looked as if they were open, and nothing said that the month was closed."""
+    at = datetime(2026, 11, 5, 23, 30, tzinfo=UTC)
+    settled = CORRECTION | {"occupant": "Muster", "settled_version": 2, "settled_on": at.date(), "settled_by": "Ada"}
+    closing = {"version": 2, "closed_at_utc": at, "closed_by": "Ada", "zone": "Europe/Zurich"}
+    closed = replace(month, corrections=pl.DataFrame([CORRECTION, settled], infer_schema_length=None), closing=closing)
+    table = report_of(closed, "en").parts[-1]
+    assert isinstance(table, Table)
+    assert "" not in table.header
+    assert table.note == "Closed as version 2 by Ada on 2026-11-06 00:30."
+    assert [(row[1], row[-1]) for row in table.rows] == [("Dupont", "not yet"), ("Muster", "2 (Ada, 2026-11-05)")]

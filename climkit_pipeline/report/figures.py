@@ -17,6 +17,7 @@ from climkit_pipeline.warehouse.queries import run_query
 _KEY_FIGURES = """
     select
         count(*) filter (where completeness = 1) as whole_days,
+        count(*) filter (where completeness > 0) = day(last_day($first)) as has_every_day,
         sum(consumption_kwh) as consumption,
         sum(charge_points_kwh) as charge_points,
         sum(production_kwh) as production,
@@ -136,7 +137,8 @@ class SiteMonth:
     month: date
     as_of: str
     figures: Mapping[str, Mapping[str, Any]]
-    """Key figures by ``now``, ``last_month`` and ``last_year``: kWh, rates from 0 to 1, K·d, whole days."""
+    """Key figures by ``now``, ``last_month`` and ``last_year``: kWh, rates from 0 to 1, K·d, whole days, and whether
+    every day of the month has data."""
     days: pl.DataFrame
     """local_date, solar, grid (kWh), autonomy (%), completeness (0 to 1)."""
     hours: pl.DataFrame

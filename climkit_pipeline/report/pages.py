@@ -47,12 +47,14 @@ def _key_figures(month: SiteMonth, words: Words) -> Table:
     }
     rows = [
         [name, _figure(now[key], unit, words)]
-        + [cell for other in others.values() for cell in _beside(now[key], other[key], unit, words)]
+        + [cell for other in others.values() for cell in _beside(now, other, key, unit, words)]
         for key, (name, unit) in quantities.items()
         if any(figures[key] is not None for figures in (now, *others.values()))
     ]
     header = ["", words.say("This month"), *(cell for name in others for cell in (names[name], "±"))]
     note = "" if others else words.say("There are no data of the month before, nor of a year ago.")
+    if others and not all(figures["has_every_day"] for figures in (now, *others.values())):
+        note = words.say("Amounts are compared only between months that have data of every day.")
     return Table(words.say("Key figures"), header, rows, note=note)
 
 
@@ -64,14 +66,17 @@ def _figure(value: Any, unit: str, words: Words) -> str:  # noqa: ANN401 - a num
     return number(value, words, 1 if unit else 0) + (f" {unit}" if unit else "")
 
 
-def _beside(now: Any, other: Any, unit: str, words: Words) -> tuple[str, str]:  # noqa: ANN401 - the same
-    """The other month's figure, and by how much this one is above it."""
-    shown = NOTHING if other == 0 and not unit else _figure(other, unit, words)
-    if now is None or not other or not unit:
+def _beside(now: Mapping[str, Any], other: Mapping[str, Any], key: str, unit: str, words: Words) -> tuple[str, str]:
+    """The other month's figure, and by how much this one is above it; amounts of unequal days are not compared."""
+    here, there = now[key], other[key]
+    shown = NOTHING if there == 0 and not unit else _figure(there, unit, words)
+    if here is None or not there or not unit:
         return shown, ""
     if unit == "%":
-        return shown, f"{_signed(100 * float(now - other), words)} pp"
-    return shown, f"{_signed(100 * float(now / other - 1), words)} %"
+        return shown, f"{_signed(100 * float(here - there), words)} pp"
+    if not (now["has_every_day"] and other["has_every_day"]):
+        return shown, NOTHING
+    return shown, f"{_signed(100 * float(here / there - 1), words)} %"
 
 
 def _signed(value: float, words: Words) -> str:

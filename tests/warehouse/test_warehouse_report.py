@@ -22,6 +22,7 @@ from climkit_pipeline.report.figures import SiteMonth, site_month
 from climkit_pipeline.report.html import as_html
 from climkit_pipeline.report.pages import number, report_of
 from climkit_pipeline.report.pdf import as_pdf
+from climkit_pipeline.report.pictures import svg_of
 from climkit_pipeline.report.writing import write_reports
 from climkit_pipeline.settings import load_settings
 
@@ -49,13 +50,27 @@ def test_key_figures_are_the_sums_of_the_lake(month, built):
     assert table.rows[0][1] == f"{number(month.figures['now']['consumption'], Words('de'))} kWh"
 
 
-def test_a_month_beside_another_says_by_how_much_it_is_more(month):
-    earlier = {**month.figures["now"], "consumption": month.figures["now"]["consumption"] / 2}
-    compared = SiteMonth(**{**vars(month), "figures": {**month.figures, "last_year": earlier}})
+@pytest.mark.parametrize(("has_every_day", "difference"), [(True, "+100.0 %"), (False, "–")])
+def test_a_month_beside_another_says_by_how_much_it_is_more_if_both_have_every_day(month, has_every_day, difference):
+    """A running month was compared with all days of the one before: it used less, by the days to come."""
+    now = month.figures["now"] | {"has_every_day": has_every_day}
+    earlier = now | {"consumption": now["consumption"] / 2, "has_every_day": True}
+    compared = replace(month, figures={**month.figures, "now": now, "last_year": earlier})
     [table, *_] = report_of(compared, "en").parts
     assert isinstance(table, Table)
     assert table.header == ["", "This month", "A year ago", "±"]
-    assert table.rows[0][3] == "+100.0 %"
+    assert table.rows[0][3] == difference
+    assert ("have data of every day" in table.note) is not has_every_day
+
+
+def test_whether_a_month_has_every_day_is_told_by_the_lake(month, built):
+    october = {
+        day
+        for (dataset, day), rows in built.lake.rows.items()
+        if dataset == "site_intervals" and day.replace(day=1) == MONTH and any(row["site_id"] == "z1" for row in rows)
+    }
+    assert october
+    assert month.figures["now"]["has_every_day"] is (len(october) == 31)
 
 
 def test_a_page_is_one_file_without_script_and_fetches_nothing(page):
@@ -153,3 +168,13 @@ def test_corrections_tell_who_closed_and_which_version_settled_them(month):
     assert "" not in table.header
     assert table.note == "Closed as version 2 by Ada on 2026-11-06 00:30."
     assert [(row[1], row[-1]) for row in table.rows] == [("Dupont", "not yet"), ("Muster", "2 (Ada, 2026-11-05)")]
+
+
+def test_figures_in_pictures_have_the_readers_decimal_sign(month):
+    """The tables of a French report had commas, and its pictures points."""
+    (bars,) = (picture for picture in report_of(month, "fr").pictures if picture.name == "flats")
+    peaks = [f"{peak:.2f}" for peak in month.flats["peak_kw"].drop_nulls()]
+    assert peaks
+    drawn = re.findall(r">([^<>]+)</text>", svg_of(bars))
+    assert {peak.replace(".", ",") for peak in peaks} <= set(drawn)
+    assert not set(peaks) & set(drawn)

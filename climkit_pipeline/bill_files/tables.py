@@ -14,6 +14,7 @@ from typing import Any, Literal
 import polars as pl
 
 from climkit_pipeline.bill_files import open_corrections
+from climkit_pipeline.languages.remarks import grid_to_nobody
 from climkit_pipeline.languages.words import Words
 from climkit_pipeline.warehouse.bills import SiteBill
 
@@ -278,6 +279,8 @@ def _about_site(bill: SiteBill, words: Words) -> Iterator[str]:
             yield words.say("lines as they are now: this version froze meters alone")
     if bill.as_of_utc is not None:
         yield words.say("data as of {at}", at=words.instant(bill.as_of_utc, bill.zone))
+    if unbilled := grid_to_nobody(bill.grid_to_nobody_kwh, words):
+        yield unbilled
 
 
 def legend_table(comments: Mapping[str, str], words: Words) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,11 @@ _CORRECTIONS = """
     order by all
 """
 
+_GRID_TO_NOBODY = """
+    select grid_to_nobody from site_balance_monthly
+    where site_id = $site and billing_month = $first and grid_to_nobody is not null
+"""
+
 _CLOSING = """
     select closings.version, closings.closed_at_utc, closings.closed_by, sites.zone
     from billing_closings as closings
@@ -155,6 +161,8 @@ class SiteMonth:
     """name, occupant, quantity, unit, closed_value, current_value, delta, settled_version, settled_on, settled_by."""
     closing: Mapping[str, Any] | None
     """version, closed_at_utc, closed_by, zone (of the site): of the version in force; None of an open month."""
+    grid_to_nobody_kwh: Decimal | None
+    """Drawn from the grid and on no meter's bill."""
 
     @property
     def days_in_month(self) -> int:
@@ -201,4 +209,5 @@ def site_month(warehouse: Path, site_id: str, site: str, month: date) -> SiteMon
         asked(_NOT_READY),
         asked(_CORRECTIONS),
         next(asked(_CLOSING).iter_rows(named=True), None),
+        next(iter(asked(_GRID_TO_NOBODY)["grid_to_nobody"]), None),
     )

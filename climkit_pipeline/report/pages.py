@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from climkit_pipeline.languages.remarks import grid_to_nobody
 from climkit_pipeline.languages.words import Language, Words
 from climkit_pipeline.report.content import Picture, Report, Table
 from climkit_pipeline.report.figures import SiteMonth
@@ -52,10 +53,12 @@ def _key_figures(month: SiteMonth, words: Words) -> Table:
         if any(figures[key] is not None for figures in (now, *others.values()))
     ]
     header = ["", words.say("This month"), *(cell for name in others for cell in (names[name], "±"))]
-    note = "" if others else words.say("There are no data of the month before, nor of a year ago.")
+    notes = [] if others else [words.say("There are no data of the month before, nor of a year ago.")]
     if others and not all(figures["has_every_day"] for figures in (now, *others.values())):
-        note = words.say("Amounts are compared only between months that have data of every day.")
-    return Table(words.say("Key figures"), header, rows, note=note)
+        notes.append(words.say("Amounts are compared only between months that have data of every day."))
+    if unbilled := grid_to_nobody(month.grid_to_nobody_kwh, words):
+        notes.append(unbilled)
+    return Table(words.say("Key figures"), header, rows, note=" ".join(notes))
 
 
 def _figure(value: Any, unit: str, words: Words) -> str:  # noqa: ANN401 - a number of any kind

@@ -178,3 +178,9 @@ def test_figures_in_pictures_have_the_readers_decimal_sign(month):
     drawn = re.findall(r">([^<>]+)</text>", svg_of(bars))
     assert {peak.replace(".", ",") for peak in peaks} <= set(drawn)
     assert not set(peaks) & set(drawn)
+
+
+def test_grid_energy_that_is_billed_to_nobody_is_named_below_the_key_figures(month):
+    [table, *_] = report_of(replace(month, grid_to_nobody_kwh=Decimal("2.896028")), "fr").parts
+    assert isinstance(table, Table)
+    assert "2,896 kWh soutirés du réseau ne sont facturés à personne" in table.note

@@ -51,7 +51,7 @@ def _print_todo(month: date, sites: tuple[str, ...]) -> int:
 
 def described(number: int, entry: Entry, found: Todo) -> Iterator[str]:
     """An entry as people read it, line by line: whose, how much it holds up, what failed, and what mends it."""
-    names = [found.meter_names.get((entry.site_id, meter_id), meter_id) for meter_id in entry.meter_ids]
+    names = found.names_of(entry)
     shown = ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")
     yield f"{number}. {found.site_names.get(entry.site_id, entry.site_id)}{f', {shown}' if shown else ''}"
     amounts = _amounts(found.amounts(entry.lines))

@@ -136,6 +136,12 @@ class Todo:
     site_names: Mapping[str, str]
     meter_names: Mapping[tuple[str, str], str]
 
+    def names_of(self, entry: Entry) -> list[str]:
+        """The meters that failed: first those of its lines, then those that are on none, each by name."""
+        billed = {self.lines[at].meter_id for at in entry.lines}
+        named = [(at not in billed, self.meter_names.get((entry.site_id, at), at)) for at in entry.meter_ids]
+        return [name for _, name in sorted(named)]
+
     def is_refused_yet(self, entry: Entry) -> bool:
         """Whether what mends it is a settlement, and that is refused until other entries of the site are mended."""
         is_settled = any(failure.remedy == "settle" for failure in entry.failures)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -89,3 +90,31 @@ def test_what_is_settled_needs_no_attention(corrections):
     bill = a_bill(corrections)
     assert not [label for label, _ in overview_facts([bill], Words("en")) if label == "Attention"]
     assert not any(remarks(bill, Words("en")))
+
+
+@pytest.mark.parametrize(
+    ("amount", "said"),
+    [
+        ("2.896028", "2.896 kWh of the site's grid energy are billed to nobody"),
+        ("-1.5", "1.500 kWh more grid energy is billed than the site drew"),
+        ("0.0004", None),
+        (None, None),
+    ],
+)
+def test_grid_energy_that_is_billed_to_nobody_is_named_in_the_overview(amount, said):
+    """The bill and the report of the same month differed by it, and neither said why."""
+    bill = replace(a_bill([]), grid_to_nobody_kwh=None if amount is None else Decimal(amount))
+    facts = dict(overview_facts([bill], Words("en")))
+    assert ("grid energy" in facts["House"]) is (said is not None)
+    assert (said or "") in facts["House"]
+
+
+def test_quantities_for_people_have_three_decimals_and_what_is_empty_is_null():
+    """Some cells were empty and others held two quotation marks; a kWh had six decimals."""
+    bill = a_bill([])
+    bill = replace(bill, lines=bill.lines.with_columns(billable_total=pl.lit("54.2415").cast(QUANTITY)))
+    for_people, plain = (line_frame([bill], Words("en"), for_people=each) for each in (True, False))
+    assert for_people["Total"].to_list() == [Decimal("54.242")] * 2
+    assert ";54.242;" in for_people.write_csv(separator=";")
+    assert plain["total"].to_list() == [Decimal("54.241500")] * 2
+    assert for_people["Remark"].to_list() == plain["remark"].to_list() == [None, None]

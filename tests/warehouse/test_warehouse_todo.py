@@ -145,3 +145,13 @@ def test_a_consequence_whose_cause_is_nowhere_stands_for_itself():
 def test_every_check_that_holds_up_a_bill_has_a_remedy():
     holding = {row["check_name"] for row in SEED if row["severity"] != "warns" or row["blocks_once_passed"] == "true"}
     assert set(REMEDIES) == holding
+
+
+def test_an_entry_is_headed_by_the_meters_of_its_lines_and_by_name():
+    """It was headed by meters that are on no bill, in the order of their ids."""
+    names = {("s", "a"): "Pump", ("s", "b"): "Flat 2", ("s", "c"): "Flat 1", ("s", "d"): "Cellar"}
+    failures = [failure("not_fetched", meter) for _, meter in names]
+    lines = [line("b", "not_fetched"), line("c", "not_fetched")]
+    todo = Todo(in_order(causes_of(failures, lines, names), lines), lines, {"s": "Rue 1"}, names)
+    (entry,) = todo.entries
+    assert next(iter(described(1, entry, todo))) == "1. Rue 1, Flat 1, Flat 2, Cellar, Pump"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import zipfile
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -11,8 +13,10 @@ from zoneinfo import ZoneInfo
 import polars as pl
 import pytest
 
+from climkit_pipeline.bill_files.legend import legend_table
 from climkit_pipeline.bill_files.tables import line_table, overview_facts
 from climkit_pipeline.bill_files.text import line_frame
+from climkit_pipeline.bill_files.workbook import write_workbook
 from climkit_pipeline.languages.words import Words
 from climkit_pipeline.warehouse.bills import Closing, SiteBill
 
@@ -118,3 +122,21 @@ def test_quantities_for_people_have_three_decimals_and_what_is_empty_is_null():
     assert ";54.242;" in for_people.write_csv(separator=";")
     assert plain["total"].to_list() == [Decimal("54.241500")] * 2
     assert for_people["Remark"].to_list() == plain["remark"].to_list() == [None, None]
+
+
+def test_the_legend_explains_every_column_that_needs_it_and_the_owner():
+    said = dict(tuple(row) for row in legend_table({}, Words("de")).rows)
+    needed = ("Korrigiert", "Ursache", "Bereinigt mit Version", "Noch nicht verrechenbar", "Eigentümer", "Version")
+    assert set(needed) <= set(said)
+    assert all(said.values())
+
+
+@pytest.mark.parametrize(("corrections", "is_narrow"), [([], True), ([a_correction(*MOVED[0], None)], False)])
+def test_remarks_take_room_only_where_somebody_made_one(tmp_path, corrections, is_narrow):
+    """A page was printed small for a column of 38 characters without a word in it."""
+    path = tmp_path / "bill.xlsx"
+    write_workbook([a_bill(corrections)], {}, Words("de"), path)
+    with zipfile.ZipFile(path) as archive:
+        sheet = archive.read("xl/worksheets/sheet2.xml").decode()
+    widths = [float(width) for width in re.findall(r'<col [^>]*width="([\d.]+)"', sheet)]
+    assert (widths[-1] < 15) is is_narrow

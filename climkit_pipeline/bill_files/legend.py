@@ -41,8 +41,10 @@ WORD_MEANINGS = {
 
 def legend_table(comments: Mapping[str, str], words: Words) -> Table:
     """What the columns mean, by the warehouse's own comments where it has them, and words of Occupant and State."""
-    columns = {column.name: column for column in (*MEDIUM_COLUMNS, *CORRECTION_COLUMNS)}
-    columns = {column.name: column for column in (*LINE_COLUMNS, *DETAIL_COLUMNS)} | columns
+    # The same name first stands for the column of a line, which has a comment.
+    known = (*LINE_COLUMNS, *DETAIL_COLUMNS, *MEDIUM_COLUMNS, *CORRECTION_COLUMNS)
+    columns = {column.name: column for column in reversed(known)}
+    columns = {column.name: columns[column.name] for column in known}
     meanings = {name: COLUMN_MEANINGS.get(name) or comments.get(columns[name].comment_of) for name in columns}
     rows: list[list[Cell]] = [
         [words.say(columns[name].words), words.say(meaning)] for name, meaning in meanings.items() if meaning

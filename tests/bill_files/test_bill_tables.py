@@ -125,7 +125,8 @@ def test_quantities_for_people_have_three_decimals_and_what_is_empty_is_null():
 
 
 def test_the_legend_explains_every_column_that_needs_it_and_the_owner():
-    said = dict(tuple(row) for row in legend_table({}, Words("de")).rows)
+    said = dict(tuple(row) for row in legend_table({"billable_total": "What is billed."}, Words("de")).rows)
+    assert said["Total"] == "What is billed."
     needed = ("Korrigiert", "Ursache", "Bereinigt mit Version", "Noch nicht verrechenbar", "Eigentümer", "Version")
     assert set(needed) <= set(said)
     assert all(said.values())

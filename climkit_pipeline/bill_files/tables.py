@@ -5,7 +5,7 @@ Here: which columns, rows and sums there are. Not here: how a file shows them (`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 import polars as pl
 
+from climkit_pipeline.bill_files import open_corrections
+from climkit_pipeline.languages.remarks import grid_to_nobody
 from climkit_pipeline.languages.words import Words
 from climkit_pipeline.warehouse.bills import SiteBill
 
@@ -80,9 +82,9 @@ CORRECTION_COLUMNS = (
     Column("delta", "Difference", "quantity", 12),
     _LINES_BY_NAME["unit"],
     Column("cause", "Cause", width=14),
-    Column("version", "Version", "number", 9),
-    Column("settled_version", "Settled by version", "number", 10),
-    Column("settled_on", "Settled on", "day", 11),
+    Column("version", "Version", "number", 11),
+    Column("settled_version", "Settled by version", "number", 14),
+    Column("settled_on", "Settled on", "day", 12),
     Column("settled_by", "Settled by", width=16),
     Column("settled_why", "Why", width=26),
 )
@@ -98,7 +100,6 @@ MEDIUM_COLUMNS = (
     Column("adds_up", "Lines are the meters' total", width=24),
     Column("splits", "Solar and grid are the total", width=24),
 )
-LEGEND_COLUMNS = (Column("column", "Column", width=24), Column("meaning", "Meaning", width=90))
 
 
 def occupant_of(row: Mapping[str, Any], words: Words) -> str | None:
@@ -113,6 +114,8 @@ def state_of(row: Mapping[str, Any], words: Words) -> str:
 
 def _remark(bill: SiteBill, row: Mapping[str, Any], words: Words) -> str:
     said = [] if bill.closing is not None else [words.say("The month is open: values may still change.")]
+    if not_settled := open_corrections.remark(bill, row, words):
+        said.append(not_settled)
     return "\n".join(said + [_capital(words.reason(reason)) for reason in row["reasons"] or []])
 
 
@@ -248,6 +251,8 @@ def overview_facts(bills: Sequence[SiteBill], words: Words) -> Iterator[tuple[st
     yield words.say("Month"), words.month(bills[0].month)
     for bill in bills:
         yield bill.name, "; ".join(_about_site(bill, words))
+    for not_settled in filter(None, (open_corrections.attention(bill, words) for bill in bills)):
+        yield words.say("Attention"), not_settled
     waiting = sum(bill.lines.filter(~pl.col("grade").is_in(READY)).height for bill in bills)
     if waiting:
         yield (
@@ -273,24 +278,5 @@ def _about_site(bill: SiteBill, words: Words) -> Iterator[str]:
             yield words.say("lines as they are now: this version froze meters alone")
     if bill.as_of_utc is not None:
         yield words.say("data as of {at}", at=words.instant(bill.as_of_utc, bill.zone))
-
-
-def legend_table(comments: Mapping[str, str], words: Words) -> Table:
-    """What the columns mean, by the warehouse's own comments, and the words of the column State."""
-    columns: Iterable[Column] = {column.name: column for column in (*LINE_COLUMNS, *DETAIL_COLUMNS)}.values()
-    rows: list[list[Cell]] = [
-        [words.say(column.words), words.say(comments[column.comment_of])]
-        for column in columns
-        if column.comment_of in comments
-    ]
-    rows += [[words.say(grade), words.say(meaning)] for grade, meaning in GRADE_MEANINGS.items()]
-    return Table(LEGEND_COLUMNS, rows)
-
-
-GRADE_MEANINGS = {
-    "ready": "The line can be billed.",
-    "ready_with_estimates": "The line can be billed; a part of it rests on estimates.",
-    "provisional": "The line waits for data, time or a decision.",
-    "blocked": "Something is wrong with the line; it must not be billed.",
-    "not billed": "By a decision, these days are not billed.",
-}
+    if unbilled := grid_to_nobody(bill.grid_to_nobody_kwh, words):
+        yield unbilled

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -12,13 +13,13 @@ from typing import Any
 import xlsxwriter
 from xlsxwriter.utility import xl_col_to_name
 
+from climkit_pipeline.bill_files.legend import legend_table
 from climkit_pipeline.bill_files.tables import (
     Cell,
     Column,
     Table,
     correction_table,
     detail_table,
-    legend_table,
     line_table,
     medium_table,
     overview_facts,
@@ -33,6 +34,7 @@ A4 = 9
 LONGEST_SHEET_NAME = 31
 QUANTITY, COUNT = "#,##0.000", "0"
 ROW_HEIGHT = 13
+EMPTY_REMARK_WIDTH = 12
 CHARACTERS_PER_WIDTH = 1.2
 """What fits into a cell, of the font's average letter."""
 
@@ -54,7 +56,8 @@ class _Writer:
             "text": {"text_wrap": True, "align": "left", "indent": 1},
             "day": {"num_format": words.date_format, "align": "left"},
             "quantity": {"num_format": QUANTITY},
-            "number": {"num_format": COUNT},
+            # Else a figure touches the text or day on its right.
+            "number": {"num_format": COUNT, "align": "right", "indent": 1},
             "title": {"bold": True, "font_size": 14},
             "label": {"bold": True},
         }
@@ -69,7 +72,7 @@ class _Writer:
                 base
                 | header
                 | {"align": "right" if name in {"quantity", "number"} else "left"}
-                | ({"indent": 1} if name == "text" else {})
+                | ({"indent": 1} if name in {"text", "number"} else {})
             )
             for name in ("text", "day", "quantity", "number")
         }
@@ -78,7 +81,8 @@ class _Writer:
         words, month = self._words, self._words.month(bills[0].month)
         self._overview(bills)
         for bill in bills:
-            self._sheet(bill.name, f"{bill.name} · {month}", line_table(bill, words), frozen_columns=2)
+            lines = _as_narrow_as_empty(line_table(bill, words))
+            self._sheet(bill.name, f"{bill.name} · {month}", lines, frozen_columns=2)
         titles = {"Details": detail_table(bills, words), "Corrections": correction_table(bills, words)}
         for title, table in titles.items():
             self._sheet(words.say(title), f"{words.say(title)} · {month}", table)
@@ -161,6 +165,17 @@ def _sum_formula(names: list[str], at: int, rows: tuple[int, int], of_row: int) 
         f"{cells(names.index(name))},{xl_col_to_name(names.index(name))}{of_row}" for name in ("medium", "unit")
     ]
     return f"=SUMIFS({cells(at)},{','.join(conditions)})"
+
+
+def _as_narrow_as_empty(table: Table) -> Table:
+    """A remark that nobody made takes little room: else the whole page is printed small for it."""
+    columns = tuple(
+        replace(column, width=EMPTY_REMARK_WIDTH)
+        if column.name == "remark" and not any(cells[at] for cells in table.rows)
+        else column
+        for at, column in enumerate(table.columns)
+    )
+    return replace(table, columns=columns)
 
 
 def _lines_needed(cells: Sequence[Cell], columns: Sequence[Column]) -> int:

@@ -44,23 +44,30 @@ def _print_todo(month: date, sites: tuple[str, ...]) -> int:
         click.echo(f"{month:%Y-%m}: nothing holds up the bill")
         return 0
     for number, entry in enumerate(found.entries, start=1):
-        click.echo("\n".join(_described(number, entry, found)))
+        click.echo("\n".join(described(number, entry, found)))
     held = set().union(*(entry.lines for entry in found.entries))
     click.echo(f"{month:%Y-%m}: {_lines(len(held))} held up, {_amounts(found.amounts(held))}")
     click.echo("who is billed at all: climkit todo --first-day", err=True)
     return 1
 
 
-def _described(number: int, entry: Entry, found: Todo) -> Iterator[str]:
-    names = [found.meter_names.get((entry.site_id, meter_id), meter_id) for meter_id in entry.meter_ids]
+def described(number: int, entry: Entry, found: Todo) -> Iterator[str]:
+    """An entry as people read it, line by line: whose, how much it holds up, what failed, and what mends it."""
+    names = found.names_of(entry)
     shown = ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")
     yield f"{number}. {found.site_names.get(entry.site_id, entry.site_id)}{f', {shown}' if shown else ''}"
     amounts = _amounts(found.amounts(entry.lines))
     freed = f"{_lines(len(entry.alone))} would be free" if entry.alone else "none of them waits for this alone"
+    if found.is_refused_yet(entry):
+        freed = "climkit settle is refused until everything else of the site is mended"
     yield f"   holds up {_lines(len(entry.lines))}, {amounts}; {freed}"
+    said: list[str] = []
     for failure in entry.kinds:
         yield f"   {failure.check_name}: {failure.sentence}"
-        yield from (f"   -> {way}" for way in failure.advice(found.called(entry.site_id)))
+        # To ask again is said once.
+        ways = [way for way in failure.advice(found.called(entry.site_id)) if not any(way in each for each in said)]
+        yield from (f"   -> {way}" for way in ways)
+        said += ways
 
 
 def _lines(count: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from climkit_pipeline.warehouse.queries import run_query
 _KEY_FIGURES = """
     select
         count(*) filter (where completeness = 1) as whole_days,
+        count(*) filter (where completeness > 0) = day(last_day($first)) as has_every_day,
         sum(consumption_kwh) as consumption,
         sum(charge_points_kwh) as charge_points,
         sum(production_kwh) as production,
@@ -113,15 +115,23 @@ _GRADES = """
 _CORRECTIONS = """
     select
         meter_name as name, occupant, quantity, unit, closed_value, current_value, delta,
-        settled_at_utc::date as settled
-    from billing_line_corrections
-    where site_id = $site and billing_month = $first
+        settled_version, (settled_at_utc at time zone sites.zone)::date as settled_on, settled_by
+    from billing_line_corrections as corrections
+    inner join sites using (site_id)
+    where corrections.site_id = $site and billing_month = $first
     order by all
 """
 
-_IS_CLOSED = """
-    select count(*) > 0 from billing_closings
-    where site_id = $site and billing_month = $first and is_closed
+_GRID_TO_NOBODY = """
+    select grid_to_nobody from site_balance_monthly
+    where site_id = $site and billing_month = $first and grid_to_nobody is not null
+"""
+
+_CLOSING = """
+    select closings.version, closings.closed_at_utc, closings.closed_by, sites.zone
+    from billing_closings as closings
+    inner join sites using (site_id)
+    where closings.site_id = $site and closings.billing_month = $first and closings.is_closed
 """
 
 
@@ -133,7 +143,8 @@ class SiteMonth:
     month: date
     as_of: str
     figures: Mapping[str, Mapping[str, Any]]
-    """Key figures by ``now``, ``last_month`` and ``last_year``: kWh, rates from 0 to 1, K·d, whole days."""
+    """Key figures by ``now``, ``last_month`` and ``last_year``: kWh, rates from 0 to 1, K·d, whole days, and whether
+    every day of the month has data."""
     days: pl.DataFrame
     """local_date, solar, grid (kWh), autonomy (%), completeness (0 to 1)."""
     hours: pl.DataFrame
@@ -147,8 +158,11 @@ class SiteMonth:
     not_ready: pl.DataFrame
     """name, grade, reasons: of meters that are billed."""
     corrections: pl.DataFrame
-    """name, occupant, quantity, unit, closed_value, current_value, delta, settled."""
-    is_closed: bool
+    """name, occupant, quantity, unit, closed_value, current_value, delta, settled_version, settled_on, settled_by."""
+    closing: Mapping[str, Any] | None
+    """version, closed_at_utc, closed_by, zone (of the site): of the version in force; None of an open month."""
+    grid_to_nobody_kwh: Decimal | None
+    """Drawn from the grid and on no meter's bill."""
 
     @property
     def days_in_month(self) -> int:
@@ -194,5 +208,6 @@ def site_month(warehouse: Path, site_id: str, site: str, month: date) -> SiteMon
         asked(_GRADES),
         asked(_NOT_READY),
         asked(_CORRECTIONS),
-        bool(asked(_IS_CLOSED).item()),
+        next(asked(_CLOSING).iter_rows(named=True), None),
+        next(iter(asked(_GRID_TO_NOBODY)["grid_to_nobody"]), None),
     )

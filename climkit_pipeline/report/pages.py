@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from climkit_pipeline.languages.remarks import grid_to_nobody
 from climkit_pipeline.languages.words import Language, Words
 from climkit_pipeline.report.content import Picture, Report, Table
 from climkit_pipeline.report.figures import SiteMonth
@@ -46,13 +48,17 @@ def _key_figures(month: SiteMonth, words: Words) -> Table:
     }
     rows = [
         [name, _figure(now[key], unit, words)]
-        + [cell for other in others.values() for cell in _beside(now[key], other[key], unit, words)]
+        + [cell for other in others.values() for cell in _beside(now, other, key, unit, words)]
         for key, (name, unit) in quantities.items()
         if any(figures[key] is not None for figures in (now, *others.values()))
     ]
     header = ["", words.say("This month"), *(cell for name in others for cell in (names[name], "±"))]
-    note = "" if others else words.say("There are no data of the month before, nor of a year ago.")
-    return Table(words.say("Key figures"), header, rows, note=note)
+    notes = [] if others else [words.say("There are no data of the month before, nor of a year ago.")]
+    if others and not all(figures["has_every_day"] for figures in (now, *others.values())):
+        notes.append(words.say("Amounts are compared only between months that have data of every day."))
+    if unbilled := grid_to_nobody(month.grid_to_nobody_kwh, words):
+        notes.append(unbilled)
+    return Table(words.say("Key figures"), header, rows, note=" ".join(notes))
 
 
 def _figure(value: Any, unit: str, words: Words) -> str:  # noqa: ANN401 - a number of any kind
@@ -63,14 +69,17 @@ def _figure(value: Any, unit: str, words: Words) -> str:  # noqa: ANN401 - a num
     return number(value, words, 1 if unit else 0) + (f" {unit}" if unit else "")
 
 
-def _beside(now: Any, other: Any, unit: str, words: Words) -> tuple[str, str]:  # noqa: ANN401 - the same
-    """The other month's figure, and by how much this one is above it."""
-    shown = NOTHING if other == 0 and not unit else _figure(other, unit, words)
-    if now is None or not other or not unit:
+def _beside(now: Mapping[str, Any], other: Mapping[str, Any], key: str, unit: str, words: Words) -> tuple[str, str]:
+    """The other month's figure, and by how much this one is above it; amounts of unequal days are not compared."""
+    here, there = now[key], other[key]
+    shown = NOTHING if there == 0 and not unit else _figure(there, unit, words)
+    if here is None or not there or not unit:
         return shown, ""
     if unit == "%":
-        return shown, f"{_signed(100 * float(now - other), words)} pp"
-    return shown, f"{_signed(100 * float(now / other - 1), words)} %"
+        return shown, f"{_signed(100 * float(here - there), words)} pp"
+    if not (now["has_every_day"] and other["has_every_day"]):
+        return shown, NOTHING
+    return shown, f"{_signed(100 * float(here / there - 1), words)} %"
 
 
 def _signed(value: float, words: Words) -> str:
@@ -132,6 +141,7 @@ def _gaps(month: SiteMonth, words: Words) -> Iterator[Table]:
 
 
 def _corrections(month: SiteMonth, words: Words) -> Table:
+    """What was closed by whom, and what was or is to be billed otherwise."""
     rows = [
         [
             row["name"],
@@ -140,10 +150,30 @@ def _corrections(month: SiteMonth, words: Words) -> Table:
             number(row["closed_value"] or 0, words, 3),
             number(row["current_value"] or 0, words, 3),
             f"{_signed(float(row['delta'] or 0), words)} {row['unit'] or ''}".strip(),
+            _settled(row, words),
         ]
         for row in month.corrections.iter_rows(named=True)
     ]
-    header = [words.say("Meter"), words.say("Occupant"), "", words.say("Closed"), words.say("Now"), "±"]
+    header = [words.say("Meter"), words.say("Occupant"), words.say("Quantity"), words.say("As closed"),
+              words.say("Corrected"), "±", words.say("Settled by version")]  # fmt: skip
+    return Table(words.say("Corrections"), header, rows, numbers_from=3, note=_closing(month, words))
+
+
+def _settled(correction: Mapping[str, Any], words: Words) -> str:
+    if correction["settled_version"] is None:
+        return words.say("not yet")
+    return f"{correction['settled_version']} ({correction['settled_by']}, {words.day(correction['settled_on'])})"
+
+
+def _closing(month: SiteMonth, words: Words) -> str:
+    closing = month.closing
+    if closing is None:
+        return words.say("The month is not closed yet.")
+    said = words.say(
+        "closed as version {version} by {who} on {at}",
+        version=closing["version"],
+        who=closing["closed_by"],
+        at=words.instant(closing["closed_at_utc"], ZoneInfo(closing["zone"])),
+    )
     unchanged = words.say("No value of this month has changed since it was closed.")
-    note = "" if rows else unchanged if month.is_closed else words.say("The month is not closed yet.")
-    return Table(words.say("Corrections"), header, rows, numbers_from=3, note=note)
+    return f"{said[:1].upper()}{said[1:]}." + (f" {unchanged}" if month.corrections.is_empty() else "")

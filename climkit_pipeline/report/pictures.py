@@ -64,6 +64,7 @@ def _day_bars(month: SiteMonth, words: Words) -> Picture:
             color=alt.Color("part:N", scale=alt.Scale(domain=[solar, grid], range=[SOLAR, GRID]), title=None),
             order=alt.Order("part:N", sort="descending" if solar > grid else "ascending"),
         ),
+        words,
     )
 
 
@@ -81,6 +82,7 @@ def _autonomy(month: SiteMonth, words: Words) -> Picture:
             x=_day_axis(month, words),
             y=alt.Y("percent:Q", title="%", scale=alt.Scale(domain=[0, 100])),
         ),
+        words,
     )
 
 
@@ -100,6 +102,7 @@ def _heat_map(month: SiteMonth, words: Words) -> Picture:
             y=alt.Y("hour:O", title=words.say("Hour"), axis=alt.Axis(values=list(range(0, 24, 3)))),
             color=alt.Color("kw:Q", title="kW", scale=alt.Scale(scheme="yellowgreenblue")),
         ),
+        words,
     )
 
 
@@ -124,6 +127,7 @@ def _load_curve(month: SiteMonth, words: Words) -> Picture:
             y=alt.Y("kw:Q", title="kW"),
             color=alt.Color("what:N", scale=alt.Scale(domain=[used, produced], range=[GRID, SOLAR]), title=None),
         ),
+        words,
     )
 
 
@@ -136,7 +140,7 @@ def _flats(month: SiteMonth, words: Words) -> Picture:
     peak = _bars_with_figures(rows, unnamed, "peak_kw", peak_title, colour=SOLAR, number=".2f")
     # Where the font is another, names are wider than they were laid out.
     both = alt.hconcat(base, peak, spacing=16).properties(padding={"left": 30, "top": 5, "right": 5, "bottom": 5})
-    return _picture("flats", words.say("Base load and peak per flat"), both)
+    return _picture("flats", words.say("Base load and peak per flat"), both, words)
 
 
 def _bars_with_figures(
@@ -161,9 +165,10 @@ def _day_axis(month: SiteMonth, words: Words) -> alt.X:
                  axis=alt.Axis(labelAngle=0, values=[1, *range(5, month.days_in_month + 1, 5)]))  # fmt: skip
 
 
-def _picture(name: str, title: str, chart: alt.Chart | alt.LayerChart | alt.HConcatChart) -> Picture:
+def _picture(name: str, title: str, chart: alt.Chart | alt.LayerChart | alt.HConcatChart, words: Words) -> Picture:
+    numbers = alt.NumberLocale(decimal=words.decimal_sign, thousands="’", grouping=[3], currency=["", ""])
     styled = (
-        chart.configure(font=FONT, background="#ffffff")
+        chart.configure(font=FONT, background="#ffffff", locale=alt.Locale(number=numbers))
         .configure_view(stroke=None)
         .configure_axis(labelColor=INK, titleColor=INK, titleFontWeight="normal", gridColor="#e6e9ec", domainColor=PALE)
         .configure_legend(orient="top", labelColor=INK, titleColor=INK, titleFontWeight="normal", offset=4)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -96,6 +97,12 @@ left join billing_closings as closings
     on closings.site_id = sites.site_id and closings.billing_month = $month and closings.is_closed
 """
 
+_GRID_TO_NOBODY = """
+select site_id, grid_to_nobody
+from site_balance_monthly
+where billing_month = $month and grid_to_nobody is not null
+"""
+
 _COMMENTS = """
 select column_name, comment
 from duckdb_columns()
@@ -131,6 +138,8 @@ class SiteBill:
     """What the bills of its meters add up to: meter_type, unit, total."""
     corrections: pl.DataFrame
     """Columns of billing_line_corrections."""
+    grid_to_nobody_kwh: Decimal | None = None
+    """Drawn from the grid and on no meter's bill, by site_balance_monthly as it is now."""
 
 
 def read_bills(path: Path, month: date, sites: Sequence[str] = ()) -> list[SiteBill]:
@@ -140,8 +149,8 @@ def read_bills(path: Path, month: date, sites: Sequence[str] = ()) -> list[SiteB
     """
     bound = {"month": month.replace(day=1)}
     with open_warehouse(path) as connection:
-        lines, meters, corrections, closings = (
-            frame_of(connection, sql, bound) for sql in (LINES, _METERS, _CORRECTIONS, _CLOSINGS)
+        lines, meters, corrections, closings, to_nobody = (
+            frame_of(connection, sql, bound) for sql in (LINES, _METERS, _CORRECTIONS, _CLOSINGS, _GRID_TO_NOBODY)
         )
     known = closings.sort("site_name", "site_id")
     check_sites(sites, dict(known.select("site_id", "site_name").iter_rows()))
@@ -165,6 +174,7 @@ def read_bills(path: Path, month: date, sites: Sequence[str] = ()) -> list[SiteB
                 lines.filter(of_site),
                 meters.filter(of_site).drop("site_id"),
                 corrections.filter(of_site),
+                dict(to_nobody.iter_rows()).get(row["site_id"]),
             )
         )
     if not bills:

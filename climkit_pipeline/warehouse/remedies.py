@@ -51,7 +51,7 @@ class Failure:
     spreads: bool
     """Whether it makes the values of others doubtful."""
     waits_last: bool
-    """Whether it is no news as long as anything else is wrong."""
+    """Whether it is no reason of a line as long as anything else is wrong; it holds up the line all the same."""
     accepted_for: str
     first_day: date
     last_day: date

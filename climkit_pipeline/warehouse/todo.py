@@ -105,10 +105,15 @@ class Entry:
 
     @property
     def kinds(self) -> list[Failure]:
-        """One failure of each check, in the order of the table of checks, over all days on which it failed."""
-        news = [failure for failure in self.failures if not failure.waits_last] or self.failures
+        """One failure of each check over all days on which it failed, in the order in which they are to be mended.
+
+        A settlement is refused as long as anything else fails; what waits last is mended by what mends the others, or
+        after them. Else as in the table of checks.
+        """
         by_check: dict[str, list[Failure]] = defaultdict(list)
-        for failure in sorted(news, key=lambda failure: failure.position):
+        for failure in sorted(
+            self.failures, key=lambda each: (each.remedy == "settle", each.waits_last, each.position)
+        ):
             by_check[failure.check_name].append(failure)
         return [_together(failures) for failures in by_check.values()]
 
@@ -133,6 +138,17 @@ class Todo:
     lines: list[HeldLine]
     site_names: Mapping[str, str]
     meter_names: Mapping[tuple[str, str], str]
+
+    def names_of(self, entry: Entry) -> list[str]:
+        """The meters that failed: first those of its lines, then those that are on none, each by name."""
+        billed = {self.lines[at].meter_id for at in entry.lines}
+        named = [(at not in billed, self.meter_names.get((entry.site_id, at), at)) for at in entry.meter_ids]
+        return [name for _, name in sorted(named)]
+
+    def is_refused_yet(self, entry: Entry) -> bool:
+        """Whether what mends it is a settlement, and that is refused until other entries of the site are mended."""
+        is_settled = any(failure.remedy == "settle" for failure in entry.failures)
+        return is_settled and any(other is not entry and other.site_id == entry.site_id for other in self.entries)
 
     def amounts(self, positions: Collection[int]) -> dict[str, Decimal]:
         """What some lines measured, by unit."""
@@ -199,7 +215,9 @@ def causes_of(
 
     def causes(line: HeldLine) -> set[Subject]:
         found: set[Subject] = set()
-        own = [each for each in by_meter[line.site_id, line.meter_id] if each.check_name in line.codes]
+        # What waits last is no reason of a line beside others; it holds it up once those are mended.
+        failed = by_meter[line.site_id, line.meter_id]
+        own = [each for each in failed if each.check_name in line.codes or each.waits_last]
         of_site = [each for each in by_meter[line.site_id, None] if each.check_name in line.codes]
         for failure in [*own, *of_site]:
             if failure.remedy != "mend others":

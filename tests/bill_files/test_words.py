@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 import climkit_pipeline
-from climkit_pipeline.bill_files import tables
+from climkit_pipeline.bill_files import legend, tables
 from climkit_pipeline.installation import PROJECT_DIR
 from climkit_pipeline.languages import sentences
 from climkit_pipeline.languages.words import LANGUAGES, Words, catalogue
@@ -32,11 +32,11 @@ def spoken() -> Iterator[str]:
                 texts = [said.body, said.orelse] if isinstance(said, ast.IfExp) else [said]
                 yield from (text.value for text in texts if isinstance(text, ast.Constant))
     yield from ("Details", "Corrections")
-    for name in dir(tables):
-        if name.endswith("_COLUMNS"):
-            yield from (column.words for column in getattr(tables, name))
-    yield from tables.GRADE_MEANINGS
-    yield from tables.GRADE_MEANINGS.values()
+    for module in (tables, legend):
+        for name in dir(module):
+            if name.endswith("_COLUMNS"):
+                yield from (column.words for column in getattr(module, name))
+    yield from (*legend.WORD_MEANINGS, *legend.WORD_MEANINGS.values(), *legend.COLUMN_MEANINGS.values())
     yield from (sentences.ACCEPTED, *sentences.DAY_SENTENCES, *sentences.WORDS_OF_DETAILS)
     yield from ("total", "solar", "grid", "values", "decision", "calculation")
     with (PROJECT_DIR / "seeds" / "known_meter_types.csv").open(encoding="utf-8") as file:

@@ -6,10 +6,12 @@ import base64
 import re
 import subprocess
 import sys
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import dagster as dg
+import polars as pl
 import pytest
 from click.testing import CliRunner
 
@@ -22,6 +24,7 @@ from climkit_pipeline.report.figures import SiteMonth, site_month
 from climkit_pipeline.report.html import as_html
 from climkit_pipeline.report.pages import number, report_of
 from climkit_pipeline.report.pdf import as_pdf
+from climkit_pipeline.report.pictures import svg_of
 from climkit_pipeline.report.writing import write_reports
 from climkit_pipeline.settings import load_settings
 
@@ -49,13 +52,27 @@ def test_key_figures_are_the_sums_of_the_lake(month, built):
     assert table.rows[0][1] == f"{number(month.figures['now']['consumption'], Words('de'))} kWh"
 
 
-def test_a_month_beside_another_says_by_how_much_it_is_more(month):
-    earlier = {**month.figures["now"], "consumption": month.figures["now"]["consumption"] / 2}
-    compared = SiteMonth(**{**vars(month), "figures": {**month.figures, "last_year": earlier}})
+@pytest.mark.parametrize(("has_every_day", "difference"), [(True, "+100.0 %"), (False, "–")])
+def test_a_month_beside_another_says_by_how_much_it_is_more_if_both_have_every_day(month, has_every_day, difference):
+    """A running month was compared with all days of the one before: it used less, by the days to come."""
+    now = month.figures["now"] | {"has_every_day": has_every_day}
+    earlier = now | {"consumption": now["consumption"] / 2, "has_every_day": True}
+    compared = replace(month, figures={**month.figures, "now": now, "last_year": earlier})
     [table, *_] = report_of(compared, "en").parts
     assert isinstance(table, Table)
     assert table.header == ["", "This month", "A year ago", "±"]
-    assert table.rows[0][3] == "+100.0 %"
+    assert table.rows[0][3] == difference
+    assert ("have data of every day" in table.note) is not has_every_day
+
+
+def test_whether_a_month_has_every_day_is_told_by_the_lake(month, built):
+    october = {
+        day
+        for (dataset, day), rows in built.lake.rows.items()
+        if dataset == "site_intervals" and day.replace(day=1) == MONTH and any(row["site_id"] == "z1" for row in rows)
+    }
+    assert october
+    assert month.figures["now"]["has_every_day"] is (len(october) == 31)
 
 
 def test_a_page_is_one_file_without_script_and_fetches_nothing(page):
@@ -147,3 +164,39 @@ def test_the_asset_shows_the_pictures_and_keeps_the_pages(copy):
     drawn = base64.b64decode(shown.md_str.partition("base64,")[2].rstrip(")"))
     assert drawn.startswith(b"<svg ")
     assert len(list((copy.layout.root / "reports").glob("report-2026-10-*.html"))) == 2
+
+
+CORRECTION = {
+    "name": "Flat 1", "occupant": "Dupont", "quantity": "total", "unit": "kWh", "closed_value": Decimal("79.506"),
+    "current_value": Decimal("54.241"), "delta": Decimal("-25.265"), "settled_version": None, "settled_on": None,
+    "settled_by": None,
+}  # fmt: skip
+
+
+def test_corrections_tell_who_closed_and_which_version_settled_them(month):
+    """Settled ones looked as if they were open, and nothing said that the month was closed."""
+    at = datetime(2026, 11, 5, 23, 30, tzinfo=UTC)
+    settled = CORRECTION | {"occupant": "Muster", "settled_version": 2, "settled_on": at.date(), "settled_by": "Ada"}
+    closing = {"version": 2, "closed_at_utc": at, "closed_by": "Ada", "zone": "Europe/Zurich"}
+    closed = replace(month, corrections=pl.DataFrame([CORRECTION, settled], infer_schema_length=None), closing=closing)
+    table = report_of(closed, "en").parts[-1]
+    assert isinstance(table, Table)
+    assert "" not in table.header
+    assert table.note == "Closed as version 2 by Ada on 2026-11-06 00:30."
+    assert [(row[1], row[-1]) for row in table.rows] == [("Dupont", "not yet"), ("Muster", "2 (Ada, 2026-11-05)")]
+
+
+def test_figures_in_pictures_have_the_readers_decimal_sign(month):
+    """The tables of a French report had commas, and its pictures points."""
+    (bars,) = (picture for picture in report_of(month, "fr").pictures if picture.name == "flats")
+    peaks = [f"{peak:.2f}" for peak in month.flats["peak_kw"].drop_nulls()]
+    assert peaks
+    drawn = re.findall(r">([^<>]+)</text>", svg_of(bars))
+    assert {peak.replace(".", ",") for peak in peaks} <= set(drawn)
+    assert not set(peaks) & set(drawn)
+
+
+def test_grid_energy_that_is_billed_to_nobody_is_named_below_the_key_figures(month):
+    [table, *_] = report_of(replace(month, grid_to_nobody_kwh=Decimal("2.896028")), "fr").parts
+    assert isinstance(table, Table)
+    assert "2,896 kWh soutirés du réseau ne sont facturés à personne" in table.note

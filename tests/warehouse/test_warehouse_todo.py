@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
+from climkit_pipeline.cli.todo import described
 from climkit_pipeline.installation import PROJECT_DIR
 from climkit_pipeline.warehouse.remedies import REMEDIES, Failure
 from climkit_pipeline.warehouse.todo import HeldLine, Todo, causes_of, in_order
@@ -126,13 +127,31 @@ def test_what_only_time_mends_comes_last():
     assert [len(entry.lines) for entry in todo.entries] == [1, 5]
 
 
-def test_what_is_no_news_beside_another_failure_is_not_said_there():
-    """Every fault ended with a second piece of advice: to ask again, which the first one does anyway."""
+def test_what_waits_last_is_said_beside_another_failure_but_to_ask_again_only_once():
+    """It was hidden: a line was said to be free after one thing, and was refused for the other then."""
     wrong, unconfirmed = failure("index_difference", "m0"), failure("not_confirmed", "m0")
-    (entry,) = todo_of([wrong, unconfirmed], [line("m0", "index_difference")]).entries
-    assert [each.check_name for each in entry.kinds] == ["index_difference"]
-    (entry,) = todo_of([unconfirmed], [line("m0", "not_confirmed")]).entries
-    assert [each.check_name for each in entry.kinds] == ["not_confirmed"]
+    todo = todo_of([unconfirmed, wrong], [line("m0", "index_difference")])
+    (entry,) = todo.entries
+    assert [each.check_name for each in entry.kinds] == ["index_difference", "not_confirmed"]
+    printed = "\n".join(described(1, entry, todo))
+    assert printed.count("climkit backfill") == 1
+    assert "not_confirmed: " in printed
+
+
+def test_a_settlement_comes_after_what_it_would_be_refused_for():
+    """`todo` said that a line would be free once it was settled, and `settle` refused: provisional, not_confirmed."""
+    changed, unconfirmed = failure("changed_after_closing", "m0"), failure("not_confirmed", "m0")
+    (entry,) = todo_of([changed, unconfirmed], [line("m0", "changed_after_closing")]).entries
+    assert [each.check_name for each in entry.kinds] == ["not_confirmed", "changed_after_closing"]
+
+    todo = todo_of(
+        [changed, failure("unknown_role", "m8"), failure("not_confirmed", "m8")],
+        [line("m0", "changed_after_closing"), line("m8", "unknown_role", total="30")],
+    )
+    refused = {tuple(entry.meter_ids): todo.is_refused_yet(entry) for entry in todo.entries}
+    assert refused == {("m0",): True, ("m8",): False}
+    (settled,) = (entry for entry in todo.entries if entry.meter_ids == ["m0"])
+    assert not any("would be free" in said for said in described(1, settled, todo))
 
 
 def test_a_consequence_whose_cause_is_nowhere_stands_for_itself():
@@ -145,3 +164,13 @@ def test_a_consequence_whose_cause_is_nowhere_stands_for_itself():
 def test_every_check_that_holds_up_a_bill_has_a_remedy():
     holding = {row["check_name"] for row in SEED if row["severity"] != "warns" or row["blocks_once_passed"] == "true"}
     assert set(REMEDIES) == holding
+
+
+def test_an_entry_is_headed_by_the_meters_of_its_lines_and_by_name():
+    """It was headed by meters that are on no bill, in the order of their ids."""
+    names = {("s", "a"): "Pump", ("s", "b"): "Flat 2", ("s", "c"): "Flat 1", ("s", "d"): "Cellar"}
+    failures = [failure("not_fetched", meter) for _, meter in names]
+    lines = [line("b", "not_fetched"), line("c", "not_fetched")]
+    todo = Todo(in_order(causes_of(failures, lines, names), lines), lines, {"s": "Rue 1"}, names)
+    (entry,) = todo.entries
+    assert next(iter(described(1, entry, todo))) == "1. Rue 1, Flat 1, Flat 2, Cellar, Pump"

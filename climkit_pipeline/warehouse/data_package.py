@@ -27,6 +27,11 @@ from climkit_pipeline.warehouse.queries import open_warehouse
 
 ROWS_AT_ONCE = 200_000
 
+_DAYS = (
+    "select min(local_date), max(local_date) from coverage_days where dataset in ('meter_intervals', 'site_intervals')"
+)
+"""Of series: the day before the first one is asked for readings alone, and lists are of today."""
+
 FIELD_TYPES: Mapping[str, str] = {
     "VARCHAR": "string",
     "DATE": "date",
@@ -65,6 +70,7 @@ def write_data_package(
     written, resources = [], []
     with open_warehouse(warehouse) as connection:
         stated = dict(connection.execute("from about").fetchall())
+        days = connection.execute(_DAYS).fetchone()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             for name in wanted:
@@ -72,7 +78,7 @@ def write_data_package(
                 written.append(table)
                 resources.append(resource)
             with atomic_file(folder / "datapackage.json") as temporary:
-                package = _package(stated, resources)
+                package = _package(stated, days or (None, None), resources)
                 temporary.write_text(json.dumps(package, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         except OSError as error:
             raise WarehouseError(f"{folder} cannot be written: {error.strerror or error}") from error
@@ -122,12 +128,15 @@ def _write_table(
     return WrittenTable(name, rows, size), resource
 
 
-def _package(stated: Mapping[str, str | None], resources: list[dict[str, Any]]) -> dict[str, Any]:
+def _package(
+    stated: Mapping[str, str | None], days: tuple[Any, ...], resources: list[dict[str, Any]]
+) -> dict[str, Any]:
+    first, last = days
     return {
         "name": "climkit-warehouse",
         "title": "Metering of buildings: flows, days, months and bills",
         "description": (
-            f"Days {stated.get('first_day')} to {stated.get('last_day')} of {stated.get('sites')} sites and "
+            f"Days {first} to {last} of {stated.get('sites')} sites and "
             f"{stated.get('meters')} meters. Load curves of flats are personal data."
         ),
         "created": stated.get("published_at_utc"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import date
 from pathlib import Path
@@ -43,6 +44,17 @@ def test_frictionless_finds_nothing_wrong_and_knows_every_column_and_key(folder)
         "local_date",
     ]
     assert package.get_resource("meter_flows").schema.get_field("power_kw").type == "number"
+
+
+def test_its_days_are_those_of_the_series(folder, built):
+    """Readings are asked for from the day before on, which no table begins with."""
+    asked = [
+        day
+        for (dataset, day), covered in built.lake.coverage.items()
+        if dataset in {"meter_intervals", "site_intervals"} and covered
+    ]
+    description = json.loads((folder / "datapackage.json").read_text())["description"]
+    assert description.startswith(f"Days {min(asked)} to {max(asked)} of 2 sites")
 
 
 def test_each_file_holds_the_rows_of_its_view_and_its_comments(folder, built):

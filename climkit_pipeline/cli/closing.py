@@ -98,14 +98,26 @@ def close(*, month: str, site_id: str, who: str | None, reopen: bool, why: str |
 @click.option(
     "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write them, too: .csv, .json or .parquet."
 )
-def settle(*, month: str, site_id: str, who: str | None, why: str | None, output: Path | None) -> None:
+@click.option("--forgotten-too", is_flag=True, help="Also where days were forgotten since: the bill then lacks them.")
+def settle(
+    *, month: str, site_id: str, who: str | None, why: str | None, output: Path | None, forgotten_too: bool
+) -> None:
     """Freeze the present corrections of a closed MONTH (YYYY-MM) as its next version, and print them."""
     if output is not None and output.suffix.lower() not in {".csv", ".json", ".parquet"}:  # before anything is frozen
         raise ConfigurationError("--output needs a name that ends in .csv, .json or .parquet")
-    _act("settle", parse_month(month), site_id, who, why, output=output)
+    _act("settle", parse_month(month), site_id, who, why, output=output, forgotten_too=forgotten_too)
 
 
-def _act(kind: str, month: date, site_id: str, who: str | None, why: str | None, *, output: Path | None = None) -> None:
+def _act(
+    kind: str,
+    month: date,
+    site_id: str,
+    who: str | None,
+    why: str | None,
+    *,
+    output: Path | None = None,
+    forgotten_too: bool = False,
+) -> None:
     from climkit_pipeline.lake.account import check_format, check_writable
     from climkit_pipeline.warehouse.closed_files import version_file
     from climkit_pipeline.warehouse.closing import open_closings
@@ -120,7 +132,7 @@ def _act(kind: str, month: date, site_id: str, who: str | None, why: str | None,
         if kind == "reopen":
             version = closings.reopen(site_id, month, by, reason)
         elif kind == "settle":
-            version = closings.settle(site_id, month, by, reason or None)
+            version = closings.settle(site_id, month, by, reason or None, forgotten_too=forgotten_too)
         else:
             version = closings.close(site_id, month, by)
         named = closings.named(site_id, month)

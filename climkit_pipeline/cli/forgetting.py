@@ -65,7 +65,18 @@ def forget(
     if not tombstones:
         raise ConfigurationError("there is no such day")
     _tell(tombstones, held_rows(layout, tombstones))
-    _check_closed(layout, tombstones, closed_too=closed_too)
+    closed = _closed_months(layout, tombstones)
+    named = ", ".join(f"{month:%Y-%m}" for month in closed)
+    proof = f"{named} {'is' if len(closed) == 1 else 'are'} closed: the values prove the invoices"
+    if closed and closed_too:
+        click.echo(
+            f"climkit: the bills of {named} stay; what is gone shows as a correction: do not settle it", err=True
+        )
+    elif closed and is_meant:
+        raise ConfigurationError(f"{proof}. --closed-too removes them all the same; the frozen bills stay")
+    elif closed:
+        click.echo(f"Nothing was removed. {proof}; the same with --closed-too --yes removes them all the same.")
+        return 0
     if not is_meant:
         click.echo("Nothing was removed. The same with --yes removes it; no backup is touched.")
         return 0
@@ -89,12 +100,12 @@ def _tell(tombstones: Sequence[Tombstone], held: dict[str, tuple[int, int]]) -> 
         click.echo(f"{dataset}: {rows:,} rows of {days:,} days, every version")
 
 
-def _check_closed(layout: Layout, tombstones: Sequence[Tombstone], *, closed_too: bool) -> None:
-    """Raises ConfigurationError if closed months stand on what would go."""
+def _closed_months(layout: Layout, tombstones: Sequence[Tombstone]) -> list[date]:
+    """The closed months that stand on what would go."""
     from climkit_pipeline.domain.periods import next_month
     from climkit_pipeline.warehouse.closed_files import latest_by_month, read_versions
 
-    closed = sorted(
+    return sorted(
         month
         for (site_id, month), latest in latest_by_month(read_versions(layout)).items()
         if latest.is_closed
@@ -103,12 +114,3 @@ def _check_closed(layout: Layout, tombstones: Sequence[Tombstone], *, closed_too
             for each in tombstones
         )
     )
-    if not closed:
-        return
-    named = ", ".join(f"{month:%Y-%m}" for month in closed)
-    if not closed_too:
-        raise ConfigurationError(
-            f"{named} {'is' if len(closed) == 1 else 'are'} closed: the values prove the invoices. --closed-too "
-            "removes them all the same; the frozen bills stay"
-        )
-    click.echo(f"climkit: the bills of {named} stay; what is gone shows as a correction: do not settle it", err=True)

@@ -32,10 +32,11 @@ EXTRA = "altair", "typst", "vl_convert"
     help="svg: each picture by itself.",
 )  # fmt: skip
 @click.option(
-    "--output", "folder", type=click.Path(path_type=Path, file_okay=False), default="reports", show_default=True
-)
+    "--output", "folder", type=click.Path(path_type=Path, file_okay=False),
+    help="Default: reports/ in the data directory.",
+)  # fmt: skip
 def report(
-    *, month: str, sites: tuple[str, ...], language: Language, report_format: ReportFormat, folder: Path
+    *, month: str, sites: tuple[str, ...], language: Language, report_format: ReportFormat, folder: Path | None
 ) -> None:
     """The report of a MONTH (YYYY-MM): key figures, pictures and what is missing, one file per site."""
     try:
@@ -48,7 +49,10 @@ def report(
         ) from error
 
     first_day = parse_month(month)
-    warehouse = Layout(load_settings().data_dir).warehouse
-    written = write_reports(warehouse, first_day, folder, sites=sites, language=language, report_format=report_format)
+    layout = Layout(load_settings().data_dir)
+    written = write_reports(
+        layout.warehouse, first_day, folder or layout.reports, sites=sites, language=language,
+        report_format=report_format,
+    )  # fmt: skip
     for path in written:
         click.echo(str(path))

@@ -35,9 +35,11 @@ def todo(*, month: str | None, sites: tuple[str, ...], first_day: bool) -> int:
 
 
 def _print_todo(month: date, sites: tuple[str, ...]) -> int:
+    from climkit_pipeline.lake.forgotten import read_tombstones
     from climkit_pipeline.warehouse.todo import read_todo
 
-    found = read_todo(Layout(load_settings().data_dir).warehouse, month, sites)
+    layout = Layout(load_settings().data_dir)
+    found = read_todo(layout.warehouse, month, sites, read_tombstones(layout))
     if not found.entries:
         click.echo(f"{month:%Y-%m}: nothing holds up the bill")
         return 0

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy
-from dagster import Field, StringSource
+from dagster import DagsterInstance
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorageWatchdog
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
@@ -33,19 +33,29 @@ class EventLog(SqliteEventLogStorage):
 
     _obs: Any
 
-    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+    def __init__(self, inst_data: ConfigurableClassData | None = None) -> None:
+        self._given = inst_data
         self._engines: OrderedDict[str, sqlalchemy.Engine] = OrderedDict()
-        super().__init__(base_dir, inst_data)
+
+    @property
+    def inst_data(self) -> ConfigurableClassData | None:
+        """What the settings say."""
+        return self._given
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
-        """The instance's directory."""
-        return {"home": Field(StringSource)}
+        """Nothing: the instance knows its directory, which may move."""
+        return {}
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> EventLog:
         """As Dagster makes it from its settings."""
-        return cls(base_dir=str(Path(config_value["home"]) / "history" / "runs"), inst_data=inst_data)
+        return cls(inst_data, **config_value)
+
+    def register_instance(self, instance: DagsterInstance) -> None:
+        """Dagster calls it as the first of all; then the directory is known, and the files are opened."""
+        super().__init__(str(Path(instance.root_directory) / "history" / "runs"), self._given)
+        super().register_instance(instance)
 
     def _engine_of(self, shard: str) -> sqlalchemy.Engine:
         if shard not in self._engines:

@@ -83,7 +83,7 @@ def _write(
     from climkit_pipeline.report.figures import sites_of
     from climkit_pipeline.report.writing import pictures_of, write_reports
 
-    pages = list(write_reports(layout.warehouse, month, layout.root / "reports", language=config.language))
+    pages = list(write_reports(layout.warehouse, month, layout.reports, language=config.language))
     shown = []
     for site in list(sites_of(layout.warehouse, ()))[:MOST_SITES_SHOWN]:
         for title, svg in pictures_of(layout.warehouse, month, site, config.language).items():

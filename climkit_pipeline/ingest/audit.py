@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
@@ -26,6 +26,7 @@ from climkit_pipeline.ingest.reports import IngestReport, IngestRequest
 from climkit_pipeline.ingest.stated_months import StatedMonth, read_stated_months
 from climkit_pipeline.lake import journals
 from climkit_pipeline.lake.coverage import LATE_DATA
+from climkit_pipeline.lake.forgotten import read_tombstones, without_month_values
 from climkit_pipeline.lake.schemas import METER_INTERVALS, STATED_MONTHS
 
 logger = logging.getLogger(__name__)
@@ -66,47 +67,74 @@ def audit(ingestion: Ingestion, first_day: date, last_day: date, sums: pl.DataFr
     if window.last_day < window.first_day:
         return report
     proofs = read_proofs(ingestion.layout, now)
-    before = {_key(row): row for row in read_stated_months(ingestion.layout).iter_rows(named=True)}
+    before = {_key(row): row for row in read_stated_months(ingestion.layout).iter_rows(named=True) if _was_over(row)}
+    answered = {key[:2] for key, row in before.items() if row["is_stated"]}
     stored = {_key(row): row["intervals_total"] for row in sums.iter_rows(named=True)}
+    tombstones = read_tombstones(ingestion.layout)
     listings = ingestion.listings(ingestion.open_account())
     for listing in listings.sites:
         months = ingestion.month_questions(AUDIT).ask(listing, listing.subjects(METER_INTERVALS.name), window, proofs)
         again: dict[date, list[str]] = defaultdict(list)
-        rows = []
+        rows = {}
         for each in months:
             key = (each.site_id, each.meter_id, each.month)
-            row = _compared(each.as_row(ingestion.now()), before.get(key), stored.get(key))
-            rows.append(row)
+            [stated] = without_month_values([each.as_row(ingestion.now())], tombstones)
+            row = _compared(stated, before.get(key), stored.get(key), is_known=key[:2] in answered)
+            rows[key] = row
             if _is_news(row, before.get(key)):
                 again[each.month].append(each.meter_id)
                 report.findings.append(_finding(each, row, before.get(key)))
-        journals.append(ingestion.layout, STATED_MONTHS, rows)
         report.months += len(rows)
-        for month, meter_ids in again.items():
-            request = IngestRequest(
-                month,
-                next_month(month) - ONE_DAY,
-                datasets=(METER_INTERVALS.name,),
-                site_ids=(listing.site_id,),
-                meter_ids=tuple(meter_ids),
-                refetch=True,
-                purpose=AUDIT,
-            )
-            report.reports.append(ingestion.run(request))
+        failed = _ask_again(ingestion, listing.site_id, again, report)
+        # A difference that could not be asked about is news again at the next audit.
+        journals.append(ingestion.layout, STATED_MONTHS, [row for key, row in rows.items() if key not in failed])
     keep(ingestion.layout, report.findings, ingestion.now())
     for finding in report.findings:
         logger.warning("%s", finding)
     return report
 
 
+def _ask_again(
+    ingestion: Ingestion, site_id: str, again: Mapping[date, Sequence[str]], report: AuditReport
+) -> set[MonthKey]:
+    """Ask for the quarter-hours of months of a site's meters; returns those of which some did not come."""
+    failed = set()
+    for month, meter_ids in again.items():
+        request = IngestRequest(
+            month,
+            next_month(month) - ONE_DAY,
+            datasets=(METER_INTERVALS.name,),
+            site_ids=(site_id,),
+            meter_ids=tuple(meter_ids),
+            refetch=True,
+            purpose=AUDIT,
+        )
+        ran = ingestion.run(request)
+        report.reports.append(ran)
+        about = {failure.subject_id for failure in ran.failures}
+        failed |= {(site_id, meter_id, month) for meter_id in meter_ids if about & {meter_id, site_id}}
+    return failed
+
+
+def _was_over(row: Mapping[str, Any]) -> bool:
+    """Whether a month had ended, and late data were in, when it was stated: a part of it is no total."""
+    return bool((row["stated_at_utc"] - LATE_DATA).date() > next_month(row["billing_month"]))
+
+
 def _key(row: Mapping[str, Any]) -> MonthKey:
     return row["site_id"], row["meter_id"], row["billing_month"]
 
 
-def _compared(row: dict[str, Any], before: Mapping[str, Any] | None, stored: float | None) -> dict[str, Any]:
+def _compared(
+    row: dict[str, Any], before: Mapping[str, Any] | None, stored: float | None, *, is_known: bool
+) -> dict[str, Any]:
+    """The row with what it differs from; ``is_known``: the last answer stated some month of the meter.
+
+    Then a month that it lacked held nothing, and may have been filed as empty: a total of it now is a difference.
+    """
     total = row["total"]
     differs = None
-    if before is not None and before["is_stated"] and _is_another(total, before["total"]):
+    if before is not None and is_known and _is_another(total, before["total"]):
         differs = LAST_ANSWER
     elif stored is not None and total is not None and _is_another(total, stored):
         differs = INTERVALS

@@ -24,6 +24,7 @@ from climkit_pipeline.ingest.tasks import Plan, Task
 from climkit_pipeline.lake import coverage as law
 from climkit_pipeline.lake import journals
 from climkit_pipeline.lake.day_files import read_coverage
+from climkit_pipeline.lake.forgotten import read_tombstones, without_month_values
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import METER_INDICES, METER_INTERVALS, STATED_MONTHS
 
@@ -41,6 +42,8 @@ class KnownEmpty:
         self._layout = layout
         self._questions = questions
         self._now = now
+        self._was_asked: set[tuple[str, str]] = set()
+        """Site and meter, by this process: what is not answered now is not asked again with each month."""
 
     def survey(self, request: IngestRequest, listing: SiteListing) -> None:
         """Ask for the months of each meter, if the request is part of a long history, and nobody has asked yet."""
@@ -49,7 +52,9 @@ class KnownEmpty:
             return
         proofs = read_proofs(self._layout, self._now())
         months = self._questions.ask(listing, meters, window, proofs)
-        journals.append(self._layout, STATED_MONTHS, [month.as_row(self._now()) for month in months])
+        self._was_asked |= {(listing.site_id, meter_id) for meter_id in meters}
+        rows = without_month_values((month.as_row(self._now()) for month in months), read_tombstones(self._layout))
+        journals.append(self._layout, STATED_MONTHS, rows)
 
     def wanted(self, request: IngestRequest, listing: SiteListing) -> tuple[Window | None, list[str]]:
         """The months to ask for, and of which meters."""
@@ -57,19 +62,24 @@ class KnownEmpty:
         if first is None or request.refetch or request.last_day - first < LONG_HISTORY:
             return None, []
         window = Window(month_start(first), next_month(request.last_day) - ONE_DAY)
-        # A meter whose range was asked for is not asked again, whatever came of it.
+        # A meter whose range was asked for is not asked again, whatever came of it: by another process, if it answered.
         known = read_stated_months(self._layout).filter(site_id=listing.site_id)
         known = known.filter(pl.col("billing_month") <= window.first_day)
-        asked = set(known["meter_id"])
+        asked = set(known["meter_id"]) | {
+            meter_id for site_id, meter_id in self._was_asked if site_id == listing.site_id
+        }
         return window, [meter for meter in listing.subjects(METER_INTERVALS.name) if meter not in asked]
 
     def leave_out(self, folder: LandingFolder, plan: Plan) -> Plan:
-        """File the windows of a plan that are known to be empty; returns what is left to ask for."""
+        """File the windows of a plan that are known to be empty; returns what is left to ask for.
+
+        What somebody wants asked again is asked again, whatever is known.
+        """
         firsts = first_months_with_data(self._layout)
         left = []
         for task in plan.tasks:
             first = firsts.get((task.site_id, task.subject_id))
-            if first is not None and not task.is_probe and self._is_empty(task, first):
+            if first is not None and not (task.is_probe or task.is_on_request) and self._is_empty(task, first):
                 folder.add(self._as_empty(task, first))
             else:
                 left.append(task)

@@ -4,8 +4,8 @@ Here: which windows of meters one answer about a site may fill, the random sampl
 what is done with a difference. Not here: comparing (``comparisons``), whose fields are whose (``api.wide_columns``).
 
 Nothing that is taken from a site's answer reaches the lake before the sample of the same run was found equal. What is
-in doubt is left to a call about the meter: columns missing or of nothing but 0, rows missing, values that are stored
-otherwise, a sum that is not that of the site.
+in doubt is left to a call about the meter: columns missing or of nothing but 0 for a day, rows missing, values that are
+stored otherwise, a sum that is not that of the site.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 import polars as pl
 
 from climkit_pipeline.api import wide_columns
+from climkit_pipeline.api.answers import METER_SERIES, parse_meter_series
 from climkit_pipeline.api.client import Answer
 from climkit_pipeline.domain.periods import ONE_DAY, Period, dates_between
 from climkit_pipeline.ingest.comparisons import (
@@ -139,7 +140,11 @@ class SiteAnswers:
             parsed, missing = self._fetcher.missing_stretches(task, entry)
             if missing or parsed.findings or parsed.rows.is_empty():
                 continue
+            if rests_for_a_day(parsed.rows, stored):
+                continue
             settled = as_stored(parsed, stored)
+            if settled is not None and settled is not parsed:
+                entry = replace(entry, body=_with_digits(rows, settled, group.site_task.asked))
             found.append(Filled(task, entry, settled or parsed, group.name, adds_up, is_doubted=settled is None))
         return found
 
@@ -234,6 +239,24 @@ def _as_asked(each: Filled) -> Task:
 def _outcome(each: Filled, comparisons: Mapping[Any, Comparison]) -> str | None:
     found = comparisons.get((each.task.key, each.task.window))
     return found.outcome if found else None
+
+
+def _with_digits(rows: list[dict[str, Any]], settled: ParsedAnswer, asked: Period) -> bytes:
+    """Rows as they are put on disk, with the digits that are stored: another process may have to commit them."""
+    known = {row["interval_end_utc"]: row for row in settled.rows.iter_rows(named=True)}
+    for row, value in zip(rows, parse_meter_series(rows, asked), strict=True):
+        own = known.get(value.stamp_utc)
+        if own is not None:
+            row.update({field: own[name] for field, name in METER_SERIES.names.items() if field in row})
+            row.update(json.loads(own["extra"] or "{}"))
+    return json.dumps(rows).encode()
+
+
+def rests_for_a_day(rows: pl.DataFrame, stored: pl.DataFrame) -> bool:
+    """Whether nothing but 0 is stated of a new day: a meter that is not there yet, or is out, looks like that."""
+    new = rows.join(stored, on=["site_id", "meter_id", "interval_start_utc"], how="anti")
+    by_day = new.group_by("local_date").agg((pl.col("total") == 0).all().alias("is_at_rest"))
+    return bool(by_day["is_at_rest"].any())
 
 
 def as_stored(parsed: ParsedAnswer, stored: pl.DataFrame) -> ParsedAnswer | None:

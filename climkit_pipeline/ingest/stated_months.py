@@ -42,6 +42,8 @@ LEAD_IN = timedelta(hours=1)
 """How much earlier than its first month a window begins: whether its bound is included is open."""
 FEWEST_MONTHS = 12
 """A refused window that is longer is halved; a shorter one is given up."""
+UNANSWERED_BEFORE_A_SITE_IS_LEFT = 3
+"""Meters in a row: then it is the question that is not understood, and each more would cost as long a wait."""
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -91,7 +93,7 @@ class MonthQuestions:
         self._on_call = on_call
 
     def ask(self, listing: SiteListing, meter_ids: Iterable[str], window: Window, proofs: Proofs) -> list[StatedMonth]:
-        """What is stated of every month of a window, by meter; a meter whose call fails is left out, and logged."""
+        """What is stated of every month of a window, by meter; a meter without a readable answer is left out."""
         wanted = list(dict.fromkeys(meter_ids))
         found: dict[str, list[StatedMonth]] = {}
         by_type: dict[str, list[str]] = {}
@@ -101,12 +103,13 @@ class MonthQuestions:
         for meter_type, of_type in by_type.items():
             if len(of_type) > 1:
                 found |= self._by_site(listing, meter_type, of_type, window)
+        unanswered = 0
         for meter_id in wanted:
-            if meter_id not in found:
+            if meter_id not in found and unanswered < UNANSWERED_BEFORE_A_SITE_IS_LEFT:
                 call = partial(calls.meter_data, listing.site_id, meter_id, frequency="M")
-                rows = self._asked(listing, window, call)
-                if rows is not None:
-                    found[meter_id] = _months(listing, meter_id, window, rows)
+                months = _months(listing, meter_id, window, self._asked(listing, window, call))
+                unanswered = 0 if months else unanswered + 1
+                found[meter_id] = months
         return [each for meter_id in wanted for each in found.get(meter_id, ())]
 
     def _is_answered_by_site(self, site_id: str, meter_type: str, proofs: Proofs) -> bool:
@@ -121,8 +124,9 @@ class MonthQuestions:
         found = {}
         for meter_id in meter_ids:
             own = wide_columns.meter_rows(rows, meter_id, has_split=has_split(meter_type, modes[meter_id]))
-            if own is not None:
-                found[meter_id] = _months(listing, meter_id, window, own)
+            months = _months(listing, meter_id, window, own)
+            if months:
+                found[meter_id] = months
         return found
 
     def _asked(self, listing: SiteListing, window: Window, call: Callable[[Period], calls.Call]) -> Rows | None:
@@ -152,13 +156,22 @@ class MonthQuestions:
             return None
 
 
-def _months(listing: SiteListing, meter_id: str, window: Window, rows: Rows) -> list[StatedMonth]:
-    """Every month of a window, with what rows state of it; a row that begins elsewhere than a month is no month."""
+def _months(listing: SiteListing, meter_id: str, window: Window, rows: Rows | None) -> list[StatedMonth]:
+    """Every month of a window, with what rows state of it; none if there are no rows that can be read.
+
+    A row that begins elsewhere than a month is no month.
+    """
+    if rows is None:
+        return []
     stated: dict[date, MeterInterval] = {}
-    for value in parse_meter_series(list(rows)):
-        local = value.stamp_utc.astimezone(listing.zone)
-        if local.day == 1 and (local.hour, local.minute) == (0, 0):
-            stated[local.date()] = value
+    try:
+        for value in parse_meter_series(list(rows)):
+            local = value.stamp_utc.astimezone(listing.zone)
+            if local.day == 1 and (local.hour, local.minute) == (0, 0):
+                stated[local.date()] = value
+    except UnexpectedPayloadError as error:
+        logger.warning("months of %s: %s", listing.name, error)
+        return []
     return [StatedMonth(listing.site_id, meter_id, month, stated.get(month)) for month in months_of(window)]
 
 
@@ -171,7 +184,13 @@ def read_stated_months(layout: Layout) -> pl.DataFrame:
 
 
 def first_months_with_data(layout: Layout) -> dict[tuple[str, str], date]:
-    """The first month with a total by site and meter, of those of which an earlier month was asked for, too."""
+    """The first month with a total by site and meter, where an earlier month was asked for and had none.
+
+    Where the first month asked for has a total, what came before it is not known: an audit may begin later than a
+    history does.
+    """
     rows = read_stated_months(layout)
-    firsts = rows.filter("is_stated").group_by("site_id", "meter_id").agg(pl.col("billing_month").min())
-    return {(site_id, meter_id): month for site_id, meter_id, month in firsts.iter_rows()}
+    month = pl.col("billing_month")
+    firsts = rows.group_by("site_id", "meter_id").agg(month.filter("is_stated").min(), asked_from=month.min())
+    known = firsts.filter(month > pl.col("asked_from"))
+    return {(site_id, meter_id): first for site_id, meter_id, first, _ in known.iter_rows()}

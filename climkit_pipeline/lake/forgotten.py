@@ -4,28 +4,36 @@ Here: the tombstones, counting and removing what they cover. Not here: who decid
 
 A tombstone covers local days of one meter. Its rows are taken out of the lake, all versions of them, and no answer
 brings them back: the planner does not ask for these days, and a commit drops what an answer holds of them. Coverage
-keeps that the days were asked for, as ``empty``: it holds no values.
+keeps that the days were asked for, as ``empty``: it holds no values. So does the journal of whole months: that one was
+stated, and not how much.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
+from climkit_pipeline.domain.periods import next_month
 from climkit_pipeline.errors import ConfigurationError
 from climkit_pipeline.files import atomic_file, file_lock
 from climkit_pipeline.lake import coverage as law
+from climkit_pipeline.lake import journals
 from climkit_pipeline.lake.day_files import days_on_disk, read_coverage_day, read_day, write_coverage_day, write_day
 from climkit_pipeline.lake.layout import Layout
-from climkit_pipeline.lake.schemas import METER_INDICES, METER_INTERVALS, Dataset
+from climkit_pipeline.lake.parquet import write_parquet
+from climkit_pipeline.lake.schemas import METER_INDICES, METER_INTERVALS, STATED_MONTHS, Dataset
 
 DATASETS = (METER_INTERVALS, METER_INDICES)
 """Series of single meters; those of a whole site are of nobody alone."""
+
+MONTH_VALUES = ("total", "solar", "grid", "intervals_total")
+"""What ``stated_months`` holds of a month."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,11 @@ class Tombstone:
     def covers(self, site_id: str, subject_id: str, day: date) -> bool:
         """Whether it is about a day of a subject."""
         return (site_id, subject_id) == (self.site_id, self.meter_id) and self.first_day <= day <= self.last_day
+
+    def covers_some_of(self, site_id: str, meter_id: str, month: date) -> bool:
+        """Whether it is about a day of a meter's month."""
+        is_in = self.first_day < next_month(month) and month <= self.last_day
+        return is_in and (site_id, meter_id) == (self.site_id, self.meter_id)
 
 
 def tombstone_file(layout: Layout) -> Path:
@@ -103,6 +116,22 @@ def remove_rows(layout: Layout, tombstones: Collection[Tombstone]) -> None:
                 is_gone = _of("subject_id", about)
                 if coverage.filter(is_gone).height:
                     write_coverage_day(layout, dataset, day, _emptied(coverage, is_gone))
+    with file_lock(layout.commit_lock(STATED_MONTHS.name)):
+        for day in days_on_disk(layout, STATED_MONTHS):
+            rows = journals.read_day(layout, STATED_MONTHS, day)
+            kept = pl.DataFrame(without_month_values(rows.to_dicts(), tombstones), schema=STATED_MONTHS.columns)
+            if not kept.equals(rows):
+                write_parquet(layout.data_file(STATED_MONTHS.name, day), kept)
+
+
+def without_month_values(rows: Iterable[Mapping[str, Any]], tombstones: Collection[Tombstone]) -> list[dict[str, Any]]:
+    """Rows of ``stated_months``, without the values of months of which days are covered."""
+    return [
+        {**row, **dict.fromkeys(MONTH_VALUES)}
+        if any(each.covers_some_of(row["site_id"], row["meter_id"], row["billing_month"]) for each in tombstones)
+        else dict(row)
+        for row in rows
+    ]
 
 
 def without_forgotten(rows: pl.DataFrame, dataset: Dataset, tombstones: Collection[Tombstone]) -> pl.DataFrame:

@@ -47,6 +47,11 @@ class Layout:
         return self.root / "warehouse.duckdb"
 
     @property
+    def reports(self) -> Path:
+        """Monthly reports, unless somebody writes them elsewhere."""
+        return self.root / "reports"
+
+    @property
     def account(self) -> Path:
         """Whose data these are."""
         return self.root / "account.json"

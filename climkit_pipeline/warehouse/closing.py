@@ -19,8 +19,10 @@ from datetime import UTC, date, datetime
 import duckdb
 import polars as pl
 
+from climkit_pipeline.domain.periods import next_month
 from climkit_pipeline.errors import ConfigurationError, WarehouseError
 from climkit_pipeline.lake.day_files import write_empty_files
+from climkit_pipeline.lake.forgotten import read_tombstones
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.user_files.config_folder import read_texts
 from climkit_pipeline.warehouse.closed_files import (
@@ -84,10 +86,13 @@ class Closings:
             )
         return self._freeze(_Act("close", by), site_id, month, latest)
 
-    def settle(self, site_id: str, month: date, by: str, why: str | None = None) -> Version:
+    def settle(
+        self, site_id: str, month: date, by: str, why: str | None = None, *, forgotten_too: bool = False
+    ) -> Version:
         """Freeze the present corrections of a closed month as its next version.
 
-        Raises NotReadyError as closing does, and if nothing differs.
+        Raises NotReadyError as closing does, if nothing differs, and unless ``forgotten_too`` if days of the month were
+        forgotten since it was closed.
         """
         latest = self._latest(site_id, month)
         if latest is None or not latest.is_closed:
@@ -106,6 +111,8 @@ class Closings:
             raise NotReadyError(
                 f"{self.named(site_id, month)} has no corrections: nothing differs from version {latest.version}"
             )
+        if not forgotten_too:
+            self._check_nothing_forgotten(latest)
         return self._freeze(_Act("settle", by, why), site_id, month, latest)
 
     def reopen(self, site_id: str, month: date, by: str, reason: str) -> Version:
@@ -125,6 +132,30 @@ class Closings:
         name = names.get(site_id)
         is_told_by_name = name is not None and list(names.values()).count(name) == 1
         return f"{month:%Y-%m} of {name if is_told_by_name else f'site {site_id}'}"
+
+    def _check_nothing_forgotten(self, latest: Version) -> None:
+        """Raises NotReadyError if values that a closed version stands on were forgotten: a new one would lack them."""
+        site_id, month = latest.site_id, latest.billing_month
+        forgotten = {
+            each.meter_id
+            for each in read_tombstones(self.refresh.layout)
+            if each.site_id == site_id
+            and each.first_day < next_month(month)
+            and each.last_day >= month
+            and each.forgotten_on >= latest.closed_at_utc.date()
+        }
+        if not forgotten:
+            return
+        with self._build_file() as connection:
+            names = dict(
+                frame_of(connection, "select meter_id, meter_name from main.meters where site_id = ?", [site_id]).rows()
+            )
+        meters = ", ".join(sorted(names.get(meter_id) or meter_id for meter_id in forgotten))
+        raise NotReadyError(
+            f"{self.named(site_id, month)} is not settled: days of {meters} were forgotten on purpose since it was "
+            "closed (config/forgotten.csv), so a new version would take what was rightly billed off the bill. "
+            "Leave it as it was closed; --forgotten-too settles all the same"
+        )
 
     def _freeze(self, act: _Act, site_id: str, month: date, latest: Version | None) -> Version:
         if latest is not None and latest.is_closed:

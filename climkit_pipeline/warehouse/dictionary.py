@@ -44,7 +44,8 @@ TRAPS = """\
 - **kW is not kWh × 4**: some meters answer by the hour or the day. `meter_flows.power_kw` uses the row's own length.
 - **Names repeat** across sites, and inside one. `meter`, `flat` and `site` of the views for people are unique.
 - **null is not 0.** A null quantity is not known, a null `solar` has no meaning; a missing interval has no row at all.
-- **Small negative values are right** (indices count in steps). Sum first, never clip.
+- **Small negative values of a site are right** (`self_consumption`; indices count in steps). Sum first, never clip. The
+  `solar` of meters was clipped at 0 by the provider, interval by interval, so it adds up to a little more.
 - **Do not average rates**: divide the sums.
 - **A local hour happens twice in October**, and once not at all in March: order and join by `interval_start_utc`.
 - **Only `billable_…` columns go on an invoice**: they are null unless the row is ready.

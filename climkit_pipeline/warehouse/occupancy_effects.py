@@ -1,11 +1,13 @@
 """What lines of occupancies.csv lead to, by what is published.
 
-Names of nothing, two names for one billing point, and stretches between occupants, which are the owner's.
+Names of nothing, two names for one billing point, and stretches between occupants or after the last one of a meter
+that goes on, which are the owner's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import date
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,7 +20,14 @@ select site_name, coalesce(meter_name, billing_point), first_day, last_day
 from occupancies
 inner join sites using (site_id)
 left join meters on meters.site_id = occupancies.site_id and meters.meter_id = occupancies.billing_point
-where is_vacant and first_day > date '1900-01-01' and last_day < date '9999-12-31'
+where is_vacant and first_day > date '1900-01-01' and (
+    last_day < date '9999-12-31'
+    or exists (
+        from billing_lines_monthly as lines
+        where lines.site_id = occupancies.site_id and lines.billing_point = occupancies.billing_point
+            and lines.is_vacant and lines.line_from >= occupancies.first_day and lines.total <> 0
+    )
+)
 order by site_name, billing_point, first_day
 """
 
@@ -45,10 +54,14 @@ def doubtful_occupancies(entries: Sequence[Entry[Occupancy]], warehouse: Path) -
     ]
     found += _named_twice(entries, by_name)
     found += [
-        f"occupancies.csv: nobody occupies {point!r} of {site!r} from {first} to {last}: these days are the owner's"
+        f"occupancies.csv: nobody occupies {point!r} of {site!r} {_days(first, last)}: these days are the owner's"
         for site, point, first, last in vacancies.iter_rows()
     ]
     return found
+
+
+def _days(first: date, last: date) -> str:
+    return f"from {first} " + (f"to {last}" if last.year < date.max.year else "on, and what it uses is still measured")
 
 
 def _named_twice(

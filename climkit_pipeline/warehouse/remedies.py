@@ -13,8 +13,9 @@ from typing import Literal
 
 from climkit_pipeline.languages.sentences import parameters_of, templates
 
-Remedy = Literal["fetch", "wait", "settle", "line", "correct", "mend others"]
-"""Ask again; wait; settle; a line of meters.csv; have the provider correct it; mend what it was worked out of."""
+Remedy = Literal["fetch", "wait", "settle", "line", "correct", "mend others", "leave"]
+"""Ask again; wait; settle; a line of meters.csv; have the provider correct it; mend what it was worked out of; nothing
+brings it back."""
 
 REMEDIES: dict[str, Remedy] = {
     **dict.fromkeys(("running", "too_young"), "wait"),
@@ -35,6 +36,7 @@ REMEDIES: dict[str, Remedy] = {
 }  # fmt: skip
 ABOUT_THE_SITE: frozenset[Remedy] = frozenset({"fetch", "wait", "settle"})
 """Mended at once for all meters of a site."""
+FORGOTTEN = "days of it were forgotten on purpose (config/forgotten.csv)"
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,14 @@ class Failure:
     accepted_for: str
     first_day: date
     last_day: date
+    forgotten: Literal["closed month", "open month"] | None = None
+    """Whether days of the meter among these were forgotten, and whether the month is closed."""
 
     @property
     def remedy(self) -> Remedy:
         """What kind of thing mends it."""
-        return REMEDIES.get(self.check_name, "correct")
+        remedy = REMEDIES.get(self.check_name, "correct")
+        return "leave" if self.forgotten and remedy != "mend others" else remedy
 
     @property
     def names_in_sentence(self) -> list[str]:
@@ -75,11 +80,14 @@ class Failure:
             return [f"climkit settle {self.first_day:%Y-%m} --site {shlex.quote(site)} --why TEXT"]
         if self.remedy == "line":
             return [self._line()]
-        if self.remedy == "fetch":
-            return [again, *self._accept(site)]
-        if self.remedy == "mend others":
-            return [f"mend or accept what is wrong with {', '.join(self.names_in_sentence)}", *self._accept(site)]
-        return [f"have it corrected by the provider, then: {again}", *self._accept(site)]
+        if self.forgotten == "closed month" and self.remedy == "leave":
+            return [f"{FORGOTTEN}: leave the bill as it was closed"]
+        way = {
+            "fetch": again,
+            "leave": f"{FORGOTTEN}: no call brings them back",
+            "mend others": f"mend or accept what is wrong with {', '.join(self.names_in_sentence)}",
+        }.get(self.remedy, f"have it corrected by the provider, then: {again}")
+        return [way, *self._accept(site)]
 
     def _line(self) -> str:
         found = parameters_of(self.sentence, templates()[self.check_name]) or {}

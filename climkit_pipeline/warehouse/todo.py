@@ -14,6 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from climkit_pipeline.errors import WarehouseError
+from climkit_pipeline.lake.forgotten import Tombstone
 from climkit_pipeline.warehouse.bills import check_sites
 from climkit_pipeline.warehouse.queries import frame_of, open_warehouse
 from climkit_pipeline.warehouse.remedies import ABOUT_THE_SITE, Failure
@@ -55,6 +56,8 @@ order by site_id, meter_id, line_from
 """
 
 _BILLED = "select distinct site_id from billing_lines_monthly where billing_month = $month"
+
+_CLOSED = "select site_id from billing_closings where billing_month = $month and is_closed"
 
 _NAMES = """
 select meters.site_id, coalesce(site_name, meters.site_id), meter_id, coalesce(meter_name, meter_id)
@@ -162,8 +165,8 @@ class Todo:
         return name if list(self.site_names.values()).count(name) == 1 else site_id
 
 
-def read_todo(path: Path, month: date, sites: Sequence[str] = ()) -> Todo:
-    """What holds up a month (its first day), at some sites (by id) or at all.
+def read_todo(path: Path, month: date, sites: Sequence[str] = (), tombstones: Collection[Tombstone] = ()) -> Todo:
+    """What holds up a month (its first day), at some sites (by id) or at all; ``tombstones`` say what was forgotten.
 
     Raises ConfigurationError for a site that is not known, WarehouseError if nobody is billed for that month.
     """
@@ -174,6 +177,8 @@ def read_todo(path: Path, month: date, sites: Sequence[str] = ()) -> Todo:
         lines = [HeldLine(**row | {"codes": frozenset(row["codes"] or [])}) for row in held]
         named = frame_of(connection, _NAMES).rows()
         billed = frame_of(connection, _BILLED, bound)["site_id"].to_list()
+        closed = set(frame_of(connection, _CLOSED, bound)["site_id"])
+    failures = [_with_forgotten(failure, tombstones, closed) for failure in failures]
     site_names = {site_id: site for site_id, site, _, _ in named}
     meter_names = {(site_id, meter_id): meter for site_id, _, meter_id, meter in named}
     check_sites(sites, site_names)
@@ -182,6 +187,19 @@ def read_todo(path: Path, month: date, sites: Sequence[str] = ()) -> Todo:
     if sites:
         lines = [line for line in lines if line.site_id in sites]
     return Todo(in_order(causes_of(failures, lines, meter_names), lines), lines, site_names, meter_names)
+
+
+def _with_forgotten(failure: Failure, tombstones: Collection[Tombstone], closed: Collection[str]) -> Failure:
+    """The failure, with what it has to do with days that were forgotten."""
+    subject = (failure.site_id, failure.meter_id)
+    if any(
+        subject == (each.site_id, each.meter_id)
+        and each.first_day <= failure.last_day
+        and each.last_day >= failure.first_day
+        for each in tombstones
+    ):
+        return replace(failure, forgotten="closed month" if failure.site_id in closed else "open month")
+    return failure
 
 
 def causes_of(

@@ -41,8 +41,9 @@ def partitions(instance: dg.DagsterInstance) -> set[str]:
     return set(found)
 
 
-def test_what_a_killed_process_reported_is_there(home):
-    """It had its file open, and no time to close it."""
+def test_what_a_killed_process_reported_is_there(home, monkeypatch):
+    """It had its file open, and no time to close it; the instance alone says where it lies."""
+    monkeypatch.delenv("DAGSTER_HOME")
     done = subprocess.run([sys.executable, "-c", REPORTS_AND_DIES, str(home)], env=os.environ, check=False)
     assert done.returncode == 9
     with dg.DagsterInstance.from_config(str(home)) as instance:

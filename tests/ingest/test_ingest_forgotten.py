@@ -8,6 +8,8 @@ import polars as pl
 import pytest
 
 from climkit_pipeline.errors import ConfigurationError
+from climkit_pipeline.ingest.audit import SUMS_SCHEMA, audit
+from climkit_pipeline.ingest.stated_months import read_stated_months
 from climkit_pipeline.lake.forgotten import (
     Tombstone,
     add_tombstones,
@@ -54,6 +56,33 @@ def test_neither_a_look_back_nor_a_refetch_brings_back_what_was_forgotten(bench,
     clock.at += timedelta(days=1)
     assert one.run(DAYS[0], DAYS[-1], refetch=True).is_good
     assert one.versions("meter_intervals").filter(gone).height == 2 * 96
+
+
+def test_neither_does_an_audit_bring_back_the_totals_of_its_months(bench):
+    """That a month was stated stays: with it, months before would count as empty, though they were never asked for."""
+    one = bench(world={"sites": 1, "meters": 2})
+    layout = one.new_ingestion().layout
+    months = date(2026, 6, 1), date(2026, 7, 31)
+    nothing_stored = pl.DataFrame(schema=SUMS_SCHEMA)
+
+    def stated():
+        rows = read_stated_months(layout).filter(site_id=site.site_id)
+        return {(row["meter_id"], row["billing_month"]): row["total"] for row in rows.iter_rows(named=True)}
+
+    audit(one.new_ingestion(), *months, nothing_stored)
+    site = one.world.sites[0]
+    before = stated()
+    assert len(before) == 4
+    assert None not in before.values()
+    meter = site.meters[0]
+    tombstone = Tombstone(site.site_id, meter.id, FIRST, FIRST, DAYS[3], "me", "asked for")
+    add_tombstones(layout, [tombstone])
+    remove_rows(layout, [tombstone])
+    kept = before | {(meter.id, months[0]): None}
+    assert stated() == kept
+    assert audit(one.new_ingestion(), *months, nothing_stored).findings == []
+    assert stated() == kept
+    assert read_stated_months(layout)["is_stated"].all()
 
 
 def test_a_line_that_says_nothing_is_refused_by_name(bench):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from contextlib import ExitStack
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 import pytest
-from ingest_bench import Bench, Clock, Faults, read_lake, rewriting, stamp
+from ingest_bench import Bench, Clock, Faults, lacking, read_lake, rewriting, stamp
 
 from climkit_pipeline.ingest.comparisons import read_proofs
 from climkit_pipeline.ingest.reports import IngestRequest
@@ -189,6 +189,30 @@ def test_a_broken_column_of_a_proven_site_is_asked_for_by_the_meter(begun, fault
     assert one.states("meter_intervals", *BEFORE) == {"complete"}
 
 
+@pytest.mark.parametrize("kind", ["new", "out"])
+def test_a_day_of_nothing_but_0_is_asked_for_by_the_meter(begun, faults, kind):
+    """An answer about a site may say 0 of a meter that was not there, or was out, and all its sums are right."""
+    one = begun("proven")
+    flat = one.world.sites[0].meters[0]
+    first, last = {"new": (-1, 1), "out": (1, 2)}[kind]
+    start, end = (datetime(2026, 7, 31, 22, tzinfo=UTC) + timedelta(days=days) for days in (first, last))
+
+    def absent(row):
+        if start < stamp(row) <= end:
+            total = row[f"total_{flat.id}"]
+            row |= {name: 0.0 for name in row if name.endswith(flat.id)} | {"conso_total": row["conso_total"] - total}
+        return row
+
+    faults.add(*wide_fault(absent))
+    faults.add(lambda request: (request.endpoint, request.subject) == ("meter_data", flat.id), lacking(start, end))
+    one.run(*BEFORE, **INTERVALS)
+    own = one.coverage("meter_intervals").filter(pl.col("day").is_between(*BEFORE), subject_id=flat.id).sort("day")
+    other = {"new": "empty", "out": "gap"}[kind]
+    expected = ["complete"] * 3
+    expected[last - 1] = other
+    assert own["state"].to_list() == expected
+
+
 def swapped(first, second):
     names = {f"{part}_{one.id}": f"{part}_{other.id}" for part in ("total", "self", "ext")
              for one, other in ((first, second), (second, first))}  # fmt: skip
@@ -237,6 +261,20 @@ def test_columns_that_turn_wrong_change_nothing_that_is_stored(begun, faults, tr
     assert one.versions("meter_intervals").height == before, "nothing was revised to and fro"
     found = read_lake(one.data_dir, "findings", "data")
     assert "site_answer_differs" in set(found["code"]), "and somebody is told"
+
+
+def test_a_killed_run_leaves_the_stored_digits_to_whoever_commits_its_answers(begun, faults):
+    """What two ways of adding leave of equal values is no revision, whichever process commits it."""
+    one = begun("both")
+    before = one.versions("meter_intervals").height
+    faults.add(*wide_fault(lambda row: {
+        name: value + 1e-13 if name.startswith(("total_", "self_", "ext_")) else value for name, value in row.items()
+    }))  # fmt: skip
+    process = one.start_process(*BEFORE, die_at_rename=1, refetch=True, **INTERVALS)
+    assert process.wait(120) == -9
+    one.new_ingestion().recover()
+    assert one.landed() == []
+    assert one.versions("meter_intervals").height == before
 
 
 def test_a_difference_switches_the_site_off_is_told_and_is_tried_again_after_a_month(begun, faults, clock):

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 import pytest
-from ingest_bench import read_lake, rewriting, stamp
+from ingest_bench import lacking, read_lake, rewriting, stamp
 
 from climkit_pipeline.ingest.audit import SUMS_SCHEMA, audit
 from climkit_pipeline.simulator import Fault
@@ -15,6 +15,7 @@ from climkit_pipeline.simulator import Fault
 PAIR = {"sites": 1, "meters": 2}
 METERS = {"datasets": ("meter_intervals",)}
 JULY = date(2026, 7, 1), date(2026, 7, 31)
+DAY, DAY_BEFORE = (date(2026, 9, 8), date(2026, 9, 8)), (date(2026, 9, 7), date(2026, 9, 7))
 
 
 def month(number):
@@ -69,6 +70,8 @@ def test_months_before_a_meters_first_are_empty_without_a_call(long_ago):
     assert filed["detail"].unique().to_list() == ["no data, by the answer of whole months: the first is 2026-06"]
     assert set(coverage.filter(subject_id=old.id)["state"]) == {"complete"}
     assert one.run_counted(*month(4), **history)[1] == []
+    _, again = one.run_counted(*month(4), **METERS, refetch=True)
+    assert quarterly(again) == {old.id: 1, new.id: 1}, "whoever wants it asked again gets it asked again"
 
 
 def test_an_answer_of_months_that_is_cut_at_its_front_is_not_believed(long_ago, faults):
@@ -82,6 +85,19 @@ def test_an_answer_of_months_that_is_cut_at_its_front_is_not_believed(long_ago, 
         assert old.id in quarterly(calls)
 
 
+def test_a_range_that_begins_with_data_tells_nothing_of_the_months_before(bench, faults):
+    """An audit may ask from July on; a flat that stood empty in June is no meter that began in July."""
+    one = bench(world=PAIR | {"created": date(2025, 1, 1)})
+    flat = one.world.sites[0].meters[0]
+    june = datetime(2026, 5, 31, 22, tzinfo=UTC), datetime(2026, 6, 30, 22, tzinfo=UTC)
+    faults.add(about(flat, "15T"), lacking(*june))
+    audit(one.new_ingestion(), JULY[0], month(8)[1], pl.DataFrame(schema=SUMS_SCHEMA))
+    one.run(*month(6), **METERS)
+    _, calls = one.run_counted(*month(5), **METERS)
+    assert quarterly(calls)[flat.id] == 1
+    assert one.states("meter_intervals", *month(5)) == {"complete"}
+
+
 def test_a_short_range_and_an_account_that_refuses_months_are_asked_as_before(long_ago, faults):
     one, old, new = long_ago
     _, calls = one.run_counted(*month(6), **METERS, history_from=date(2026, 3, 1))
@@ -90,6 +106,30 @@ def test_a_short_range_and_an_account_that_refuses_months_are_asked_as_before(lo
     report, calls = one.run_counted(*month(4), **METERS, history_from=date(2025, 2, 1))
     assert report.is_good
     assert quarterly(calls).keys() == {old.id, new.id}
+
+
+@pytest.mark.parametrize("kind", ["http_404", "http_500"])
+def test_months_that_are_not_answered_are_not_asked_for_with_each_part_of_a_history(bench, faults, kind):
+    one = bench(world={"sites": 1, "meters": 6, "created": date(2025, 1, 1)})
+    faults.add(lambda request: request.sampling_frequency == "M", Fault(kind))
+    ingestion = one.new_ingestion()
+    one.run_with(ingestion, *DAY, **METERS, history_from=date(2025, 2, 1))
+    asked = {call.subject for call in monthly(one.series_calls())}
+    assert len(asked) == 3, "three in a row tell of the others"
+    one.server.forget_calls()
+    one.run_with(ingestion, *DAY_BEFORE, **METERS, history_from=date(2025, 2, 1))
+    assert monthly(one.series_calls()) == []
+
+
+@pytest.mark.parametrize("stamped", ["soon", "2026-05-01 00:00:00"])
+def test_months_whose_stamps_cannot_be_read_end_no_run(bench, faults, stamped):
+    """The question only saves calls: without an answer that can be read, everything is asked for as before."""
+    one = bench(world=PAIR | {"created": date(2025, 1, 1)})
+    faults.add(lambda request: request.sampling_frequency == "M",
+               rewriting(lambda rows: [row | {"timestamp": stamped} for row in rows]))  # fmt: skip
+    report, calls = one.run_counted(*DAY, **METERS, history_from=date(2025, 2, 1))
+    assert report.is_good
+    assert len(quarterly(calls)) == 2
 
 
 # --- the audit -----------------------------------------------------------------------------------------------------
@@ -157,3 +197,48 @@ def test_a_month_that_is_never_the_sum_of_its_intervals_is_asked_for_once(bench,
     assert (report.findings, quarterly(calls)) == ([], {})
     stated = read_lake(one.data_dir, "stated_months", "data")
     assert set(stated["differs_from"]) == {"intervals"}
+
+
+def test_a_difference_that_could_not_be_asked_about_is_asked_about_by_the_next_audit(bench, faults):
+    """A correction must not be lost because the API refused one call."""
+    one = bench(world=PAIR)
+    one.run(*JULY, **METERS)
+    flat = one.world.sites[0].meters[0]
+    audited(one)
+    start = datetime(2026, 6, 30, 21, tzinfo=UTC)
+    faults.add(about(flat, "15T"), Fault("http_403"), times=2)
+    faults.add(about(flat, "M"), raised(5.0, start, start + timedelta(hours=2)))
+    report, _ = audited(one)
+    assert not report.reports[0].is_good
+    report, calls = audited(one)
+    assert quarterly(calls)[flat.id] == 1
+    assert all(each.is_good for each in report.reports)
+    assert quarterly(audited(one)[1]) == {}
+
+
+def test_data_that_come_late_to_a_month_known_to_be_empty_are_fetched_after_an_audit(long_ago, faults):
+    """Filed as empty without a call, the month would stay so for ever."""
+    one, _, new = long_ago
+    for number in (6, 5, 4):
+        one.run(*month(number), **METERS, history_from=date(2025, 5, 1))
+    assert one.states("meter_intervals", *month(4)) == {"complete", "empty"}
+    faults.rules.clear()
+    one.server.forget_calls()
+    audit(one.new_ingestion(), month(4)[0], month(6)[1], pl.DataFrame(schema=SUMS_SCHEMA))
+    assert quarterly(one.series_calls()) == {new.id: 2}
+    assert one.states("meter_intervals", *month(4)) == {"complete"}
+
+
+def test_the_part_of_a_month_that_was_stated_while_it_ran_is_no_total(bench, faults, clock):
+    one = bench(world=PAIR | {"created": date(2025, 1, 1)})
+    october, now = datetime(2026, 9, 30, 22, tzinfo=UTC), clock.at
+    clock.at = datetime(2026, 10, 5, 8, tzinfo=UTC)
+    part = {"timestamp": "2026-10-01 00:00:00+02:00", "total": 1.5, "self": 0.5, "ext": 1.0}
+    running = rewriting(lambda rows: [*(row for row in rows if stamp(row) < october), part])
+    faults.add(lambda request: request.sampling_frequency == "M", running)
+    one.run(date(2026, 10, 3), **METERS, history_from=date(2025, 5, 1))
+    faults.rules.clear()
+    clock.at = now
+    report = audit(one.new_ingestion(), date(2026, 9, 1), date(2026, 10, 31), pl.DataFrame(schema=SUMS_SCHEMA))
+    assert report.months == 4
+    assert report.findings == []

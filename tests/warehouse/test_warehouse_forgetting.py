@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import polars as pl
 import pytest
-from built_warehouse import Built, build_with
+from built_warehouse import SETTINGS, Built, build_with
 from click.testing import CliRunner
 
 from climkit_pipeline.cli.forgetting import forget
 from climkit_pipeline.errors import ClimkitError, ConfigurationError
+from climkit_pipeline.lake.forgotten import Tombstone, add_tombstones, remove_rows
 from climkit_pipeline.user_files.config_folder import rename_occupant
 from climkit_pipeline.warehouse.closed_files import Version, content_hash, write_version
+from climkit_pipeline.warehouse.closing import NotReadyError, open_closings
 from climkit_pipeline.warehouse.personal_data import days_of_meter, days_of_occupant
+from climkit_pipeline.warehouse.todo import read_todo
 
 OCTOBER = date(2026, 10, 1)
 
@@ -53,9 +57,40 @@ def test_closed_months_are_refused_by_name_unless_they_are_meant(asked, copy):
     rows = pl.DataFrame({"meter_id": ["flat"], "total": ["1"]})
     write_version(copy.layout, frozen(rows), rows)
     with pytest.raises(ConfigurationError, match=r"2026-10 is closed.*--closed-too"):
-        asked("--meter", "flat", "--until", "2026-10-01")
+        asked("--meter", "flat", "--until", "2026-10-01", "--yes")
+    said = asked("--meter", "flat", "--until", "2026-10-01")
+    assert "Nothing was removed. 2026-10 is closed" in said
+    assert "--closed-too --yes" in said
+    assert not (copy.layout.config / "forgotten.csv").exists()
     assert "Nothing was removed" in asked("--meter", "flat", "--until", "2026-09-30")
     assert "Nothing was removed" in asked("--meter", "flat", "--closed-too")
+
+
+def test_what_was_forgotten_of_a_closed_month_is_neither_settled_nor_asked_for_again(copy):
+    """The bill stood on these values: a settlement would take them off it."""
+    layout = copy.layout
+    with open_closings(layout, SETTINGS) as closings:
+        closings.close("k1", OCTOBER, "Ada")
+    ((meter, name),) = copy.rows(
+        """select meter_id, meter_name from billing_monthly
+        where site_id = 'k1' and billing_month = '2026-10-01' and is_billed order by total desc limit 1"""
+    )
+    today = datetime.now(UTC).date()
+    tombstone = Tombstone("k1", meter, date(2026, 10, 3), date(2026, 10, 20), today, "Ada", "moved out")
+    add_tombstones(layout, [tombstone])
+    remove_rows(layout, [tombstone])
+    with open_closings(layout, SETTINGS) as closings:
+        with pytest.raises(NotReadyError, match=rf"days of {re.escape(name)} were .*--forgotten-too"):
+            closings.settle("k1", OCTOBER, "Ada")
+        with pytest.raises(NotReadyError, match="cannot be frozen"):
+            closings.settle("k1", OCTOBER, "Ada", forgotten_too=True)
+    (entry,) = [
+        each for each in read_todo(layout.warehouse, OCTOBER, ["k1"], [tombstone]).entries if each.meter_ids == [meter]
+    ]
+    advice = {way for failure in entry.kinds for way in failure.advice("k1")}
+    assert advice == {"days of it were forgotten on purpose (config/forgotten.csv): leave the bill as it was closed"}
+    assert "settle" in {failure.remedy for each in read_todo(layout.warehouse, OCTOBER, ["k1"]).entries
+                        for failure in each.failures}  # fmt: skip
 
 
 def frozen(rows: pl.DataFrame) -> Version:

@@ -13,7 +13,9 @@ from decimal import Decimal
 import dagster as dg
 import polars as pl
 import pytest
+from click.testing import CliRunner
 
+from climkit_pipeline.cli.reporting import report
 from climkit_pipeline.defs.report_assets import build_report_assets
 from climkit_pipeline.errors import ConfigurationError, WarehouseError
 from climkit_pipeline.languages.words import LANGUAGES, Words
@@ -120,6 +122,20 @@ def test_a_file_per_site_and_a_site_that_is_not_known(built, tmp_path):
         list(write_reports(built.layout.warehouse, MONTH, tmp_path, sites=("nowhere",)))
     with pytest.raises(WarehouseError, match="no data of Bahnhofstrasse 1 for 2020-01"):
         list(write_reports(built.layout.warehouse, date(2020, 1, 1), tmp_path, sites=("z1",)))
+
+
+def test_pages_lie_in_the_data_directory_and_not_where_the_command_was_given(built, tmp_path, monkeypatch):
+    """They are personal, and a checkout is somebody's working tree."""
+    data_dir = tmp_path / "data"
+    data_dir.mkdir()
+    (data_dir / "warehouse.duckdb").symlink_to(built.layout.warehouse)
+    monkeypatch.setenv("CLIMKIT_DATA_DIR", str(data_dir))
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(report, ["2026-10", "--site", "z1"], catch_exceptions=False)
+    path = data_dir / "reports" / "report-2026-10-bahnhofstrasse-1.html"
+    assert done.output == f"{path}\n"
+    assert path.exists()
+    assert {each.name for each in tmp_path.iterdir()} == {"data"}
 
 
 def test_without_the_extra_a_sentence_says_what_to_install(tmp_path):

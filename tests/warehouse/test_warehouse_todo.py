@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -98,6 +99,24 @@ def test_each_entry_names_the_line_or_the_command_that_mends_it():
     assert advice(gap)[0] == "climkit backfill 2026-10-08 2026-10-08 --site 'Rue 1' --refetch"
     assert advice(unknown) == ["in config/meters.csv (site_id,meter_id,mode): s,m8,consumption"]
     assert advice(starts) == ["in config/meters.csv (site_id,meter_id,in_service_from): s,m9,2026-10-12"]
+
+
+def test_days_that_were_forgotten_are_neither_asked_for_nor_settled():
+    """In an entry of their own, since no command for the whole site mends them."""
+    gone = [
+        replace(failure("missing_intervals", "m", site="t", **DAY), forgotten="closed month"),
+        replace(failure("changed_after_closing", "m", site="t"), forgotten="closed month"),
+    ]
+    lines = [line("m", "missing_intervals", "changed_after_closing", site="t"), line("n", "not_fetched", site="t")]
+    todo = todo_of([*gone, failure("not_fetched", "n", site="t")], lines)
+    by_meter = {tuple(entry.meter_ids): entry for entry in todo.entries}
+    assert {way for kind in by_meter["m",].kinds for way in kind.advice("Rue 2")} == {
+        "days of it were forgotten on purpose (config/forgotten.csv): leave the bill as it was closed"
+    }
+    assert by_meter["n",].kinds[0].advice("Rue 2")[0].startswith("climkit backfill")
+    ways = replace(gone[0], forgotten="open month").advice("Rue 2")
+    assert "no call brings them back" in ways[0]
+    assert "climkit accept missing_intervals" in ways[1]
 
 
 def test_what_only_time_mends_comes_last():

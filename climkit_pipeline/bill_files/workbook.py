@@ -95,9 +95,12 @@ class _Writer:
         sheet.write_string(0, 0, words.say("Bill per occupant"), self._formats["title"])
         row = 2
         last = len(table.columns) - 1
+        # Spreadsheets never fit the height of a row to cells that are merged.
+        merged = Column("said", "", width=sum(column.width for column in table.columns[1:]))
         for label, said in overview_facts(bills, words):
             sheet.write_string(row, 0, label, self._formats["label"])
             sheet.merge_range(row, 1, row, last, said, self._formats["text"])
+            sheet.set_row(row, ROW_HEIGHT * _lines_needed([said], [merged]))
             row += 1
         self._fill(sheet, row + 1, table)
 

@@ -135,10 +135,11 @@ def _act(
             version = closings.settle(site_id, month, by, reason or None, forgotten_too=forgotten_too)
         else:
             version = closings.close(site_id, month, by)
+        named = closings.named(site_id, month)
     done = {"close": "closed", "settle": "settled", "reopen": "open again"}[kind]
     held = f", {version.meters} meter{'s' * (version.meters != 1)}" if version.is_closed else ""
     click.echo(
-        f"{month:%Y-%m} of site {site_id} is {done} by {by}: version {version.version}{held}, "
+        f"{named} is {done} by {by}: version {version.version}{held}, "
         f"data as of {version.lake_as_of_utc:%Y-%m-%dT%H:%M:%SZ}, {version_file(layout, version)}"
     )
     if kind == "settle":

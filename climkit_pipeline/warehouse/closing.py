@@ -81,7 +81,7 @@ class Closings:
         latest = self._latest(site_id, month)
         if latest is not None and latest.is_closed:
             raise NotReadyError(
-                f"{_named(site_id, month)} was closed on {latest.closed_at_utc:%Y-%m-%d} by {latest.closed_by} "
+                f"{self.named(site_id, month)} was closed on {latest.closed_at_utc:%Y-%m-%d} by {latest.closed_by} "
                 f"(version {latest.version}); `climkit settle` freezes corrections, `--reopen --why` opens it again"
             )
         return self._freeze(_Act("close", by), site_id, month, latest)
@@ -96,7 +96,7 @@ class Closings:
         """
         latest = self._latest(site_id, month)
         if latest is None or not latest.is_closed:
-            raise NotReadyError(f"{_named(site_id, month)} is not closed, so there is nothing to settle")
+            raise NotReadyError(f"{self.named(site_id, month)} is not closed, so there is nothing to settle")
         with self._build_file() as connection:
             corrections = frame_of(
                 connection,
@@ -109,7 +109,7 @@ class Closings:
             )
         if corrections.is_empty():
             raise NotReadyError(
-                f"{_named(site_id, month)} has no corrections: nothing differs from version {latest.version}"
+                f"{self.named(site_id, month)} has no corrections: nothing differs from version {latest.version}"
             )
         if not forgotten_too:
             self._check_nothing_forgotten(latest)
@@ -119,10 +119,19 @@ class Closings:
         """Open a closed month again; what was closed stays on record. Raises NotReadyError if it is not closed."""
         latest = self._latest(site_id, month)
         if latest is None or not latest.is_closed:
-            raise NotReadyError(f"{_named(site_id, month)} is not closed, so it cannot be opened again")
+            raise NotReadyError(f"{self.named(site_id, month)} is not closed, so it cannot be opened again")
         return self._write(
             _Act("reopen", by, reason), site_id, month, latest, pl.DataFrame(schema={"meter_id": pl.String})
         )
+
+    def named(self, site_id: str, month: date) -> str:
+        """A site's month as people call it: by the site's name, if no other bears it."""
+        with self._build_file() as connection:
+            sites = frame_of(connection, "select site_id, coalesce(site_name, site_id) from main.sites")
+        names = dict(sites.iter_rows())
+        name = names.get(site_id)
+        is_told_by_name = name is not None and list(names.values()).count(name) == 1
+        return f"{month:%Y-%m} of {name if is_told_by_name else f'site {site_id}'}"
 
     def _check_nothing_forgotten(self, latest: Version) -> None:
         """Raises NotReadyError if values that a closed version stands on were forgotten: a new one would lack them."""
@@ -143,9 +152,9 @@ class Closings:
             )
         meters = ", ".join(sorted(names.get(meter_id) or meter_id for meter_id in forgotten))
         raise NotReadyError(
-            f"{_named(site_id, month)} is not settled: days of {meters} were forgotten on purpose since it was closed "
-            "(config/forgotten.csv), so a new version would take what was rightly billed off the bill. Leave it as it "
-            "was closed; --forgotten-too settles all the same"
+            f"{self.named(site_id, month)} is not settled: days of {meters} were forgotten on purpose since it was "
+            "closed (config/forgotten.csv), so a new version would take what was rightly billed off the bill. "
+            "Leave it as it was closed; --forgotten-too settles all the same"
         )
 
     def _freeze(self, act: _Act, site_id: str, month: date, latest: Version | None) -> Version:
@@ -153,7 +162,7 @@ class Closings:
             # That it differs from what was closed is itself a failed check: look as if it never had been.
             self.refresh.follow_closings(without=(site_id, month))
         rows = self._rows(site_id, month)
-        _check_ready(rows, site_id, month)
+        _check_ready(rows, self.named(site_id, month))
         return self._write(act, site_id, month, latest, rows.drop("must_be_ready"))
 
     def _rows(self, site_id: str, month: date) -> pl.DataFrame:
@@ -173,7 +182,9 @@ class Closings:
         if site_id not in sites:
             raise ConfigurationError(f"there is no site {site_id!r}; accepted: {', '.join(sites) or 'none yet'}")
         if rows.is_empty():
-            raise NotReadyError(f"{_named(site_id, month)} has no rows: no meter was listed or asked for in that month")
+            raise NotReadyError(
+                f"{self.named(site_id, month)} has no rows: no meter was listed or asked for in that month"
+            )
         return rows.join(lines_by_meter(lines), on="meter_id", how="left", maintain_order="left").with_columns(
             pl.col("lines").fill_null([])
         )
@@ -274,7 +285,7 @@ def close_what_is_ready(refresh: Refresh, *, now: Clock | None = None) -> list[V
         return closed
 
 
-def _check_ready(rows: pl.DataFrame, site_id: str, month: date) -> None:
+def _check_ready(rows: pl.DataFrame, named: str) -> None:
     """Raises NotReadyError unless every billed meter is ready; where none is billed, every meter that is there."""
     is_any_billed = rows["must_be_ready"].any()
     judged = rows.filter("must_be_ready" if is_any_billed else ~pl.col("was_excluded"))
@@ -287,12 +298,8 @@ def _check_ready(rows: pl.DataFrame, site_id: str, month: date) -> None:
     ]
     are = "is" if waiting.height == 1 else "are"
     of_its = "of its billed meters" if is_any_billed else "of its meters, none of which is billed,"
-    head = f"{_named(site_id, month)} cannot be frozen: {waiting.height} {of_its} {are} not ready"
+    head = f"{named} cannot be frozen: {waiting.height} {of_its} {are} not ready"
     raise NotReadyError("\n".join([head, *lines]))
-
-
-def _named(site_id: str, month: date) -> str:
-    return f"{month:%Y-%m} of site {site_id}"
 
 
 def _lake_digest(scan: LakeScan) -> str:

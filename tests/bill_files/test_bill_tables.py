@@ -141,3 +141,14 @@ def test_remarks_take_room_only_where_somebody_made_one(tmp_path, corrections, i
         sheet = archive.read("xl/worksheets/sheet2.xml").decode()
     widths = [float(width) for width in re.findall(r'<col [^>]*width="([\d.]+)"', sheet)]
     assert (widths[-1] < 15) is is_narrow
+
+
+def test_a_long_sentence_of_the_overview_has_the_lines_that_it_needs(tmp_path):
+    """Rows whose cells are merged stay as high as they are stated to be: the end of the sentence was hidden."""
+    bill = replace(a_bill([]), closing=Closing(1, AT, "A. Clerk of the owners, " * 10, has_lines=True))
+    path = tmp_path / "bill.xlsx"
+    write_workbook([bill], {}, Words("de"), path)
+    with zipfile.ZipFile(path) as archive:
+        sheet = archive.read("xl/worksheets/sheet1.xml").decode()
+    heights = {int(row): float(height) for row, height in re.findall(r'<row r="(\d+)"[^>]* ht="([\d.]+)"', sheet)}
+    assert heights[4] > heights[3]

@@ -325,7 +325,7 @@ def test_a_month_that_is_not_ready_is_refused_with_every_meter_and_its_reasons(c
     ):
         closings.close("z1", OCTOBER, "A")
     head, *lines = str(refused.value).splitlines()
-    assert head == f"2026-10 of site z1 cannot be frozen: {len(expected)} of its billed meters are not ready"
+    assert head == f"2026-10 of Bahnhofstrasse 1 cannot be frozen: {len(expected)} of its billed meters are not ready"
     assert lines == expected
     assert {"gap", "unsplit"} <= {line.partition(" ")[0] for line in lines}
     assert not copy.layout.closed.exists()
@@ -1007,7 +1007,7 @@ def later(tmp_path_factory) -> Later:
 def test_a_month_with_one_excluded_day_still_has_to_be_ready(later):
     assert set(later.refused) == set(NOT_READY)
     assert later.refused["part_excluded"].splitlines() == [
-        "2026-10 of site part_excluded cannot be frozen: 1 of its billed meters is not ready",
+        "2026-10 of House part_excluded cannot be frozen: 1 of its billed meters is not ready",
         "m (part_excluded m) is blocked: excluded: 1 of 31 days, moved in on the 4th (Ada); missing_intervals: "
         "30 intervals that were asked for did not come, on 2 days from 2026-10-20 to 2026-10-21",
     ]
@@ -1028,7 +1028,7 @@ def test_a_month_with_one_excluded_day_still_has_to_be_ready(later):
 def test_a_site_without_a_billed_meter_is_closed_only_if_none_of_its_meters_waits(later, site, line):
     """Nobody had to be ready, so a month was frozen that was still running, or full of holes."""
     assert later.refused[site].splitlines() == [
-        f"2026-10 of site {site} cannot be frozen: 1 of its meters, none of which is billed, is not ready",
+        f"2026-10 of House {site} cannot be frozen: 1 of its meters, none of which is billed, is not ready",
         line,
     ]
 

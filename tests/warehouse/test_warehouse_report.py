@@ -155,7 +155,8 @@ def test_the_asset_shows_the_pictures_and_keeps_the_pages(copy):
     settings = load_settings(data_dir=copy.layout.root, username="nobody", password="nothing")
     [asset] = build_report_assets(settings)
     config = {"ops": {asset.op.name: {"config": {"month": "2026-10", "language": "en"}}}}
-    done = dg.materialize([asset], run_config=config, instance=dg.DagsterInstance.ephemeral())
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = dg.materialize([asset], run_config=config, instance=instance)
     [event] = done.asset_materializations_for_node(asset.op.name)
     assert event.metadata["reports"].value == 2
     shown = event.metadata["Bahnhofstrasse 1: Electricity used per day"]

@@ -120,7 +120,10 @@ def _warehouse_tables(path: Path) -> dict[str, pl.DataFrame]:
         return {}
     tables = {}
     with duckdb.connect(str(path), read_only=True) as connection:
-        names = connection.execute("select table_name from information_schema.tables").fetchall()
+        # The views for people hold nothing of their own.
+        names = connection.execute(
+            "select table_name from information_schema.tables where table_schema = 'main'"
+        ).fetchall()
         for (name,) in names:
             if name not in TABLES_OF_RUNS:
                 rows = pl.DataFrame(connection.sql(f'select * from "{name}"').to_arrow_table())

@@ -118,3 +118,26 @@ def test_landed_files_damaged_on_purpose_are_set_aside_and_only_their_windows_as
     assert [name.rpartition("/")[2] for name in one.landed() if name.endswith(".damaged")] == aside
     assert one.run_counted(*DAYS)[1] == []
     assert [name.rpartition("/")[2] for name in one.landed() if name.endswith(".damaged")] == aside
+
+
+def test_what_a_run_left_that_was_killed_after_its_last_commit_goes_with_the_next_one(bench, undisturbed):
+    """All that it was asked for is in the lake: the next run has nothing to ask for, and looked at nothing else."""
+    one = bench(world=SMALL)
+
+    def keep(*_):
+        kept.update({path: path.read_bytes() for path in landed_answers(one)})
+
+    kept = {}
+    one.server.interceptor = keep
+    assert one.run(*DAYS).is_good
+    one.server.interceptor = None
+    assert kept
+    for path, content in kept.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    one.clock.at += timedelta(minutes=5)
+    report, calls = one.run_counted(*DAYS)
+    assert report.is_good
+    assert calls == []
+    assert one.landed() == []
+    assert one.meaning() == undisturbed["lake"]

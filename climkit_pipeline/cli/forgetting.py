@@ -102,15 +102,10 @@ def _tell(tombstones: Sequence[Tombstone], held: dict[str, tuple[int, int]]) -> 
 
 def _closed_months(layout: Layout, tombstones: Sequence[Tombstone]) -> list[date]:
     """The closed months that stand on what would go."""
-    from climkit_pipeline.domain.periods import next_month
     from climkit_pipeline.warehouse.closed_files import latest_by_month, read_versions
 
     return sorted(
         month
         for (site_id, month), latest in latest_by_month(read_versions(layout)).items()
-        if latest.is_closed
-        and any(
-            each.site_id == site_id and each.first_day < next_month(month) and each.last_day >= month
-            for each in tombstones
-        )
+        if latest.is_closed and any(each.site_id == site_id and each.is_within_month(month) for each in tombstones)
     )

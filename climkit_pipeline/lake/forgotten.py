@@ -19,7 +19,7 @@ from typing import Any
 
 import polars as pl
 
-from climkit_pipeline.domain.periods import next_month
+from climkit_pipeline.domain.periods import ONE_DAY, next_month
 from climkit_pipeline.errors import ConfigurationError
 from climkit_pipeline.files import atomic_file, file_lock
 from climkit_pipeline.lake import coverage as law
@@ -52,10 +52,13 @@ class Tombstone:
         """Whether it is about a day of a subject."""
         return (site_id, subject_id) == (self.site_id, self.meter_id) and self.first_day <= day <= self.last_day
 
-    def covers_some_of(self, site_id: str, meter_id: str, month: date) -> bool:
-        """Whether it is about a day of a meter's month."""
-        is_in = self.first_day < next_month(month) and month <= self.last_day
-        return is_in and (site_id, meter_id) == (self.site_id, self.meter_id)
+    def is_within(self, first_day: date, last_day: date) -> bool:
+        """Whether it is about one of some days, both included."""
+        return self.first_day <= last_day and first_day <= self.last_day
+
+    def is_within_month(self, month: date) -> bool:
+        """Whether it is about a day of a month, given by its first day."""
+        return self.is_within(month, next_month(month) - ONE_DAY)
 
 
 def tombstone_file(layout: Layout) -> Path:
@@ -128,7 +131,11 @@ def without_month_values(rows: Iterable[Mapping[str, Any]], tombstones: Collecti
     """Rows of ``stated_months``, without the values of months of which days are covered."""
     return [
         {**row, **dict.fromkeys(MONTH_VALUES)}
-        if any(each.covers_some_of(row["site_id"], row["meter_id"], row["billing_month"]) for each in tombstones)
+        if any(
+            (row["site_id"], row["meter_id"]) == (each.site_id, each.meter_id)
+            and each.is_within_month(row["billing_month"])
+            for each in tombstones
+        )
         else dict(row)
         for row in rows
     ]

@@ -19,7 +19,6 @@ from datetime import UTC, date, datetime
 import duckdb
 import polars as pl
 
-from climkit_pipeline.domain.periods import next_month
 from climkit_pipeline.errors import ConfigurationError, WarehouseError
 from climkit_pipeline.lake.day_files import write_empty_files
 from climkit_pipeline.lake.forgotten import read_tombstones
@@ -140,8 +139,7 @@ class Closings:
             each.meter_id
             for each in read_tombstones(self.refresh.layout)
             if each.site_id == site_id
-            and each.first_day < next_month(month)
-            and each.last_day >= month
+            and each.is_within_month(month)
             and each.forgotten_on >= latest.closed_at_utc.date()
         }
         if not forgotten:

@@ -193,9 +193,7 @@ def _with_forgotten(failure: Failure, tombstones: Collection[Tombstone], closed:
     """The failure, with what it has to do with days that were forgotten."""
     subject = (failure.site_id, failure.meter_id)
     if any(
-        subject == (each.site_id, each.meter_id)
-        and each.first_day <= failure.last_day
-        and each.last_day >= failure.first_day
+        subject == (each.site_id, each.meter_id) and each.is_within(failure.first_day, failure.last_day)
         for each in tombstones
     ):
         return replace(failure, forgotten="closed month" if failure.site_id in closed else "open month")

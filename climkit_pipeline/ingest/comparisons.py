@@ -114,14 +114,11 @@ class Proofs:
 
 def read_proofs(layout: Layout, now: datetime) -> Proofs:
     """What the comparisons of the last months prove."""
-    since = now - PROOF_HOLDS
-    days = journals.days_since(layout, ANSWER_COMPARISONS, since)
-    read = [journals.read_day(layout, ANSWER_COMPARISONS, day) for day in days]
-    rows = pl.concat([pl.DataFrame(schema=ANSWER_COMPARISONS.columns), *read]).sort("compared_at_utc")
+    rows = journals.read_since(layout, ANSWER_COMPARISONS, now - PROOF_HOLDS).sort("compared_at_utc")
     meters: set[tuple[str, str, str]] = set()
     off: dict[tuple[str, str], datetime] = {}
     add_up: set[tuple[str, str]] = set()
-    for row in rows.filter(pl.col("compared_at_utc") >= since).iter_rows(named=True):
+    for row in rows.iter_rows(named=True):
         group, at = (row["site_id"], row["meter_type"]), row["compared_at_utc"]
         if row["outcome"] == DIFFERS:
             off[group] = at

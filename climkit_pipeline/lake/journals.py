@@ -5,7 +5,7 @@ Here: adding rows and reading them. Not here: which events there are (``ingest.l
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -35,6 +35,17 @@ def append(layout: Layout, journal: Journal, rows: Sequence[Mapping[str, Any]]) 
 def read_day(layout: Layout, journal: Journal, day: date) -> pl.DataFrame:
     """The rows of one UTC day."""
     return read_older_parquet(layout.data_file(journal.name, day), journal.columns)
+
+
+def read_days(layout: Layout, journal: Journal, days: Iterable[date]) -> pl.DataFrame:
+    """The rows of many UTC days, in their order."""
+    return pl.concat([pl.DataFrame(schema=journal.columns), *(read_day(layout, journal, day) for day in days)])
+
+
+def read_since(layout: Layout, journal: Journal, instant: datetime) -> pl.DataFrame:
+    """The rows from an instant on."""
+    rows = read_days(layout, journal, days_since(layout, journal, instant))
+    return rows.filter(pl.col(journal.time) >= instant)
 
 
 def days_since(layout: Layout, journal: Journal, instant: datetime) -> list[date]:

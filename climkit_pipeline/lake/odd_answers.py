@@ -37,8 +37,7 @@ SENTENCES = {
 
 def odd_answers(layout: Layout, since: datetime) -> pl.DataFrame:
     """One row per kind of finding, dataset and site since an instant: how often, when last, and what it means."""
-    days = [journals.read_day(layout, FINDINGS, day) for day in journals.days_since(layout, FINDINGS, since)]
-    rows = pl.concat([pl.DataFrame(schema=FINDINGS.columns), *days]).filter(pl.col("found_at_utc") >= since)
+    rows = journals.read_since(layout, FINDINGS, since)
     meaning = pl.col("code").replace_strict(SENTENCES, default=None, return_dtype=pl.String)
     return (
         rows.sort("found_at_utc")

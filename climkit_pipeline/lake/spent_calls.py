@@ -18,8 +18,7 @@ def calls_by_purpose(layout: Layout, since: datetime, seconds_per_call: float) -
 
     Most calls first. What calls were for is not known of calls that older releases made.
     """
-    days = [journals.read_day(layout, API_CALLS, day) for day in journals.days_since(layout, API_CALLS, since)]
-    rows = pl.concat([pl.DataFrame(schema=API_CALLS.columns), *days]).filter(pl.col("started_at_utc") >= since)
+    rows = journals.read_since(layout, API_CALLS, since)
     has_window = pl.col("window_start_utc").is_not_null()
     purpose = pl.coalesce("purpose", pl.when(has_window).then(pl.lit("not noted")).otherwise(pl.lit(LISTING)))
     counted = rows.group_by(purpose.alias("purpose")).agg(calls=pl.len())

@@ -228,6 +228,7 @@ class Ingestion:
         listings = self.listings(site_ids)
         report.news += self._news_of_listings(listings)
         self._fetcher.begin_run()
+        self._known_empty.begin_run()
         owner = f"run {run_id or os.getpid()} since {self._now():%H:%M} UTC"
         names = [dataset.name for dataset in request.series]
         turns = Turns(self.layout, names, owner, is_urgent=request.is_urgent, on_wait=self._progress.note)

@@ -44,6 +44,11 @@ class KnownEmpty:
         self._now = now
         self._was_asked: set[tuple[str, str]] = set()
         """Site and meter, by this process: what is not answered now is not asked again with each month."""
+        self._stated: pl.DataFrame | None = None
+
+    def begin_run(self) -> None:
+        """Forget what was read of the journal: once for all sites of a run is enough, but others write it, too."""
+        self._stated = None
 
     def survey(self, request: IngestRequest, listing: SiteListing) -> None:
         """Ask for the months of each meter, if the request is part of a long history, and nobody has asked yet."""
@@ -55,6 +60,7 @@ class KnownEmpty:
         self._was_asked |= {(listing.site_id, meter_id) for meter_id in meters}
         rows = without_month_values((month.as_row(self._now()) for month in months), read_tombstones(self._layout))
         journals.append(self._layout, STATED_MONTHS, rows)
+        self._stated = None
 
     def wanted(self, request: IngestRequest, listing: SiteListing) -> tuple[Window | None, list[str]]:
         """The months to ask for, and of which meters."""
@@ -63,7 +69,7 @@ class KnownEmpty:
             return None, []
         window = Window(month_start(first), next_month(request.last_day) - ONE_DAY)
         # A meter whose range was asked for is not asked again, whatever came of it: by another process, if it answered.
-        known = read_stated_months(self._layout).filter(site_id=listing.site_id)
+        known = self._read().filter(site_id=listing.site_id)
         known = known.filter(pl.col("billing_month") <= window.first_day)
         asked = set(known["meter_id"]) | {
             meter_id for site_id, meter_id in self._was_asked if site_id == listing.site_id
@@ -75,7 +81,7 @@ class KnownEmpty:
 
         What somebody wants asked again is asked again, whatever is known.
         """
-        firsts = first_months_with_data(self._layout)
+        firsts = first_months_with_data(self._read())
         left = []
         for task in plan.tasks:
             first = firsts.get((task.site_id, task.subject_id))
@@ -84,6 +90,11 @@ class KnownEmpty:
             else:
                 left.append(task)
         return Plan(tuple(left))
+
+    def _read(self) -> pl.DataFrame:
+        if self._stated is None:
+            self._stated = read_stated_months(self._layout)
+        return self._stated
 
     def _is_empty(self, task: Task, first: date) -> bool:
         margin = month_start(first - ONE_DAY)

@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from math import ceil
 from typing import Any
 
@@ -102,13 +103,15 @@ class SiteAnswers:
 
         self._fetcher.fetch(folder, Plan(tuple(group.site_task for group in groups)), report, note)
         asked = {(group.site_task.key, group.site_task.window) for group in groups}
+        # Types of meters share their windows.
+        stored = cache(self._stored)
         filled: list[Filled] = []
         for group in groups:
             answered = answers.get((group.site_task.key, group.site_task.window))
             if answered is None or answered[1].findings:
                 continue
             if wide_columns.holds_wide_columns(answered[0].payload):
-                filled += self._fillable(group, answered[0], proofs, report)
+                filled += self._fillable(group, answered[0], proofs, stored, report)
         sample = [] if self._mode == "always" else self._sample(filled, proofs)
         comparisons = self._ask_both_ways(folder, sample, report)
         asked |= {(each.task.key, each.task.window) for each in sample}
@@ -117,7 +120,14 @@ class SiteAnswers:
             asked.add((each.task.key, each.task.window))
         return Plan(tuple(task for task in plan.tasks if task.is_probe or (task.key, task.window) not in asked))
 
-    def _fillable(self, group: Group, answer: Answer, proofs: Proofs, report: IngestReport) -> list[Filled]:
+    def _fillable(
+        self,
+        group: Group,
+        answer: Answer,
+        proofs: Proofs,
+        stored_of: Callable[[str, Window], pl.DataFrame],
+        report: IngestReport,
+    ) -> list[Filled]:
         """What of a group a site's answer holds soundly."""
         listing, payload = group.site_task.listing, answer.payload
         adds_up = wide_columns.adds_up(payload, summands(listing, group.site_task.subject_id))
@@ -127,7 +137,7 @@ class SiteAnswers:
             finding = Finding(DIFFERENCE, SITE_INTERVALS.name, listing.site_id, subject, 1, (sample,))
             self._keep(finding, group.site_task, report)
             return []
-        stored = self._stored(group)
+        stored = stored_of(listing.site_id, group.site_task.window)
         found = []
         for task in group.meter_tasks:
             rows = wide_columns.meter_rows(payload, task.subject_id, has_split=splits(listing, task.subject_id))
@@ -148,11 +158,10 @@ class SiteAnswers:
             found.append(Filled(task, entry, settled or parsed, group.name, adds_up, is_doubted=settled is None))
         return found
 
-    def _stored(self, group: Group) -> pl.DataFrame:
-        """What the lake holds of a group's site and days."""
-        window = group.site_task.window
-        rows = read_days(self._layout, METER_INTERVALS, dates_between(window.first_day - ONE_DAY, window.last_day))
-        return current_rows(rows).filter(site_id=group.site_task.site_id)
+    def _stored(self, site_id: str, window: Window) -> pl.DataFrame:
+        """What the lake holds of a site and the days of a window."""
+        days = dates_between(window.first_day - ONE_DAY, window.last_day)
+        return current_rows(read_days(self._layout, METER_INTERVALS, days, pl.col("site_id") == site_id))
 
     def _sample(self, filled: Sequence[Filled], proofs: Proofs) -> list[Filled]:
         """What is asked for both ways: a window of each meter that is not proven, and a share of all others."""

@@ -177,20 +177,18 @@ def _months(listing: SiteListing, meter_id: str, window: Window, rows: Rows | No
 
 def read_stated_months(layout: Layout) -> pl.DataFrame:
     """The newest row of each site, meter and month."""
-    days = [journals.read_day(layout, STATED_MONTHS, day) for day in days_on_disk(layout, STATED_MONTHS)]
-    rows = pl.concat([pl.DataFrame(schema=STATED_MONTHS.columns), *days])
+    rows = journals.read_days(layout, STATED_MONTHS, days_on_disk(layout, STATED_MONTHS))
     key = ["site_id", "meter_id", "billing_month"]
     return rows.sort("stated_at_utc").unique(key, keep="last", maintain_order=True)
 
 
-def first_months_with_data(layout: Layout) -> dict[tuple[str, str], date]:
+def first_months_with_data(stated: pl.DataFrame) -> dict[tuple[str, str], date]:
     """The first month with a total by site and meter, where an earlier month was asked for and had none.
 
-    Where the first month asked for has a total, what came before it is not known: an audit may begin later than a
-    history does.
+    ``stated`` is what ``read_stated_months`` gives. Where the first month asked for has a total, what came before it is
+    not known: an audit may begin later than a history does.
     """
-    rows = read_stated_months(layout)
     month = pl.col("billing_month")
-    firsts = rows.group_by("site_id", "meter_id").agg(month.filter("is_stated").min(), asked_from=month.min())
+    firsts = stated.group_by("site_id", "meter_id").agg(month.filter("is_stated").min(), asked_from=month.min())
     known = firsts.filter(month > pl.col("asked_from"))
     return {(site_id, meter_id): first for site_id, meter_id, first, _ in known.iter_rows()}

@@ -189,9 +189,12 @@ def read_day(layout: Layout, dataset: Dataset, day: date) -> pl.DataFrame:
     return read_parquet(layout.data_file(dataset.name, day), dataset.schema)
 
 
-def read_days(layout: Layout, dataset: Dataset, days: Iterable[date]) -> pl.DataFrame:
-    """Every version of the rows of many days, ``local_date`` first. Raises LakeError for an unreadable file."""
-    return read_parquets({day: layout.data_file(dataset.name, day) for day in days}, dataset.schema)
+def read_days(layout: Layout, dataset: Dataset, days: Iterable[date], only: pl.Expr | None = None) -> pl.DataFrame:
+    """Every version of the rows of many days, or ``only`` of some, ``local_date`` first.
+
+    Raises LakeError for an unreadable file.
+    """
+    return read_parquets({day: layout.data_file(dataset.name, day) for day in days}, dataset.schema, only)
 
 
 def by_day(rows: pl.DataFrame) -> dict[date, pl.DataFrame]:

@@ -19,10 +19,14 @@ Schema = Mapping[str, pl.DataType | type[pl.DataType]]
 
 def read_parquet(path: Path, schema: Schema) -> pl.DataFrame:
     """The columns of ``schema``; no row if there is no file. Raises LakeError for an unreadable file."""
+    return _read(path, schema, list(schema))
+
+
+def _read(path: Path, schema: Schema, columns: list[str] | None) -> pl.DataFrame:
     try:
         # The hive folder holds the day; the file itself must hold exactly the dataset's columns. A user's directory
         # may hold brackets, which are no pattern here.
-        return pl.read_parquet(path, glob=False, hive_partitioning=False, columns=list(schema))
+        return pl.read_parquet(path, glob=False, hive_partitioning=False, columns=columns)
     except FileNotFoundError:
         return pl.DataFrame(schema=dict(schema))
     except (OSError, pl.exceptions.PolarsError) as error:
@@ -41,16 +45,16 @@ def columns_of(path: Path) -> list[str]:
 
 def read_older_parquet(path: Path, schema: Schema) -> pl.DataFrame:
     """As ``read_parquet``, of a file that may be from before some of the columns: they are null then."""
-    there = columns_of(path) or list(schema)
-    frame = read_parquet(path, {name: kind for name, kind in schema.items() if name in there})
-    missing = [pl.lit(None, dtype=kind).alias(name) for name, kind in schema.items() if name not in there]
+    frame = _read(path, schema, None)
+    missing = [pl.lit(None, dtype=kind).alias(name) for name, kind in schema.items() if name not in frame.columns]
     return frame.with_columns(missing).select(list(schema))
 
 
-def read_parquets(paths: Mapping[date, Path], schema: Schema) -> pl.DataFrame:
+def read_parquets(paths: Mapping[date, Path], schema: Schema, only: pl.Expr | None = None) -> pl.DataFrame:
     """The columns of ``schema`` of many days in one scan, after ``local_date``, in the order of ``paths``.
 
-    Days without a file have no row. Raises LakeError for an unreadable file.
+    ``only`` says which rows are wanted, None: all. Days without a file have no row. Raises LakeError for an unreadable
+    file.
     """
     there = {day: path for day, path in paths.items() if path.exists()}
     empty = pl.DataFrame(schema={"local_date": pl.Date, **schema})
@@ -59,15 +63,19 @@ def read_parquets(paths: Mapping[date, Path], schema: Schema) -> pl.DataFrame:
     scans = [_of_day(day, pl.scan_parquet(path, glob=False, hive_partitioning=False), schema)
              for day, path in there.items()]  # fmt: skip
     try:
-        return pl.concat(scans).collect()
+        return _wanted(pl.concat(scans), only).collect()
     except (OSError, pl.exceptions.PolarsError):
         # One of many: read one by one, the error names it; or it was removed meanwhile.
         frames = [_of_day(day, read_parquet(path, schema).lazy(), schema) for day, path in there.items()]
-        return pl.concat([empty.lazy(), *frames]).collect()
+        return _wanted(pl.concat([empty.lazy(), *frames]), only).collect()
 
 
 def _of_day(day: date, rows: pl.LazyFrame, schema: Schema) -> pl.LazyFrame:
     return rows.select(pl.lit(day, dtype=pl.Date).alias("local_date"), *schema)
+
+
+def _wanted(rows: pl.LazyFrame, only: pl.Expr | None) -> pl.LazyFrame:
+    return rows if only is None else rows.filter(only)
 
 
 def write_parquet(path: Path, frame: pl.DataFrame) -> None:

@@ -11,6 +11,7 @@ from climkit_pipeline.cli.ranges import billing_period, parse_month
 from climkit_pipeline.cli.sites import SITE, SITE_METAVAR
 from climkit_pipeline.errors import QueryError
 from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.languages import LANGUAGES
 from climkit_pipeline.settings import load_settings
 
 CSV_FORMATS = ("csv", "csv-excel", "csv-excel-point")
@@ -18,7 +19,6 @@ CSV_FORMATS = ("csv", "csv-excel", "csv-excel-point")
 BILL_FORMATS = ("xlsx", "csv", "csv-excel", "csv-excel-point", "csv-plain")
 """Of a bill, ``csv`` is for spreadsheets, too, with the decimal sign of the language; ``csv-plain`` for programs."""
 GRADES = ("ready", "ready_with_estimates", "provisional", "blocked")
-LANGUAGES = ("de", "fr", "it", "en")
 
 
 @click.group()

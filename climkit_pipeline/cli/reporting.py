@@ -7,20 +7,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from climkit_pipeline.cli.exporting import LANGUAGES
 from climkit_pipeline.cli.ranges import parse_month
 from climkit_pipeline.cli.sites import SITE, SITE_METAVAR
 from climkit_pipeline.errors import ConfigurationError
 from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.languages import LANGUAGES, Language
+from climkit_pipeline.report import EXTRA
 from climkit_pipeline.settings import load_settings
 
 if TYPE_CHECKING:
-    from climkit_pipeline.languages.words import Language
     from climkit_pipeline.report.writing import ReportFormat
 
 FORMATS = ("html", "pdf", "svg")
-EXTRA = "altair", "typst", "vl_convert"
-"""What the extra ``report`` brings."""
 
 
 @click.command()

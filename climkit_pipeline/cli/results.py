@@ -17,7 +17,8 @@ from climkit_pipeline.bill_files.workbook import write_workbook
 from climkit_pipeline.cli.tables import print_frame
 from climkit_pipeline.errors import ConfigurationError, QueryError, WarehouseError
 from climkit_pipeline.files import atomic_file
-from climkit_pipeline.languages.words import Language, Words
+from climkit_pipeline.languages import Language
+from climkit_pipeline.languages.words import Words
 from climkit_pipeline.warehouse.bills import column_comments, read_bills
 from climkit_pipeline.warehouse.queries import (
     ResultFormat,

@@ -7,7 +7,6 @@ whoever wants one looks at it.
 import importlib.util
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Literal
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -17,9 +16,10 @@ from climkit_pipeline.defs.keys import model_key
 from climkit_pipeline.domain.periods import month_start
 from climkit_pipeline.errors import ConfigurationError
 from climkit_pipeline.lake.layout import Layout
+from climkit_pipeline.languages import Language
+from climkit_pipeline.report import EXTRA
 from climkit_pipeline.settings import Settings
 
-EXTRA = ("altair", "typst", "vl_convert")
 READS = (
     "site_energy_days",
     "site_flows",
@@ -37,7 +37,7 @@ class ReportConfig(dg.Config):
 
     month: str = ""
     """YYYY-MM; nothing: the last full one."""
-    language: Literal["de", "fr", "it", "en"] = "de"
+    language: Language = "de"
 
 
 def build_report_assets(settings: Settings) -> list[dg.AssetsDefinition]:

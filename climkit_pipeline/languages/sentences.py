@@ -7,12 +7,11 @@ Not here: what they are in other languages (the catalogues).
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Mapping
 from functools import cache
 
-from climkit_pipeline.installation import PROJECT_DIR
+from climkit_pipeline.installation import seed_rows
 
 _SLOT = re.compile(r"\{(?P<one>[^{}|]*)\|(?P<many>[^{}|]*)\}|\{(?P<name>\w+)\}")
 _NUMBER = r"-?[\d.]+"
@@ -78,8 +77,7 @@ WORDS_OF_DETAILS = frozenset({"nothing", "another amount", "the owner"})
 @cache
 def templates() -> dict[str, str]:
     """The sentence of each reason by its code: all checks, and what the user's files say."""
-    with (PROJECT_DIR / "seeds" / "quality_checks.csv").open(encoding="utf-8", newline="") as file:
-        return {row["check_name"]: row["sentence"] for row in csv.DictReader(file)} | SERVICE_SENTENCES
+    return {row["check_name"]: row["sentence"] for row in seed_rows("quality_checks")} | SERVICE_SENTENCES
 
 
 @cache

@@ -6,7 +6,6 @@ import re
 from datetime import date, datetime
 from functools import cache
 from importlib.resources import files
-from typing import Literal
 from zoneinfo import ZoneInfo
 
 from babel.core import Locale
@@ -14,10 +13,7 @@ from babel.dates import format_skeleton
 from babel.messages.pofile import read_po
 from babel.numbers import get_decimal_symbol
 
-from climkit_pipeline.languages import sentences
-
-Language = Literal["de", "fr", "it", "en"]
-LANGUAGES: tuple[Language, ...] = ("de", "fr", "it", "en")
+from climkit_pipeline.languages import Language, sentences
 
 Key = tuple[str, str]
 """Context (the code of a reason, or nothing), and the English text."""

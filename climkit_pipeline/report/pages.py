@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from climkit_pipeline.languages import Language
 from climkit_pipeline.languages.remarks import grid_to_nobody
-from climkit_pipeline.languages.words import Language, Words
+from climkit_pipeline.languages.words import Words
 from climkit_pipeline.report.content import Picture, Report, Table
 from climkit_pipeline.report.figures import SiteMonth
 from climkit_pipeline.report.pictures import pictures

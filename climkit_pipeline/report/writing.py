@@ -11,7 +11,7 @@ from typing import Literal
 
 from climkit_pipeline.errors import WarehouseError
 from climkit_pipeline.files import atomic_file
-from climkit_pipeline.languages.words import Language
+from climkit_pipeline.languages import Language
 from climkit_pipeline.report.figures import site_month, sites_of
 from climkit_pipeline.report.html import as_html
 from climkit_pipeline.report.pages import report_of

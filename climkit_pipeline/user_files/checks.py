@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
 from calendar import monthrange
 from collections.abc import Mapping, Sequence
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal, cast
 
-from climkit_pipeline.installation import PROJECT_DIR
+from climkit_pipeline.installation import PROJECT_DIR, seed_rows
 from climkit_pipeline.user_files.lines import Decision
 
 CHECKS_FILE = PROJECT_DIR / "seeds" / "quality_checks.csv"
@@ -32,11 +31,10 @@ def known_checks() -> dict[str, KnownCheck] | None:
     """All checks by name; None while there is no list of them."""
     if not CHECKS_FILE.exists():
         return None
-    with CHECKS_FILE.open(encoding="utf-8", newline="") as file:
-        return {
-            row["check_name"]: KnownCheck(row["severity"], cast("AcceptedFor", row["accepted_for"]))
-            for row in csv.DictReader(file)
-        }
+    return {
+        row["check_name"]: KnownCheck(row["severity"], cast("AcceptedFor", row["accepted_for"]))
+        for row in seed_rows(CHECKS_FILE.stem)
+    }
 
 
 def never_accepted(decision: Decision, checks: Mapping[str, KnownCheck]) -> str | None:

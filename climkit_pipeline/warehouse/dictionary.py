@@ -6,14 +6,13 @@ cannot say anything else than the comments in the warehouse. What each page hold
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from climkit_pipeline.errors import WarehouseError
 from climkit_pipeline.files import atomic_file
-from climkit_pipeline.installation import PROJECT_DIR
+from climkit_pipeline.installation import seed_rows
 from climkit_pipeline.warehouse.project import Model, load_project
 
 PAGES: Mapping[str, str] = {
@@ -109,7 +108,7 @@ def _table(model: Model) -> str:
 
 
 def _checks() -> str:
-    remedies = {row["check_name"]: row["what_to_do"] for row in _seed("check_remedies")}
+    remedies = {row["check_name"]: row["what_to_do"] for row in seed_rows("check_remedies")}
     severities = {
         "waits": "Waits: time, another call or a date in `meters.csv` mends it",
         "blocks": "Blocks: a person has to look",
@@ -120,7 +119,7 @@ def _checks() -> str:
         "failure is all right, for the days, or for whole months, or never, as the last column has it.\n"
     ]
     for severity, title in severities.items():
-        rows = "\n".join(_check(row, remedies) for row in _seed("quality_checks") if row["severity"] == severity)
+        rows = "\n".join(_check(row, remedies) for row in seed_rows("quality_checks") if row["severity"] == severity)
         parts.append(
             f"## {title}\n\n| Check | Why there is one | Tolerance | What a clerk does | Can be accepted for |\n"
             f"|---|---|---|---|---|\n{rows}\n"
@@ -133,11 +132,6 @@ def _check(row: Mapping[str, str], remedies: Mapping[str, str]) -> str:
     tolerance = f"{row['tolerance']} {row['tolerance_unit']}" if row["tolerance"] else "a setting"
     cells = (f'<a id="{name}"></a>`{name}`', row["why"], tolerance, remedies[name], row["accepted_for"])
     return f"| {' | '.join(map(_cell, cells))} |"
-
-
-def _seed(name: str) -> list[dict[str, str]]:
-    with (PROJECT_DIR / "seeds" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def _grain(model: Model) -> str:

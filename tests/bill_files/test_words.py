@@ -15,8 +15,8 @@ import yaml
 import climkit_pipeline
 from climkit_pipeline.bill_files import legend, tables
 from climkit_pipeline.installation import PROJECT_DIR
-from climkit_pipeline.languages import sentences
-from climkit_pipeline.languages.words import LANGUAGES, Words, catalogue
+from climkit_pipeline.languages import LANGUAGES, sentences
+from climkit_pipeline.languages.words import Words, catalogue
 
 FOREIGN = [language for language in LANGUAGES if language != "en"]
 MADE_UP = {"count": "3", "amount": "1.5", "percent": "12.5", "on_days": ", on 2026-10-08", "detail": "Flat 1"}

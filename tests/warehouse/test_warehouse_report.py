@@ -18,7 +18,8 @@ from click.testing import CliRunner
 from climkit_pipeline.cli.reporting import report
 from climkit_pipeline.defs.report_assets import build_report_assets
 from climkit_pipeline.errors import ConfigurationError, WarehouseError
-from climkit_pipeline.languages.words import LANGUAGES, Words
+from climkit_pipeline.languages import LANGUAGES
+from climkit_pipeline.languages.words import Words
 from climkit_pipeline.report.content import Table
 from climkit_pipeline.report.figures import SiteMonth, site_month
 from climkit_pipeline.report.html import as_html

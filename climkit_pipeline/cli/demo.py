@@ -22,7 +22,7 @@ from climkit_pipeline.cli.backfill import BackfillRequest, run_backfill
 from climkit_pipeline.cli.ranges import yesterday
 from climkit_pipeline.cli.serve import only_daemon
 from climkit_pipeline.cli.tables import print_frame
-from climkit_pipeline.domain.periods import month_start, next_month
+from climkit_pipeline.domain.periods import last_month, month_start, next_month
 from climkit_pipeline.errors import ConfigurationError
 from climkit_pipeline.files import atomic_file
 from climkit_pipeline.installation import ROOT_DIR
@@ -59,7 +59,7 @@ def run_demo(days: int | None, data_dir: Path) -> int:
     with SimulatorServer(World(seed=DEMO_SEED), requests_per_second=DEMO_REQUESTS_PER_SECOND) as server:
         settings = demo_settings(server.base_url, data_dir)
         last = yesterday(settings)
-        full_month = month_start(month_start(last + timedelta(days=1)) - timedelta(days=1))
+        full_month = last_month(last + timedelta(days=1))
         first = full_month if days is None else last - timedelta(days=days - 1)
         if first < settings.start_date:
             raise ConfigurationError(f"--days {days} reaches back before {settings.start_date}; ask for fewer")
@@ -152,7 +152,7 @@ def run_simulator(
     )
     world = make_world()
     if data_faults:
-        last_full_month = month_start(month_start(world.now().date()) - timedelta(days=1))
+        last_full_month = last_month(world.now().date())
         try:
             wanted = parse_data_faults(data_faults, world.sites, seed=seed, month=last_full_month)
             world = make_world(data_faults=wanted)

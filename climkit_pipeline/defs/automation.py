@@ -9,7 +9,7 @@ import dagster as dg
 
 from climkit_pipeline.defs.keys import LAKE_PREFIX, asset_key
 from climkit_pipeline.defs.warehouse_assets import model_keys
-from climkit_pipeline.domain.periods import ONE_DAY, month_start
+from climkit_pipeline.domain.periods import ONE_DAY, last_month
 from climkit_pipeline.ingest.history import unfinished_parts
 from climkit_pipeline.ingest.raw_policy import Part
 from climkit_pipeline.lake.day_files import days_on_disk
@@ -63,7 +63,7 @@ def look_back_from(today: date, settings: Settings, newest: date | None = None) 
         for missed in range((today - newest).days if newest is not None and newest < today else 1):
             after_month = today - timedelta(days=delay + missed)
             if after_month.day == 1:
-                first = min(first, month_start(after_month - ONE_DAY))
+                first = min(first, last_month(after_month))
     if newest is not None:
         first = min(first, newest + ONE_DAY)
     return max(settings.start_date, first)

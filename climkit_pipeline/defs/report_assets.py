@@ -5,7 +5,7 @@ whoever wants one looks at it.
 """
 
 import importlib.util
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -13,7 +13,7 @@ import dagster as dg
 
 from climkit_pipeline.defs.data_checks import picture_of
 from climkit_pipeline.defs.keys import model_key
-from climkit_pipeline.domain.periods import month_start
+from climkit_pipeline.domain.periods import last_month
 from climkit_pipeline.errors import ConfigurationError
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.languages import Language
@@ -68,7 +68,7 @@ def build_report_assets(settings: Settings) -> list[dg.AssetsDefinition]:
 
 def _month_of(stated: str, today: date) -> date:
     if not stated:
-        return month_start(month_start(today) - timedelta(days=1))
+        return last_month(today)
     try:
         return datetime.strptime(stated, "%Y-%m").replace(tzinfo=UTC).date()
     except ValueError as error:

@@ -91,6 +91,11 @@ def next_month(day: date) -> date:
     return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
 
 
+def last_month(day: date) -> date:
+    """The first day of the month before the month of ``day``."""
+    return month_start(month_start(day) - ONE_DAY)
+
+
 def local_month(day: date, zone: ZoneInfo) -> Period:
     """The local calendar month that holds ``day``."""
     return Period(local_midnight_utc(month_start(day), zone), local_midnight_utc(next_month(day), zone))

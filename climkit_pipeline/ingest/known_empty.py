@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 
 import polars as pl
 
-from climkit_pipeline.domain.periods import ONE_DAY, dates_between, month_start, next_month
+from climkit_pipeline.domain.periods import ONE_DAY, dates_between, last_month, month_start, next_month
 from climkit_pipeline.ingest.comparisons import read_proofs
 from climkit_pipeline.ingest.landing import Landed, LandingFolder
 from climkit_pipeline.ingest.listings import SiteListing
@@ -97,7 +97,7 @@ class KnownEmpty:
         return self._stated
 
     def _is_empty(self, task: Task, first: date) -> bool:
-        margin = month_start(first - ONE_DAY)
+        margin = last_month(first)
         if task.dataset.name not in {METER_INTERVALS.name, METER_INDICES.name} or task.window.last_day >= margin:
             return False
         days = dates_between(margin, first - ONE_DAY)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from climkit_pipeline.domain.periods import ONE_DAY, month_start, next_month
+from climkit_pipeline.domain.periods import ONE_DAY, last_month, next_month
 from climkit_pipeline.ingest.planner import months_newest_first
 from climkit_pipeline.lake.schemas import METER_INDICES
 
@@ -41,7 +41,7 @@ def parts_of(first_day: date, last_day: date, datasets: Sequence[str], today: da
     raw = METER_INDICES.name
     if not is_sparing or raw not in datasets or tuple(datasets) == (raw,):
         return [Part(*days, tuple(datasets)) for days in _months(first_day, last_day)]
-    recent_from = month_start(month_start(today) - ONE_DAY)
+    recent_from = last_month(today)
     others = tuple(name for name in datasets if name != raw)
     parts = [
         Part(first, last, tuple(datasets) if last >= recent_from else others)

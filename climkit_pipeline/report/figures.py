@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from climkit_pipeline.domain.periods import next_month
+from climkit_pipeline.domain.periods import last_month, next_month
 from climkit_pipeline.errors import ConfigurationError, WarehouseError
 from climkit_pipeline.warehouse.queries import run_query
 
@@ -192,7 +192,7 @@ def site_month(warehouse: Path, site_id: str, site: str, month: date) -> SiteMon
         raise WarehouseError(f"no data of {site} for {month:%Y-%m}: no meter was listed or asked for in that time")
     compared = {
         "now": month,
-        "last_month": (month - timedelta(days=1)).replace(day=1),
+        "last_month": last_month(month),
         "last_year": month.replace(year=month.year - 1),
     }
     as_of = run_query(warehouse, "select value from about where key = 'as_of_utc'").item()

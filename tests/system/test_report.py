@@ -21,20 +21,31 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-backgroun
 def month() -> SiteMonth:
     first = date(2026, 10, 1)
     days = [first + timedelta(days=number) for number in range(31)]
-    shares = {"autonomy": 0.25, "own_use": 0.5, "degree_days": None, "charge_points": None, "whole_days": 31}
     energy = {"consumption": 100.0, "production": 50.0, "self_consumption": 25.0, "grid_import": 75.0}
-    figures = {**energy, **shares, "grid_export": 25.0}
-    nothing = dict.fromkeys(figures)
+    shares = {"autonomy": 0.25, "own_use": 0.5, "degree_days": None, "charge_points": None}
+    figures = {**energy, **shares, "grid_export": 25.0, "whole_days": 31, "has_every_day": True}
     hours = [(day, hour, 1.0 + hour / 10, 0.5) for day in days for hour in range(24)]
-    flats = {"name": ["Flat 1"], "kwh": [9.5], "solar_percent": [30.0], "base_watts": [80.0], "peak_kw": [2.5],
-             "local_peak_at": [None]}  # fmt: skip
     empty = pl.DataFrame()
     return SiteMonth(
-        "Lake 1", first, "2026-11-28T03:00:00Z",
-        {"now": figures, "last_month": nothing, "last_year": nothing},
-        pl.DataFrame({"local_date": days, "solar": [1.0] * 31, "grid": [2.0] * 31, "autonomy": [33.0] * 31}),
-        pl.DataFrame(hours, schema=["local_date", "hour_of_day", "consumption", "production"], orient="row"),
-        pl.DataFrame(flats), empty, pl.DataFrame({"grade": ["ready"], "meters": [3]}), empty, empty, is_closed=True,
+        site="Lake 1",
+        month=first,
+        as_of="2026-11-28T03:00:00Z",
+        figures={"now": figures, "last_month": dict.fromkeys(figures), "last_year": dict.fromkeys(figures)},
+        days=pl.DataFrame({
+            "local_date": days, "solar": [1.0] * 31, "grid": [2.0] * 31, "autonomy": [33.0] * 31,
+            "completeness": [1.0] * 31,
+        }),
+        hours=pl.DataFrame(hours, schema=["local_date", "hour_of_day", "consumption", "production"], orient="row"),
+        flats=pl.DataFrame({
+            "name": ["Flat 1"], "kwh": [9.5], "solar_percent": [30.0], "base_watts": [80.0], "peak_kw": [2.5],
+            "local_peak_at": [None],
+        }),
+        gaps=empty,
+        grades=pl.DataFrame({"grade": ["ready"], "meters": [3]}),
+        not_ready=empty,
+        corrections=empty,
+        closing=None,
+        grid_to_nobody_kwh=None,
     )  # fmt: skip
 
 

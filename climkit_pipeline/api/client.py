@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
 import logging
 import random
 import threading
@@ -36,6 +35,7 @@ import tenacity
 
 from climkit_pipeline.api import answers, calls
 from climkit_pipeline.api.calls import Call, Frequency
+from climkit_pipeline.api.json_text import decoded
 from climkit_pipeline.api.network import DeadlineNetwork
 from climkit_pipeline.domain.periods import LARGEST_CLOCK_DIFFERENCE, Period
 from climkit_pipeline.errors import (
@@ -539,7 +539,7 @@ LISTS = frozenset(
 
 def _parsed(body: bytes, call: Call) -> Any:  # noqa: ANN401 - JSON
     with suppress(ValueError, RecursionError):
-        payload = json.loads(body)
+        payload = decoded(body)
         _raise_for_shape(payload, call)
         return payload
     # Cut on the way, or a page of some server in between: either way another try may bring the answer. Outside the

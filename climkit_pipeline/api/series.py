@@ -8,8 +8,9 @@ the same columns.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import polars as pl
@@ -99,7 +100,13 @@ def _instants(values: list[Any]) -> pl.Series | None:
     kinds = set(map(type, values))
     if kinds == {int} and min(values) >= 0 and max(values) <= _LAST_SECOND:
         return (pl.Series("stamp_utc", values, dtype=pl.Int64) * 1_000_000).cast(INSTANT)
-    if kinds != {str} or not _are_ascii(values):
+    return _written_instants(tuple(values)) if kinds == {str} else None
+
+
+# The meters of a site are asked for one window each: the same texts, one answer after the other.
+@lru_cache(maxsize=4)
+def _written_instants(values: tuple[str, ...]) -> pl.Series | None:
+    if not all(map(str.isascii, values)):
         return None
     texts = pl.Series("stamp_utc", values, dtype=pl.String)
     if not texts.str.contains(_ISO).all():
@@ -107,10 +114,6 @@ def _instants(values: list[Any]) -> pl.Series | None:
     whole = texts.str.replace("T", " ", literal=True).str.replace("Z", "+00:00", literal=True)
     stamps = whole.str.to_datetime("%Y-%m-%d %H:%M:%S%:z", time_unit="us", strict=False)
     return None if stamps.null_count() else stamps
-
-
-def _are_ascii(values: Iterable[str]) -> bool:
-    return all(map(str.isascii, values))
 
 
 def _numbers(name: str, values: list[Any]) -> pl.Series | None:

@@ -52,11 +52,6 @@ class RefreshConfig(dg.Config):
     full: bool = False
 
 
-def model_keys() -> list[dg.AssetKey]:
-    """The assets of all published tables."""
-    return [model_key(name) for name in load_project().inner_models]
-
-
 def build_warehouse_assets(settings: Settings) -> dg.AssetsDefinition:
     """The assets of the published tables."""
     create_data_dir(Layout(settings.data_dir))

@@ -6,7 +6,6 @@ Here: choosing the parser, and what a series' answers tell only together. Not he
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from climkit_pipeline.api.json_text import decoded
 from climkit_pipeline.domain.periods import ONE_DAY, QUARTER_HOUR, Period, dates_between, local_days
 from climkit_pipeline.errors import UnexpectedPayloadError
 from climkit_pipeline.ingest import intervals, readings, snapshots
@@ -140,7 +140,7 @@ def parse_landed(dataset: Dataset, answer: Landed, steps: intervals.Steps | None
     if answer.kept_from_utc is not None:
         wanted = Period(max(wanted.start_utc, answer.kept_from_utc), wanted.end_utc)
     asked = Period(answer.asked_from_utc, answer.asked_until_utc)
-    payload = json.loads(answer.body)
+    payload = decoded(answer.body)
     if dataset.kind == "interval":
         return intervals.parse_answer(
             dataset,
@@ -169,7 +169,7 @@ def parse_listing(dataset: Dataset, answer: Landed) -> pl.DataFrame:
     """The listed rows of one landed answer of a snapshot."""
     return snapshots.parse_answer(
         dataset,
-        json.loads(answer.body),
+        decoded(answer.body),
         site_id=answer.site_id,
         timezone=answer.timezone,
         is_timezone_assumed=answer.is_timezone_assumed,

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from climkit_pipeline.errors import LakeError
-from climkit_pipeline.files import atomic_file
+from climkit_pipeline.files import write_file
 
 COMPRESSION_LEVEL = 3
 
@@ -96,10 +96,9 @@ class SeriesOfFiles:
     def write(self, path: Path, frame: pl.DataFrame) -> None:
         """As ``write_parquet``."""
         try:
-            with atomic_file(path) as temporary:
-                if self._frame is None or not frame.equals(self._frame):
-                    self._content, self._frame = _encoded(frame), frame
-                temporary.write_bytes(self._content)
+            if self._frame is None or not frame.equals(self._frame):
+                self._content, self._frame = _encoded(frame), frame
+            write_file(path, self._content)
         except (OSError, pl.exceptions.PolarsError) as error:  # a full disk comes as either
             reason = getattr(error, "strerror", None) or str(error).partition("\n")[0].rpartition(": ")[2]
             raise LakeError(f"{path} cannot be written: {reason}") from error

@@ -16,6 +16,26 @@ pairs as (
 ),
 
 -- A reading that opens the day has the one before it in the day before.
+days_around as (
+    select
+        site_id,
+        meter_id,
+        local_date
+    from pairs
+    union
+    select
+        site_id,
+        meter_id,
+        local_date - 1 as local_date
+    from pairs
+),
+
+readings_around as (
+    select readings.*
+    from {{ ref('meter_indices') }} as readings
+    semi join days_around using (site_id, meter_id, local_date)
+),
+
 readings_before as (
     select
         pairs.*,
@@ -23,7 +43,7 @@ readings_before as (
         arg_max(readings.{{ column }}, readings.read_at_utc) as {{ column }}{{ ',' if not loop.last }}
         {% endfor -%}
     from pairs
-    left join {{ ref('meter_indices') }} as readings
+    left join readings_around as readings
         on readings.site_id = pairs.site_id
         and readings.meter_id = pairs.meter_id
         and readings.local_date between pairs.local_date - 1 and pairs.local_date
@@ -45,6 +65,6 @@ select
         coalesce(abs(readings.{{ column }} - before.{{ column }}), 0){{ ' + ' if not loop.last }}
         {%- endfor %}
     ) as closing
-from {{ ref('meter_indices') }} as readings
+from readings_around as readings
 inner join readings_before as before using (site_id, meter_id, local_date, read_at_utc)
 group by site_id, meter_id, local_date, read_at_utc

@@ -36,7 +36,7 @@ import tenacity
 from climkit_pipeline.api import answers, calls
 from climkit_pipeline.api.calls import Call, Frequency
 from climkit_pipeline.api.json_text import decoded
-from climkit_pipeline.api.network import DeadlineNetwork
+from climkit_pipeline.api.network import DeadlineNetwork, known_authorities
 from climkit_pipeline.domain.periods import LARGEST_CLOCK_DIFFERENCE, Period
 from climkit_pipeline.errors import (
     ApiError,
@@ -176,10 +176,12 @@ class ClimkitClient:
         self._given_up = threading.Event()
         self._sleep = sleep or self._wait_unless_given_up
         self._jitter = random.Random()  # noqa: S311 - spreads retries, guards nothing
+        trusts_environment = not is_loopback(self.base_url)  # a proxy is no way to this machine
         self._http = httpx.Client(
             timeout=httpx.Timeout(self._policy.read_timeout, connect=self._policy.connect_timeout),
             follow_redirects=False,
-            trust_env=not is_loopback(self.base_url),  # a proxy is no way to this machine
+            trust_env=trusts_environment,
+            verify=known_authorities(trusts_environment),
             # One encoding that is known, so that nothing is unpacked into memory beyond what is bounded here.
             headers={"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "climkit-pipeline"},
         )

@@ -9,6 +9,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import httpcore
@@ -16,6 +17,12 @@ import httpx
 
 Rest = Callable[[], float]
 """The seconds that are left; raises when none are."""
+
+
+@cache
+def known_authorities(trusts_environment: bool) -> ssl.SSLContext:
+    """Whose certificates count, read once a process: that takes as long as ten calls."""
+    return httpx.create_ssl_context(trust_env=trusts_environment)
 
 
 class DeadlineNetwork(httpcore.NetworkBackend):

@@ -122,6 +122,8 @@ def known_steps(layout: Layout, dataset: Dataset, landed: Sequence[Landed]) -> K
         if dataset.kind == "interval" and answer.interval_minutes is None
         for day in dates_between(answer.first_day - ONE_DAY, answer.last_day + ONE_DAY)
     }
+    if not days:
+        return KnownSteps({})
     columns = ("site_id", "subject_id", "interval_minutes", "received")
     known = read_coverage(layout, dataset, sorted(days), columns)
     steps: dict[tuple[str, str], dict[date, int]] = defaultdict(dict)

@@ -30,11 +30,10 @@ def findings_of_edges(layout: Layout, dataset: Dataset, answers: Sequence[Series
     """A finding for each site of which answers begin otherwise than what is stored, unless that was said before."""
     begun_early = [answer for answer in answers if answer.parsed and answer.parsed.is_from_start]
     stored = _stored(layout, dataset, begun_early)
-    if stored.is_empty():
-        return []
     found: dict[str, list[tuple[SeriesAnswer, str]]] = defaultdict(list)
     for answer in begun_early:
-        sample = _difference(dataset, answer, stored)
+        own = stored.get((answer.landed.site_id, answer.landed.subject_id))
+        sample = None if own is None else _difference(dataset, answer, own)
         if sample is not None:
             found[answer.landed.site_id].append((answer, sample))
     said = _said(layout, dataset) if found else set()
@@ -48,26 +47,26 @@ def findings_of_edges(layout: Layout, dataset: Dataset, answers: Sequence[Series
     ]
 
 
-def _stored(layout: Layout, dataset: Dataset, answers: Iterable[SeriesAnswer]) -> pl.DataFrame:
-    """What is stored of the days on which these windows began."""
+def _stored(
+    layout: Layout, dataset: Dataset, answers: Iterable[SeriesAnswer]
+) -> dict[tuple[object, ...], pl.DataFrame]:
+    """What is stored of the days on which these windows began, by site and subject."""
     days = set()
     for answer in answers:
         asked_from = answer.landed.asked_from_utc
         if asked_from is not None:
             # A local day is that of the UTC date or one beside it, and a window begins by a day early at most.
             days |= {asked_from.date() + timedelta(days=off) for off in (-1, 0, 1)}
-    return current_rows(read_days(layout, dataset, sorted(days)))
+    rows = current_rows(read_days(layout, dataset, sorted(days)))
+    return rows.partition_by("site_id", dataset.subject, as_dict=True)
 
 
-def _difference(dataset: Dataset, answer: SeriesAnswer, stored: pl.DataFrame) -> str | None:
+def _difference(dataset: Dataset, answer: SeriesAnswer, own: pl.DataFrame) -> str | None:
     """How the first rows of an answer differ from what is stored, if it is by the window's edge."""
     lead_in = answer.parsed.lead_in if answer.parsed else None
     if lead_in is None:
         return None
     key, values = list(dataset.key), [name for name in dataset.values if name != "interval_end_utc"]
-    own = stored.filter(
-        (pl.col("site_id") == answer.landed.site_id) & (pl.col(dataset.subject) == answer.landed.subject_id)
-    )
     answered = lead_in.unique(key, keep="last")
     both = own.join(answered, on=[*key, "interval_end_utc"], suffix="_answered").sort("interval_start_utc")
     rows = both.select(

@@ -60,18 +60,22 @@ def read_parquets(paths: Mapping[date, Path], schema: Schema, only: pl.Expr | No
     empty = pl.DataFrame(schema={"local_date": pl.Date, **schema})
     if not there:
         return empty
-    scans = [_of_day(day, pl.scan_parquet(path, glob=False, hive_partitioning=False), schema)
-             for day, path in there.items()]  # fmt: skip
     try:
-        return _wanted(pl.concat(scans), only).collect()
+        return _wanted(_of_days(there, schema), only).collect()
     except (OSError, pl.exceptions.PolarsError):
         # One of many: read one by one, the error names it; or it was removed meanwhile.
-        frames = [_of_day(day, read_parquet(path, schema).lazy(), schema) for day, path in there.items()]
+        frames = [
+            read_parquet(path, schema).lazy().select(pl.lit(day, dtype=pl.Date).alias("local_date"), *schema)
+            for day, path in there.items()
+        ]
         return _wanted(pl.concat([empty.lazy(), *frames]), only).collect()
 
 
-def _of_day(day: date, rows: pl.LazyFrame, schema: Schema) -> pl.LazyFrame:
-    return rows.select(pl.lit(day, dtype=pl.Date).alias("local_date"), *schema)
+def _of_days(paths: Mapping[date, Path], schema: Schema) -> pl.LazyFrame:
+    # One scan of many files takes a third of what a scan each takes; the file says which day a row is of.
+    rows = pl.scan_parquet(list(paths.values()), glob=False, hive_partitioning=False, include_file_paths="file")
+    days = {str(path): day for day, path in paths.items()}
+    return rows.select(pl.col("file").replace_strict(days, return_dtype=pl.Date).alias("local_date"), *schema)
 
 
 def _wanted(rows: pl.LazyFrame, only: pl.Expr | None) -> pl.LazyFrame:

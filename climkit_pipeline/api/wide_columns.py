@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 PARTS = ("self", "ext")
+_ABSENT = object()
 LARGEST_RESIDUE = 1e-6
 """kWh or m3: what binary fractions leave of a sum of many meters is less."""
 
@@ -21,14 +22,16 @@ def meter_rows(payload: object, meter_id: str, *, has_split: bool | None) -> lis
     """
     if not isinstance(payload, list) or not all(isinstance(row, Mapping) for row in payload):
         return None
-    total, parts = f"total_{meter_id}", {name: f"{name}_{meter_id}" for name in PARTS}
-    own = [row for row in payload if row.get(total) is not None]
+    own = [row for row in payload if row.get(f"total_{meter_id}") is not None]
+    columns = {name: [row.get(f"{name}_{meter_id}", _ABSENT) for row in own] for name in ("total", *PARTS)}
     if has_split is None:
-        has_split = any(field in row for row in own for field in parts.values())
-    fields = {"total": total, **(parts if has_split else {})}
-    if not own or not all(_is_number(row.get(field)) for row in own for field in fields.values()):
+        has_split = any(value is not _ABSENT for name in PARTS for value in columns[name])
+    names = ("total", *PARTS) if has_split else ("total",)
+    if not own or not all(_are_numbers(columns[name]) for name in names):
         return None
-    return [{**{name: row[field] for name, field in fields.items()}, "timestamp": row.get("timestamp")} for row in own]
+    columns["timestamp"] = [row.get("timestamp") for row in own]
+    fields = (*names, "timestamp")
+    return [dict(zip(fields, row, strict=True)) for row in zip(*(columns[name] for name in fields), strict=True)]
 
 
 def holds_wide_columns(payload: object) -> bool:
@@ -44,12 +47,13 @@ def adds_up(payload: Sequence[Mapping[str, Any]], meter_ids: Iterable[str]) -> b
 
     def does(row: Mapping[str, Any]) -> bool:
         totals = [row[field] for field in fields if row.get(field) is not None]
-        if not all(map(_is_number, [*totals, row.get("conso_total")])):
+        if not _are_numbers([*totals, row.get("conso_total")]):
             return False
         return bool(abs(row["conso_total"] - sum(totals)) <= LARGEST_RESIDUE)
 
     return bool(fields) and all(map(does, payload))
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _are_numbers(values: Iterable[object]) -> bool:
+    """Whether all are; a truth value is none."""
+    return set(map(type, values)) <= {int, float}

@@ -1,4 +1,6 @@
-"""Making the calls of a plan: what is in flight, what is asked again, cut, or given up; every answer lands first.
+"""Making the calls of a plan: what is in flight, what is asked again, cut, or given up.
+
+An answer that can be read lands before anything follows from it; of one that cannot, the failure does.
 
 Here: reactions to answers and errors. Not here: which windows are wanted (``planner``), how a call is retried
 (``api.client``), what an answer holds (``parsing``) and its rows become (``commit``).

@@ -1,4 +1,4 @@
-"""Landing: the write-ahead log of answers. What was received is on disk before the next call is made.
+"""Landing: the write-ahead log of answers. What was received is on disk before anything follows from it.
 
 One folder per process, locked while that process lives; one file per answer, a gzip of a header line (JSON: what was
 asked, when, the SHA-256 of the answer) and the answer's bytes as received. Beside them, one line per attempt at a

@@ -1,6 +1,7 @@
 """Which calls to make: the fewest windows that cover the days wanted. Pure functions of their arguments.
 
-Here: days to windows. Not here: what is missing (``lake.coverage`` says), when to call (``api.pacer``).
+Here: whether a day is missing by its coverage, and days to windows. Not here: reading that (``planning``), when to call
+(``api.pacer``).
 """
 
 from __future__ import annotations

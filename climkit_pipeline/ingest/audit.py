@@ -74,7 +74,7 @@ def audit(ingestion: Ingestion, first_day: date, last_day: date, sums: pl.DataFr
     listings = ingestion.listings(ingestion.open_account())
     for listing in listings.sites:
         months = ingestion.month_questions(AUDIT).ask(listing, listing.subjects(METER_INTERVALS.name), window, proofs)
-        again: dict[date, list[str]] = defaultdict(list)
+        again: dict[date, list[Finding]] = defaultdict(list)
         rows = {}
         for each in months:
             key = (each.site_id, each.meter_id, each.month)
@@ -82,24 +82,31 @@ def audit(ingestion: Ingestion, first_day: date, last_day: date, sums: pl.DataFr
             row = _compared(stated, before.get(key), stored.get(key), is_known=key[:2] in answered)
             rows[key] = row
             if _is_news(row, before.get(key)):
-                again[each.month].append(each.meter_id)
-                report.findings.append(_finding(each, row, before.get(key)))
+                again[each.month].append(_finding(each, row, before.get(key)))
         report.months += len(rows)
+        _tell(ingestion, again, report)
         failed = _ask_again(ingestion, listing.site_id, again, report)
         # A difference that could not be asked about is news again at the next audit.
         journals.append(ingestion.layout, STATED_MONTHS, [row for key, row in rows.items() if key not in failed])
-    keep(ingestion.layout, report.findings, ingestion.now())
-    for finding in report.findings:
-        logger.warning("%s", finding)
     return report
 
 
+def _tell(ingestion: Ingestion, again: Mapping[date, Sequence[Finding]], report: AuditReport) -> None:
+    """Say what differs, month by month: the journal knows a meter's findings apart by their instant alone."""
+    for month, findings in again.items():
+        report.findings += findings
+        keep(ingestion.layout, findings, ingestion.now(), Window(month, next_month(month) - ONE_DAY))
+        for finding in findings:
+            logger.warning("%s", finding)
+
+
 def _ask_again(
-    ingestion: Ingestion, site_id: str, again: Mapping[date, Sequence[str]], report: AuditReport
+    ingestion: Ingestion, site_id: str, again: Mapping[date, Sequence[Finding]], report: AuditReport
 ) -> set[MonthKey]:
     """Ask for the quarter-hours of months of a site's meters; returns those of which some did not come."""
     failed = set()
-    for month, meter_ids in again.items():
+    for month, findings in again.items():
+        meter_ids = [finding.subject_id for finding in findings]
         request = IngestRequest(
             month,
             next_month(month) - ONE_DAY,

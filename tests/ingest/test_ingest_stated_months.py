@@ -193,6 +193,10 @@ def test_a_month_that_is_never_the_sum_of_its_intervals_is_asked_for_once(bench,
     report, calls = audited(one)
     assert len(report.findings) == 4
     assert quarterly(calls).total() == 4
+    findings = read_lake(one.data_dir, "findings", "data").filter(code="month_differs")
+    days = findings.select("subject_id", "first_day", "last_day")
+    meters = [meter.id for meter in one.world.sites[0].meters]
+    assert set(days.rows()) == {(meter, *month(number)) for meter in meters for number in (7, 8)}, "each is told"
     report, calls = audited(one)
     assert (report.findings, quarterly(calls)) == ([], {})
     stated = read_lake(one.data_dir, "stated_months", "data")

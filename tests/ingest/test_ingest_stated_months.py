@@ -10,6 +10,7 @@ import pytest
 from ingest_bench import lacking, read_lake, rewriting, stamp
 
 from climkit_pipeline.ingest.audit import SUMS_SCHEMA, audit
+from climkit_pipeline.ingest.reports import IngestRequest
 from climkit_pipeline.simulator import Fault
 
 PAIR = {"sites": 1, "meters": 2}
@@ -121,6 +122,16 @@ def test_months_that_are_not_answered_are_not_asked_for_with_each_part_of_a_hist
     assert monthly(one.series_calls()) == []
 
 
+def test_meters_that_are_dead_keep_no_other_meter_of_their_site_from_being_audited(bench, faults):
+    """Three of them in a row, and those listed after them were left out of every audit, and nobody was told."""
+    one = bench(world={"sites": 1, "meters": 6})
+    meters = [meter.id for meter in one.world.sites[0].meters]
+    dead = meters[1:4]
+    faults.add(lambda request: request.subject in dead, Fault("http_404"))
+    audit(one.new_ingestion(), JULY[0], month(8)[1], pl.DataFrame(schema=SUMS_SCHEMA))
+    assert set(read_lake(one.data_dir, "stated_months", "data")["meter_id"]) == set(meters) - set(dead)
+
+
 @pytest.mark.parametrize("stamped", ["soon", "2026-05-01 00:00:00"])
 def test_months_whose_stamps_cannot_be_read_end_no_run(bench, faults, stamped):
     """The question only saves calls: without an answer that can be read, everything is asked for as before."""
@@ -130,6 +141,26 @@ def test_months_whose_stamps_cannot_be_read_end_no_run(bench, faults, stamped):
     report, calls = one.run_counted(*DAY, **METERS, history_from=date(2025, 2, 1))
     assert report.is_good
     assert len(quarterly(calls)) == 2
+
+
+def test_a_history_of_other_series_asks_for_no_months_of_meters(bench):
+    """What they tell leaves out series of meters alone."""
+    one = bench(world=PAIR | {"created": date(2025, 1, 1)})
+    _, calls = one.run_counted(*DAY, datasets=("site_intervals",), history_from=date(2025, 2, 1))
+    assert monthly(calls) == []
+
+
+@pytest.mark.parametrize("mode", ["always", "never"])
+def test_a_plan_counts_the_questions_about_months_that_are_asked(bench, mode):
+    one = bench(
+        world={"sites": 1, "meters": 9, "created": date(2025, 1, 1)}, server={"wide_columns": True}, site_answers=mode
+    )
+    ingestion = one.new_ingestion()
+    request = IngestRequest(*DAY, **METERS, history_from=date(2025, 2, 1))
+    planned = ingestion.survey_calls(request, ingestion.listings_for(request).sites)
+    asked = monthly(one.run_counted(*DAY, **METERS, history_from=date(2025, 2, 1))[1])
+    assert planned == len(asked)
+    assert (planned < 9) == (mode == "always")
 
 
 # --- the audit -----------------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from climkit_pipeline.ingest.reports import IngestReport, IngestRequest
 from climkit_pipeline.ingest.stated_months import StatedMonth, read_stated_months
 from climkit_pipeline.lake import journals
 from climkit_pipeline.lake.coverage import LATE_DATA
+from climkit_pipeline.lake.first_days import refused_until
 from climkit_pipeline.lake.forgotten import read_tombstones, without_month_values
 from climkit_pipeline.lake.schemas import METER_INTERVALS, STATED_MONTHS
 
@@ -71,9 +72,11 @@ def audit(ingestion: Ingestion, first_day: date, last_day: date, sums: pl.DataFr
     answered = {key[:2] for key, row in before.items() if row["is_stated"]}
     stored = {_key(row): row["intervals_total"] for row in sums.iter_rows(named=True)}
     tombstones = read_tombstones(ingestion.layout)
+    refused = refused_until(ingestion.layout, METER_INTERVALS)
     listings = ingestion.listings(ingestion.open_account())
     for listing in listings.sites:
-        months = ingestion.month_questions(AUDIT).ask(listing, listing.subjects(METER_INTERVALS.name), window, proofs)
+        meters = listing.subjects(METER_INTERVALS.name)
+        months = ingestion.month_questions(AUDIT).ask(listing, meters, window, proofs, refused)
         again: dict[date, list[Finding]] = defaultdict(list)
         rows = {}
         for each in months:

@@ -19,7 +19,7 @@ from climkit_pipeline.api import calls, wide_columns
 from climkit_pipeline.api.answers import MeterInterval, parse_meter_series
 from climkit_pipeline.api.client import ClimkitClient
 from climkit_pipeline.domain.meters import has_split
-from climkit_pipeline.domain.periods import Period, local_midnight_utc, next_month
+from climkit_pipeline.domain.periods import ONE_DAY, Period, local_midnight_utc, next_month
 from climkit_pipeline.errors import (
     ApiError,
     ApiUnavailableError,
@@ -33,6 +33,7 @@ from climkit_pipeline.ingest.planner import Window, months_newest_first
 from climkit_pipeline.ingest.site_groups import types_of
 from climkit_pipeline.lake import journals
 from climkit_pipeline.lake.day_files import days_on_disk
+from climkit_pipeline.lake.first_days import Subject
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import STATED_MONTHS
 
@@ -92,8 +93,20 @@ class MonthQuestions:
         self._purpose = purpose
         self._on_call = on_call
 
-    def ask(self, listing: SiteListing, meter_ids: Iterable[str], window: Window, proofs: Proofs) -> list[StatedMonth]:
-        """What is stated of every month of a window, by meter; a meter without a readable answer is left out."""
+    def ask(
+        self,
+        listing: SiteListing,
+        meter_ids: Iterable[str],
+        window: Window,
+        proofs: Proofs,
+        refused_until: Mapping[Subject, date] | None = None,
+    ) -> list[StatedMonth]:
+        """What is stated of every month of a window, by meter; a meter without a readable answer is left out.
+
+        ``refused_until`` has the last day on which the API lets no window of a meter begin: it is asked about later
+        months alone.
+        """
+        refused = refused_until or {}
         wanted = list(dict.fromkeys(meter_ids))
         found: dict[str, list[StatedMonth]] = {}
         for meter_type, of_type in self._answered_by_site(listing, wanted, proofs).items():
@@ -101,8 +114,11 @@ class MonthQuestions:
         unanswered, is_understood = 0, any(found.values())
         for meter_id in wanted:
             if meter_id not in found and (is_understood or unanswered < UNANSWERED_BEFORE_A_SITE_IS_LEFT):
+                own = _after(refused.get((listing.site_id, meter_id)), window)
+                if own is None:
+                    continue
                 call = partial(calls.meter_data, listing.site_id, meter_id, frequency="M")
-                months = _months(listing, meter_id, window, self._asked(listing, window, call))
+                months = _months(listing, meter_id, own, self._asked(listing, own, call))
                 unanswered, is_understood = unanswered + (not months), is_understood or bool(months)
                 found[meter_id] = months
         return [each for meter_id in wanted for each in found.get(meter_id, ())]
@@ -162,6 +178,14 @@ class MonthQuestions:
                 raise
             logger.warning("months of %s: %s", listing.name, error)
             return None
+
+
+def _after(refused_until: date | None, window: Window) -> Window | None:
+    """The months of a window whose question may begin, lead-in included; None if there are none."""
+    if refused_until is None or refused_until < window.first_day - ONE_DAY:
+        return window
+    first = next_month(refused_until + ONE_DAY)
+    return Window(first, window.last_day) if first <= window.last_day else None
 
 
 def _months(listing: SiteListing, meter_id: str, window: Window, rows: Rows | None) -> list[StatedMonth]:

@@ -11,7 +11,8 @@ from ingest_bench import lacking, read_lake, rewriting, stamp
 
 from climkit_pipeline.ingest.audit import SUMS_SCHEMA, audit
 from climkit_pipeline.ingest.reports import IngestRequest
-from climkit_pipeline.simulator import Fault
+from climkit_pipeline.simulator import DataFault, Fault
+from climkit_pipeline.simulator.account_forms import AccountForm
 
 PAIR = {"sites": 1, "meters": 2}
 METERS = {"datasets": ("meter_intervals",)}
@@ -120,6 +121,22 @@ def test_months_that_are_not_answered_are_not_asked_for_with_each_part_of_a_hist
     one.server.forget_calls()
     one.run_with(ingestion, *DAY_BEFORE, **METERS, history_from=date(2025, 2, 1))
     assert monthly(one.series_calls()) == []
+
+
+def test_a_meter_that_refuses_what_begins_before_it_is_audited_since_then(bench):
+    """The start date lies before most meters of an account; what begins there was refused, and nothing was audited."""
+    one = bench(
+        world=PAIR | {"data_faults": (DataFault("appears", 0, 0, date(2026, 3, 10)),)},
+        server={"account": AccountForm(refuses_early=True)},
+    )
+    late = one.world.sites[0].meters[0].id
+    assert one.run(*month(3), **METERS).is_good
+    one.server.forget_calls()
+    audit(one.new_ingestion(), date(2026, 1, 1), month(8)[1], pl.DataFrame(schema=SUMS_SCHEMA))
+    assert {call.status for call in one.series_calls()} == {200}
+    stated = read_lake(one.data_dir, "stated_months", "data").filter(meter_id=late)
+    assert sorted(stated["billing_month"]) == [month(number)[0] for number in range(4, 9)]
+    assert stated["is_stated"].all()
 
 
 def test_meters_that_are_dead_keep_no_other_meter_of_their_site_from_being_audited(bench, faults):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -56,11 +56,15 @@ class AuditReport:
         return f"{self.months:,} months, {len(self.findings):,} differ; asked again: {revised:,} values revised"
 
 
-def audit(ingestion: Ingestion, first_day: date, last_day: date, sums: pl.DataFrame) -> AuditReport:
+def audit(
+    ingestion: Ingestion, first_day: date, last_day: date, sums: pl.DataFrame, like: IngestRequest | None = None
+) -> AuditReport:
     """Ask for every whole month of a range, compare, and ask again for what differs.
 
-    ``sums`` has the columns of ``SUMS_SCHEMA``; without rows, months are compared with the last answer alone.
+    ``sums`` has the columns of ``SUMS_SCHEMA``; without rows, months are compared with the last answer alone. What is
+    asked again is read as what ``like`` says of meters: steps that are stated, meters that are set aside.
     """
+    like = like or IngestRequest(first_day, last_day)
     report = AuditReport()
     now = ingestion.now()
     first = first_day if first_day.day == 1 else next_month(first_day)
@@ -88,7 +92,7 @@ def audit(ingestion: Ingestion, first_day: date, last_day: date, sums: pl.DataFr
                 again[each.month].append(_finding(each, row, before.get(key)))
         report.months += len(rows)
         _tell(ingestion, again, report)
-        failed = _ask_again(ingestion, listing.site_id, again, report)
+        failed = _ask_again(ingestion, like, listing.site_id, again, report)
         # A difference that could not be asked about is news again at the next audit.
         journals.append(ingestion.layout, STATED_MONTHS, [row for key, row in rows.items() if key not in failed])
     return report
@@ -104,15 +108,20 @@ def _tell(ingestion: Ingestion, again: Mapping[date, Sequence[Finding]], report:
 
 
 def _ask_again(
-    ingestion: Ingestion, site_id: str, again: Mapping[date, Sequence[Finding]], report: AuditReport
+    ingestion: Ingestion,
+    like: IngestRequest,
+    site_id: str,
+    again: Mapping[date, Sequence[Finding]],
+    report: AuditReport,
 ) -> set[MonthKey]:
     """Ask for the quarter-hours of months of a site's meters; returns those of which some did not come."""
     failed = set()
     for month, findings in again.items():
         meter_ids = [finding.subject_id for finding in findings]
-        request = IngestRequest(
-            month,
-            next_month(month) - ONE_DAY,
+        request = replace(
+            like,
+            first_day=month,
+            last_day=next_month(month) - ONE_DAY,
             datasets=(METER_INTERVALS.name,),
             site_ids=(site_id,),
             meter_ids=tuple(meter_ids),

@@ -10,7 +10,7 @@ import pytest
 from ingest_bench import lacking, read_lake, rewriting, stamp
 
 from climkit_pipeline.ingest.audit import SUMS_SCHEMA, audit
-from climkit_pipeline.ingest.reports import IngestRequest
+from climkit_pipeline.ingest.reports import IngestRequest, StatedStep
 from climkit_pipeline.simulator import DataFault, Fault
 from climkit_pipeline.simulator.account_forms import AccountForm
 
@@ -230,6 +230,23 @@ def test_an_audit_finds_a_month_that_was_corrected_and_asks_for_that_meters_mont
     assert set(read_lake(one.data_dir, "api_calls", "data").drop_nulls("purpose")["purpose"]) == {"history", "audit"}
     report, calls = audited(one)
     assert (report.findings, quarterly(calls)) == ([], {})
+
+
+def test_what_an_audit_asks_again_is_read_with_the_step_that_somebody_stated(bench, faults):
+    """A line of ``meters.csv`` says quarter-hours where rows stand an hour apart: asked again, they became hours."""
+    one = bench(world={"sites": 1, "meters": 6})
+    site = one.world.sites[0]
+    heat = next(meter for meter in site.meters if meter.type == "heating")
+    faults.add(about(heat, "15T"), rewriting(lambda rows: rows[::4]))
+    like = IngestRequest(
+        *JULY, **METERS, stated_steps=(StatedStep(site.site_id, heat.id, date(2026, 1, 1), date(2026, 12, 31), 15),)
+    )
+    one.new_ingestion().run(like)
+    before = one.current("meter_intervals").filter(meter_id=heat.id)
+    assert set(before["interval_end_utc"] - before["interval_start_utc"]) == {timedelta(minutes=15)}
+    report = audit(one.new_ingestion(), *JULY, sums(one), like)
+    assert heat.id in {finding.subject_id for finding in report.findings}
+    assert one.current("meter_intervals").filter(meter_id=heat.id).equals(before)
 
 
 def test_a_month_that_is_never_the_sum_of_its_intervals_is_asked_for_once(bench, faults):

@@ -34,6 +34,13 @@ def meter_rows(payload: object, meter_id: str, *, has_split: bool | None) -> lis
     return [dict(zip(fields, row, strict=True)) for row in zip(*(columns[name] for name in fields), strict=True)]
 
 
+def parts_add_up(rows: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether the parts of a meter's total, where it has both, are the whole of it in every row."""
+    return all(
+        abs(row["total"] - row["self"] - row["ext"]) <= LARGEST_RESIDUE for row in rows if row.keys() >= set(PARTS)
+    )
+
+
 def holds_wide_columns(payload: object) -> bool:
     """Whether any meter's total is in an answer about a site."""
     return isinstance(payload, list) and any(

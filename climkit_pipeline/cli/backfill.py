@@ -249,6 +249,8 @@ def print_plan(settings: Settings, request: BackfillRequest) -> None:
     print_frame(pl.DataFrame(by_purpose, schema=schema), title="By purpose")
     if settings.site_answers == "auto" and not proofs.meters and cost.calls:
         click.echo("fewer, if answers about sites hold the series of their meters: that is tried first")
+    elif settings.site_answers != "never" and cost.calls.total():
+        click.echo("more, where an answer about a site lacks a meter or leaves it in doubt: it is asked by itself")
     names = {listing.site_id: listing.site.name for listing in listings.sites}
     counts = sum((Counter(plan.calls_by_dataset_and_site()) for plan in plans), Counter())
     rows = [

@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 import dagster as dg
 import polars as pl
 
-from climkit_pipeline.defs.resources import open_ingestion
+from climkit_pipeline.defs.resources import open_ingestion, with_own_files
 from climkit_pipeline.domain.periods import ONE_DAY
 from climkit_pipeline.errors import WarehouseError
 from climkit_pipeline.ingest.audit import SUMS_SCHEMA, AuditReport, audit
 from climkit_pipeline.ingest.ingestion import Ingestion
+from climkit_pipeline.ingest.reports import IngestRequest
 from climkit_pipeline.settings import Settings, load_settings
 from climkit_pipeline.warehouse.queries import whole_month_sums
 
@@ -21,7 +22,8 @@ def audit_account(ingestion: Ingestion, settings: Settings) -> AuditReport:
     except WarehouseError:  # nothing is published yet: months are compared with the last answer alone
         sums = pl.DataFrame(schema=SUMS_SCHEMA)
     yesterday = datetime.now(UTC).astimezone(settings.zone).date() - ONE_DAY
-    return audit(ingestion, settings.start_date, yesterday, sums)
+    like = with_own_files(IngestRequest(settings.start_date, yesterday), ingestion.layout)
+    return audit(ingestion, settings.start_date, yesterday, sums, like)
 
 
 @dg.op(name="audit_months", description="Asks for whole months of every meter, and again for those that differ.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -26,6 +26,7 @@ from climkit_pipeline.ingest.reports import IngestReport, IngestRequest
 from climkit_pipeline.ingest.stated_months import StatedMonth, read_stated_months
 from climkit_pipeline.lake import journals
 from climkit_pipeline.lake.coverage import LATE_DATA
+from climkit_pipeline.lake.first_days import refused_until
 from climkit_pipeline.lake.forgotten import read_tombstones, without_month_values
 from climkit_pipeline.lake.schemas import METER_INTERVALS, STATED_MONTHS
 
@@ -55,11 +56,15 @@ class AuditReport:
         return f"{self.months:,} months, {len(self.findings):,} differ; asked again: {revised:,} values revised"
 
 
-def audit(ingestion: Ingestion, first_day: date, last_day: date, sums: pl.DataFrame) -> AuditReport:
+def audit(
+    ingestion: Ingestion, first_day: date, last_day: date, sums: pl.DataFrame, like: IngestRequest | None = None
+) -> AuditReport:
     """Ask for every whole month of a range, compare, and ask again for what differs.
 
-    ``sums`` has the columns of ``SUMS_SCHEMA``; without rows, months are compared with the last answer alone.
+    ``sums`` has the columns of ``SUMS_SCHEMA``; without rows, months are compared with the last answer alone. What is
+    asked again is read as what ``like`` says of meters: steps that are stated, meters that are set aside.
     """
+    like = like or IngestRequest(first_day, last_day)
     report = AuditReport()
     now = ingestion.now()
     first = first_day if first_day.day == 1 else next_month(first_day)
@@ -71,10 +76,12 @@ def audit(ingestion: Ingestion, first_day: date, last_day: date, sums: pl.DataFr
     answered = {key[:2] for key, row in before.items() if row["is_stated"]}
     stored = {_key(row): row["intervals_total"] for row in sums.iter_rows(named=True)}
     tombstones = read_tombstones(ingestion.layout)
+    refused = refused_until(ingestion.layout, METER_INTERVALS)
     listings = ingestion.listings(ingestion.open_account())
     for listing in listings.sites:
-        months = ingestion.month_questions(AUDIT).ask(listing, listing.subjects(METER_INTERVALS.name), window, proofs)
-        again: dict[date, list[str]] = defaultdict(list)
+        meters = listing.subjects(METER_INTERVALS.name)
+        months = ingestion.month_questions(AUDIT).ask(listing, meters, window, proofs, refused)
+        again: dict[date, list[Finding]] = defaultdict(list)
         rows = {}
         for each in months:
             key = (each.site_id, each.meter_id, each.month)
@@ -82,27 +89,39 @@ def audit(ingestion: Ingestion, first_day: date, last_day: date, sums: pl.DataFr
             row = _compared(stated, before.get(key), stored.get(key), is_known=key[:2] in answered)
             rows[key] = row
             if _is_news(row, before.get(key)):
-                again[each.month].append(each.meter_id)
-                report.findings.append(_finding(each, row, before.get(key)))
+                again[each.month].append(_finding(each, row, before.get(key)))
         report.months += len(rows)
-        failed = _ask_again(ingestion, listing.site_id, again, report)
+        _tell(ingestion, again, report)
+        failed = _ask_again(ingestion, like, listing.site_id, again, report)
         # A difference that could not be asked about is news again at the next audit.
         journals.append(ingestion.layout, STATED_MONTHS, [row for key, row in rows.items() if key not in failed])
-    keep(ingestion.layout, report.findings, ingestion.now())
-    for finding in report.findings:
-        logger.warning("%s", finding)
     return report
 
 
+def _tell(ingestion: Ingestion, again: Mapping[date, Sequence[Finding]], report: AuditReport) -> None:
+    """Say what differs, month by month: the journal knows a meter's findings apart by their instant alone."""
+    for month, findings in again.items():
+        report.findings += findings
+        keep(ingestion.layout, findings, ingestion.now(), Window(month, next_month(month) - ONE_DAY))
+        for finding in findings:
+            logger.warning("%s", finding)
+
+
 def _ask_again(
-    ingestion: Ingestion, site_id: str, again: Mapping[date, Sequence[str]], report: AuditReport
+    ingestion: Ingestion,
+    like: IngestRequest,
+    site_id: str,
+    again: Mapping[date, Sequence[Finding]],
+    report: AuditReport,
 ) -> set[MonthKey]:
     """Ask for the quarter-hours of months of a site's meters; returns those of which some did not come."""
     failed = set()
-    for month, meter_ids in again.items():
-        request = IngestRequest(
-            month,
-            next_month(month) - ONE_DAY,
+    for month, findings in again.items():
+        meter_ids = [finding.subject_id for finding in findings]
+        request = replace(
+            like,
+            first_day=month,
+            last_day=next_month(month) - ONE_DAY,
             datasets=(METER_INTERVALS.name,),
             site_ids=(site_id,),
             meter_ids=tuple(meter_ids),

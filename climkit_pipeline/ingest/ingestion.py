@@ -172,8 +172,8 @@ class Ingestion:
         return plan_calls(self.layout, request, sites, self._fetcher.window_days, self._now())
 
     def survey_calls(self, request: IngestRequest, sites: Sequence[SiteListing]) -> int:
-        """How many calls will ask at most which months of a long history hold data."""
-        return sum(len(self._known_empty.wanted(request, listing)[1]) for listing in sites)
+        """How many calls will ask which months of a long history hold data."""
+        return self._known_empty.expected_calls(request, sites)
 
     def keep_calls(self) -> None:
         """Put the calls that belong to no run (a plan, a check) into the lake; for the end of a process."""

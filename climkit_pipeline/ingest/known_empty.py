@@ -8,7 +8,7 @@ one that leaves out a month that is not whole, would look just the same. Months 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 
 import polars as pl
@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 LONG_HISTORY = timedelta(days=366)
 """A shorter one costs as many calls to ask about as it could save."""
+LEFT_OUT = frozenset({METER_INTERVALS.name, METER_INDICES.name})
+"""The series whose empty months are left out: others are no reason to ask."""
 NO_DATA = "no data, by the answer of whole months"
 
 
@@ -62,10 +64,17 @@ class KnownEmpty:
         journals.append(self._layout, STATED_MONTHS, rows)
         self._stated = None
 
+    def expected_calls(self, request: IngestRequest, sites: Sequence[SiteListing]) -> int:
+        """How many calls ``survey`` will make."""
+        proofs = read_proofs(self._layout, self._now())
+        return sum(self._questions.expected_calls(site, self.wanted(request, site)[1], proofs) for site in sites)
+
     def wanted(self, request: IngestRequest, listing: SiteListing) -> tuple[Window | None, list[str]]:
         """The months to ask for, and of which meters."""
         first = request.history_from
         if first is None or request.refetch or request.last_day - first < LONG_HISTORY:
+            return None, []
+        if not {dataset.name for dataset in request.series} & LEFT_OUT:
             return None, []
         window = Window(month_start(first), next_month(request.last_day) - ONE_DAY)
         # A meter whose range was asked for is not asked again, whatever came of it: by another process, if it answered.
@@ -98,7 +107,7 @@ class KnownEmpty:
 
     def _is_empty(self, task: Task, first: date) -> bool:
         margin = last_month(first)
-        if task.dataset.name not in {METER_INTERVALS.name, METER_INDICES.name} or task.window.last_day >= margin:
+        if task.dataset.name not in LEFT_OUT or task.window.last_day >= margin:
             return False
         days = dates_between(margin, first - ONE_DAY)
         coverage = read_coverage(self._layout, task.dataset, days, ("site_id", "subject_id", "state"))

@@ -5,7 +5,7 @@ what is done with a difference. Not here: comparing (``comparisons``), whose fie
 
 Nothing that is taken from a site's answer reaches the lake before the sample of the same run was found equal. What is
 in doubt is left to a call about the meter: columns missing or of nothing but 0 for a day, rows missing, values that are
-stored otherwise, a sum that is not that of the site.
+stored otherwise, parts that are not the whole, a sum that is not that of the site.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ class SiteAnswers:
         found = []
         for task in group.meter_tasks:
             rows = wide_columns.meter_rows(payload, task.subject_id, has_split=splits(listing, task.subject_id))
-            if rows is None or all(row["total"] == 0 for row in rows):
+            if rows is None or all(row["total"] == 0 for row in rows) or not wide_columns.parts_add_up(rows):
                 continue
             entry = replace(
                 task.landed(replace(answer, body=json.dumps(rows).encode()), group.site_task.asked, "plan"),

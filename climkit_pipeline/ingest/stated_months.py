@@ -7,7 +7,7 @@ months are asked for, and what is done about a difference (``audit``).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -19,7 +19,7 @@ from climkit_pipeline.api import calls, wide_columns
 from climkit_pipeline.api.answers import MeterInterval, parse_meter_series
 from climkit_pipeline.api.client import ClimkitClient
 from climkit_pipeline.domain.meters import has_split
-from climkit_pipeline.domain.periods import Period, local_midnight_utc, next_month
+from climkit_pipeline.domain.periods import ONE_DAY, Period, local_midnight_utc, next_month
 from climkit_pipeline.errors import (
     ApiError,
     ApiUnavailableError,
@@ -33,6 +33,7 @@ from climkit_pipeline.ingest.planner import Window, months_newest_first
 from climkit_pipeline.ingest.site_groups import types_of
 from climkit_pipeline.lake import journals
 from climkit_pipeline.lake.day_files import days_on_disk
+from climkit_pipeline.lake.first_days import Subject
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import STATED_MONTHS
 
@@ -43,7 +44,7 @@ LEAD_IN = timedelta(hours=1)
 FEWEST_MONTHS = 12
 """A refused window that is longer is halved; a shorter one is given up."""
 UNANSWERED_BEFORE_A_SITE_IS_LEFT = 3
-"""Meters in a row: then it is the question that is not understood, and each more would cost as long a wait."""
+"""Its first meters: then it is the question that is not understood, and each more would cost as long a wait."""
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -92,28 +93,51 @@ class MonthQuestions:
         self._purpose = purpose
         self._on_call = on_call
 
-    def ask(self, listing: SiteListing, meter_ids: Iterable[str], window: Window, proofs: Proofs) -> list[StatedMonth]:
-        """What is stated of every month of a window, by meter; a meter without a readable answer is left out."""
+    def ask(
+        self,
+        listing: SiteListing,
+        meter_ids: Iterable[str],
+        window: Window,
+        proofs: Proofs,
+        refused_until: Mapping[Subject, date] | None = None,
+    ) -> list[StatedMonth]:
+        """What is stated of every month of a window, by meter; a meter without a readable answer is left out.
+
+        ``refused_until`` has the last day on which the API lets no window of a meter begin: it is asked about later
+        months alone.
+        """
+        refused = refused_until or {}
         wanted = list(dict.fromkeys(meter_ids))
         found: dict[str, list[StatedMonth]] = {}
-        by_type: dict[str, list[str]] = {}
-        for meter_id, meter_type in types_of(listing).items():
-            if meter_id in wanted and self._is_answered_by_site(listing.site_id, meter_type, proofs):
-                by_type.setdefault(meter_type, []).append(meter_id)
-        for meter_type, of_type in by_type.items():
-            if len(of_type) > 1:
-                found |= self._by_site(listing, meter_type, of_type, window)
-        unanswered = 0
+        for meter_type, of_type in self._answered_by_site(listing, wanted, proofs).items():
+            found |= self._by_site(listing, meter_type, of_type, window)
+        unanswered, is_understood = 0, any(found.values())
         for meter_id in wanted:
-            if meter_id not in found and unanswered < UNANSWERED_BEFORE_A_SITE_IS_LEFT:
+            if meter_id not in found and (is_understood or unanswered < UNANSWERED_BEFORE_A_SITE_IS_LEFT):
+                own = _after(refused.get((listing.site_id, meter_id)), window)
+                if own is None:
+                    continue
                 call = partial(calls.meter_data, listing.site_id, meter_id, frequency="M")
-                months = _months(listing, meter_id, window, self._asked(listing, window, call))
-                unanswered = 0 if months else unanswered + 1
+                months = _months(listing, meter_id, own, self._asked(listing, own, call))
+                unanswered, is_understood = unanswered + (not months), is_understood or bool(months)
                 found[meter_id] = months
         return [each for meter_id in wanted for each in found.get(meter_id, ())]
 
-    def _is_answered_by_site(self, site_id: str, meter_type: str, proofs: Proofs) -> bool:
-        return self._mode == "always" or (self._mode == "auto" and proofs.has_any(site_id, meter_type))
+    def expected_calls(self, listing: SiteListing, meter_ids: Collection[str], proofs: Proofs) -> int:
+        """How many calls that takes, if a site that is proven answers for its meters."""
+        by_site = self._answered_by_site(listing, meter_ids, proofs)
+        return len(by_site) + len(meter_ids) - sum(map(len, by_site.values()))
+
+    def _answered_by_site(
+        self, listing: SiteListing, meter_ids: Collection[str], proofs: Proofs
+    ) -> dict[str, list[str]]:
+        """Meters that one call about their site stands for, by type."""
+        by_type: dict[str, list[str]] = {}
+        for meter_id, meter_type in types_of(listing).items():
+            is_proven = self._mode == "auto" and proofs.has_any(listing.site_id, meter_type)
+            if meter_id in meter_ids and (self._mode == "always" or is_proven):
+                by_type.setdefault(meter_type, []).append(meter_id)
+        return {meter_type: of_type for meter_type, of_type in by_type.items() if len(of_type) > 1}
 
     def _by_site(
         self, listing: SiteListing, meter_type: str, meter_ids: Iterable[str], window: Window
@@ -154,6 +178,14 @@ class MonthQuestions:
                 raise
             logger.warning("months of %s: %s", listing.name, error)
             return None
+
+
+def _after(refused_until: date | None, window: Window) -> Window | None:
+    """The months of a window whose question may begin, lead-in included; None if there are none."""
+    if refused_until is None or refused_until < window.first_day - ONE_DAY:
+        return window
+    first = next_month(refused_until + ONE_DAY)
+    return Window(first, window.last_day) if first <= window.last_day else None
 
 
 def _months(listing: SiteListing, meter_id: str, window: Window, rows: Rows | None) -> list[StatedMonth]:

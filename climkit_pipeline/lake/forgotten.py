@@ -5,7 +5,7 @@ Here: the tombstones, counting and removing what they cover. Not here: who decid
 A tombstone covers local days of one meter. Its rows are taken out of the lake, all versions of them, and no answer
 brings them back: the planner does not ask for these days, and a commit drops what an answer holds of them. Coverage
 keeps that the days were asked for, as ``empty``: it holds no values. So does the journal of whole months: that one was
-stated, and not how much.
+stated, and not how much. Findings and comparisons stay, without the values that they quote.
 """
 
 from __future__ import annotations
@@ -27,13 +27,29 @@ from climkit_pipeline.lake import journals
 from climkit_pipeline.lake.day_files import days_on_disk, read_coverage_day, read_day, write_coverage_day, write_day
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.parquet import write_parquet
-from climkit_pipeline.lake.schemas import METER_INDICES, METER_INTERVALS, STATED_MONTHS, Dataset
+from climkit_pipeline.lake.schemas import (
+    ANSWER_COMPARISONS,
+    FINDINGS,
+    METER_INDICES,
+    METER_INTERVALS,
+    STATED_MONTHS,
+    Dataset,
+    Journal,
+)
 
 DATASETS = (METER_INTERVALS, METER_INDICES)
 """Series of single meters; those of a whole site are of nobody alone."""
 
 MONTH_VALUES = ("total", "solar", "grid", "intervals_total")
 """What ``stated_months`` holds of a month."""
+
+QUOTING_CODES = ("month_differs", "site_answer_differs")
+"""Findings about a meter that quote its values; others tell instants."""
+QUOTES = (
+    (FINDINGS, "subject_id", "samples", pl.col("code").is_in(QUOTING_CODES)),
+    (ANSWER_COMPARISONS, "meter_id", "sample", pl.lit(value=True)),
+)
+"""Journals, whom their rows are about, where they quote values, and which rows do."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +124,8 @@ def held_rows(layout: Layout, tombstones: Collection[Tombstone]) -> dict[str, tu
 
 def remove_rows(layout: Layout, tombstones: Collection[Tombstone]) -> None:
     """Take out of the lake what they cover. Repeating it changes nothing. Raises LakeError if a file resists."""
+    if not tombstones:
+        return
     for dataset in DATASETS:
         with file_lock(layout.commit_lock(dataset.name)):
             for day, about in _days(layout, dataset, tombstones):
@@ -125,6 +143,25 @@ def remove_rows(layout: Layout, tombstones: Collection[Tombstone]) -> None:
             kept = pl.DataFrame(without_month_values(rows.to_dicts(), tombstones), schema=STATED_MONTHS.columns)
             if not kept.equals(rows):
                 write_parquet(layout.data_file(STATED_MONTHS.name, day), kept)
+    for journal, subject, quote, is_quoting in QUOTES:
+        is_gone = is_quoting & pl.any_horizontal([_may_be_about(subject, each) for each in tombstones])
+        with file_lock(layout.commit_lock(journal.name)):
+            for day in days_on_disk(layout, journal):
+                _remove_quotes(layout, journal, day, quote, is_gone)
+
+
+def _may_be_about(subject: str, tombstone: Tombstone) -> pl.Expr:
+    """Rows of a journal about days that are covered; those that do not say their days may be about any."""
+    begins, ends = pl.col("first_day") <= tombstone.last_day, pl.col("last_day") >= tombstone.first_day
+    return _of(subject, [tombstone]) & begins.fill_null(value=True) & ends.fill_null(value=True)
+
+
+def _remove_quotes(layout: Layout, journal: Journal, day: date, quote: str, is_gone: pl.Expr) -> None:
+    rows = journals.read_day(layout, journal, day)
+    nothing = pl.lit([] if journal is FINDINGS else None, journal.columns[quote])
+    kept = rows.with_columns(pl.when(is_gone).then(nothing).otherwise(pl.col(quote)).alias(quote))
+    if not kept.equals(rows):
+        write_parquet(layout.data_file(journal.name, day), kept)
 
 
 def without_month_values(rows: Iterable[Mapping[str, Any]], tombstones: Collection[Tombstone]) -> list[dict[str, Any]]:

@@ -124,6 +124,9 @@ def test_a_plan_counts_calls_and_asks_for_no_series(account: Account, server: Si
     assert {call.endpoint for call in server.calls} == {
         "auth", "all_installations", "installation_infos", "meter_info", "sensors_list",
     }  # fmt: skip
+    assert "fewer, if answers about sites hold the series" in finished.out
+    forced = account.climkit("backfill", "2026-09-15", "2026-10-14", "--plan", SITE_ANSWERS="always")
+    assert "more, where an answer about a site lacks a meter" in forced.out
 
 
 def test_simulate_serves_until_interrupted_and_ends_with_status_0(tmp_path: Path) -> None:

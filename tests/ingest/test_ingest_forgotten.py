@@ -6,10 +6,12 @@ from datetime import date, timedelta
 
 import polars as pl
 import pytest
+from ingest_bench import read_lake
 
 from climkit_pipeline.errors import ConfigurationError
 from climkit_pipeline.ingest.audit import SUMS_SCHEMA, audit
 from climkit_pipeline.ingest.stated_months import read_stated_months
+from climkit_pipeline.lake import journals
 from climkit_pipeline.lake.forgotten import (
     Tombstone,
     add_tombstones,
@@ -18,6 +20,7 @@ from climkit_pipeline.lake.forgotten import (
     remove_rows,
     tombstone_file,
 )
+from climkit_pipeline.lake.schemas import ANSWER_COMPARISONS
 
 FIRST = date(2026, 6, 8)
 DAYS = [FIRST + timedelta(days=number) for number in range(4)]
@@ -83,6 +86,28 @@ def test_neither_does_an_audit_bring_back_the_totals_of_its_months(bench):
     assert audit(one.new_ingestion(), *months, nothing_stored).findings == []
     assert stated() == kept
     assert read_stated_months(layout)["is_stated"].all()
+
+
+def test_what_findings_and_comparisons_quote_of_forgotten_days_goes_too(bench, clock):
+    """A month's total was taken out of the journal of months, and stood in the sentence that tells of a difference."""
+    one = bench(world={"sites": 1, "meters": 2})
+    layout = one.new_ingestion().layout
+    site_id, [gone, other] = one.world.sites[0].site_id, [meter.id for meter in one.world.sites[0].meters]
+    months = [date(2026, 6, 1), date(2026, 7, 1)]
+    stored = [(site_id, meter, month, 1.25) for meter in (gone, other) for month in months]
+    audit(one.new_ingestion(), months[0], date(2026, 7, 31), pl.DataFrame(stored, SUMS_SCHEMA, orient="row"))
+    window = {"first_day": months[0], "last_day": months[0]}
+    about = {"site_id": site_id, "meter_type": "electricity", "compared": 96, "differing": 1, "outcome": "differs"}
+    rows = [about | window | {"meter_id": meter, "sample": "1.25 instead of 2"} for meter in (gone, other)]
+    rows = [row | {"compared_at_utc": clock.now(), "adds_up": True} for row in rows]
+    journals.append(layout, ANSWER_COMPARISONS, rows)
+    remove_rows(layout, [Tombstone(site_id, gone, months[0], months[0], DAYS[3], "me", "asked for")])
+    findings = read_lake(one.data_dir, "findings", "data").filter(code="month_differs")
+    quoted = findings.explode("samples").drop_nulls("samples").select("subject_id", "first_day")
+    assert findings.height == 4, "that a month differed stays"
+    assert sorted(quoted.rows()) == sorted([(gone, months[1]), (other, months[0]), (other, months[1])])
+    compared = read_lake(one.data_dir, "answer_comparisons", "data")
+    assert dict(compared.select("meter_id", "sample").rows()) == {gone: None, other: "1.25 instead of 2"}
 
 
 def test_a_line_that_says_nothing_is_refused_by_name(bench):

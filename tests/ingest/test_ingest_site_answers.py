@@ -171,7 +171,11 @@ def text(meter):
     return lambda row: row | {f"total_{meter.id}": "n/a"}
 
 
-BROKEN = {each.__name__: each for each in (zero, half_zero, without, without_part, null, text)}
+def without_sun(meter):
+    return lambda row: row | {f"self_{meter.id}": 0.0}
+
+
+BROKEN = {each.__name__: each for each in (zero, half_zero, without, without_part, null, text, without_sun)}
 
 
 @pytest.mark.parametrize("kind", [*BROKEN, "short", "empty"])

@@ -10,7 +10,9 @@ import pytest
 from ingest_bench import lacking, read_lake, rewriting, stamp
 
 from climkit_pipeline.ingest.audit import SUMS_SCHEMA, audit
-from climkit_pipeline.simulator import Fault
+from climkit_pipeline.ingest.reports import IngestRequest, StatedStep
+from climkit_pipeline.simulator import DataFault, Fault
+from climkit_pipeline.simulator.account_forms import AccountForm
 
 PAIR = {"sites": 1, "meters": 2}
 METERS = {"datasets": ("meter_intervals",)}
@@ -121,6 +123,32 @@ def test_months_that_are_not_answered_are_not_asked_for_with_each_part_of_a_hist
     assert monthly(one.series_calls()) == []
 
 
+def test_a_meter_that_refuses_what_begins_before_it_is_audited_since_then(bench):
+    """The start date lies before most meters of an account; what begins there was refused, and nothing was audited."""
+    one = bench(
+        world=PAIR | {"data_faults": (DataFault("appears", 0, 0, date(2026, 3, 10)),)},
+        server={"account": AccountForm(refuses_early=True)},
+    )
+    late = one.world.sites[0].meters[0].id
+    assert one.run(*month(3), **METERS).is_good
+    one.server.forget_calls()
+    audit(one.new_ingestion(), date(2026, 1, 1), month(8)[1], pl.DataFrame(schema=SUMS_SCHEMA))
+    assert {call.status for call in one.series_calls()} == {200}
+    stated = read_lake(one.data_dir, "stated_months", "data").filter(meter_id=late)
+    assert sorted(stated["billing_month"]) == [month(number)[0] for number in range(4, 9)]
+    assert stated["is_stated"].all()
+
+
+def test_meters_that_are_dead_keep_no_other_meter_of_their_site_from_being_audited(bench, faults):
+    """Three of them in a row, and those listed after them were left out of every audit, and nobody was told."""
+    one = bench(world={"sites": 1, "meters": 6})
+    meters = [meter.id for meter in one.world.sites[0].meters]
+    dead = meters[1:4]
+    faults.add(lambda request: request.subject in dead, Fault("http_404"))
+    audit(one.new_ingestion(), JULY[0], month(8)[1], pl.DataFrame(schema=SUMS_SCHEMA))
+    assert set(read_lake(one.data_dir, "stated_months", "data")["meter_id"]) == set(meters) - set(dead)
+
+
 @pytest.mark.parametrize("stamped", ["soon", "2026-05-01 00:00:00"])
 def test_months_whose_stamps_cannot_be_read_end_no_run(bench, faults, stamped):
     """The question only saves calls: without an answer that can be read, everything is asked for as before."""
@@ -130,6 +158,26 @@ def test_months_whose_stamps_cannot_be_read_end_no_run(bench, faults, stamped):
     report, calls = one.run_counted(*DAY, **METERS, history_from=date(2025, 2, 1))
     assert report.is_good
     assert len(quarterly(calls)) == 2
+
+
+def test_a_history_of_other_series_asks_for_no_months_of_meters(bench):
+    """What they tell leaves out series of meters alone."""
+    one = bench(world=PAIR | {"created": date(2025, 1, 1)})
+    _, calls = one.run_counted(*DAY, datasets=("site_intervals",), history_from=date(2025, 2, 1))
+    assert monthly(calls) == []
+
+
+@pytest.mark.parametrize("mode", ["always", "never"])
+def test_a_plan_counts_the_questions_about_months_that_are_asked(bench, mode):
+    one = bench(
+        world={"sites": 1, "meters": 9, "created": date(2025, 1, 1)}, server={"wide_columns": True}, site_answers=mode
+    )
+    ingestion = one.new_ingestion()
+    request = IngestRequest(*DAY, **METERS, history_from=date(2025, 2, 1))
+    planned = ingestion.survey_calls(request, ingestion.listings_for(request).sites)
+    asked = monthly(one.run_counted(*DAY, **METERS, history_from=date(2025, 2, 1))[1])
+    assert planned == len(asked)
+    assert (planned < 9) == (mode == "always")
 
 
 # --- the audit -----------------------------------------------------------------------------------------------------
@@ -184,6 +232,23 @@ def test_an_audit_finds_a_month_that_was_corrected_and_asks_for_that_meters_mont
     assert (report.findings, quarterly(calls)) == ([], {})
 
 
+def test_what_an_audit_asks_again_is_read_with_the_step_that_somebody_stated(bench, faults):
+    """A line of ``meters.csv`` says quarter-hours where rows stand an hour apart: asked again, they became hours."""
+    one = bench(world={"sites": 1, "meters": 6})
+    site = one.world.sites[0]
+    heat = next(meter for meter in site.meters if meter.type == "heating")
+    faults.add(about(heat, "15T"), rewriting(lambda rows: rows[::4]))
+    like = IngestRequest(
+        *JULY, **METERS, stated_steps=(StatedStep(site.site_id, heat.id, date(2026, 1, 1), date(2026, 12, 31), 15),)
+    )
+    one.new_ingestion().run(like)
+    before = one.current("meter_intervals").filter(meter_id=heat.id)
+    assert set(before["interval_end_utc"] - before["interval_start_utc"]) == {timedelta(minutes=15)}
+    report = audit(one.new_ingestion(), *JULY, sums(one), like)
+    assert heat.id in {finding.subject_id for finding in report.findings}
+    assert one.current("meter_intervals").filter(meter_id=heat.id).equals(before)
+
+
 def test_a_month_that_is_never_the_sum_of_its_intervals_is_asked_for_once(bench, faults):
     """Whether it is, is not documented: without an end, each week's audit would ask for the whole past."""
     one = bench(world=PAIR)
@@ -193,6 +258,10 @@ def test_a_month_that_is_never_the_sum_of_its_intervals_is_asked_for_once(bench,
     report, calls = audited(one)
     assert len(report.findings) == 4
     assert quarterly(calls).total() == 4
+    findings = read_lake(one.data_dir, "findings", "data").filter(code="month_differs")
+    days = findings.select("subject_id", "first_day", "last_day")
+    meters = [meter.id for meter in one.world.sites[0].meters]
+    assert set(days.rows()) == {(meter, *month(number)) for meter in meters for number in (7, 8)}, "each is told"
     report, calls = audited(one)
     assert (report.findings, quarterly(calls)) == ([], {})
     stated = read_lake(one.data_dir, "stated_months", "data")

@@ -16,26 +16,6 @@ pairs as (
 ),
 
 -- A reading that opens the day has the one before it in the day before.
-days_around as (
-    select
-        site_id,
-        meter_id,
-        local_date
-    from pairs
-    union
-    select
-        site_id,
-        meter_id,
-        local_date - 1 as local_date
-    from pairs
-),
-
-readings_around as (
-    select readings.*
-    from {{ ref('meter_indices') }} as readings
-    semi join days_around using (site_id, meter_id, local_date)
-),
-
 readings_before as (
     select
         pairs.*,
@@ -43,7 +23,7 @@ readings_before as (
         arg_max(readings.{{ column }}, readings.read_at_utc) as {{ column }}{{ ',' if not loop.last }}
         {% endfor -%}
     from pairs
-    left join readings_around as readings
+    left join {{ ref('meter_indices') }} as readings
         on readings.site_id = pairs.site_id
         and readings.meter_id = pairs.meter_id
         and readings.local_date between pairs.local_date - 1 and pairs.local_date
@@ -65,6 +45,6 @@ select
         coalesce(abs(readings.{{ column }} - before.{{ column }}), 0){{ ' + ' if not loop.last }}
         {%- endfor %}
     ) as closing
-from readings_around as readings
+from {{ ref('meter_indices') }} as readings
 inner join readings_before as before using (site_id, meter_id, local_date, read_at_utc)
 group by site_id, meter_id, local_date, read_at_utc

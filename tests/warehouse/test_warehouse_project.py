@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -227,3 +228,41 @@ def test_python_and_dbt_write_the_same_format():
     """A file that only one of them writes the old way is refused by older readers, now and then."""
     profile = yaml.safe_load((PROJECT_DIR / "profiles.yml").read_text())
     assert profile["climkit"]["outputs"]["build"]["config_options"] == WRITE_OPTIONS
+
+
+REACH = timedelta(days=7)
+"""More than any model of days looks beyond its own."""
+
+
+def scanned(plan: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    """The tables that a profiled query read, and how many rows it took from each."""
+    if plan.get("type") == "TABLE_SCAN" and "Table" in plan["extra_info"]:
+        yield plan["extra_info"]["Table"].split(".", 1)[-1], plan["intermediate_rows"]
+    for inner in plan.get("children") or plan.get("operator") or ():
+        yield from scanned(inner)
+
+
+def test_what_is_made_of_a_day_reads_that_day_and_a_few_around_it(built: Built):
+    """Else a refresh would cost more every year: what is read twice is computed over all days, before any filter."""
+    day = date(2026, 10, 12)
+    span = f"local_date between date '{day - REACH}' and date '{day + REACH}'"
+    with duckdb.connect(built.layout.build_file, read_only=True) as connection:
+        connection.execute(f"set timezone = 'UTC'; set variable built_from = date '{day}'")
+        connection.execute(f"set variable built_until = date '{day}'")
+        read: dict[str, list[str]] = {}
+        for model in load_project().models.values():
+            if model.kind != "by_day" or set(model.sources) & {journal.name for journal in JOURNALS}:
+                continue
+            query = f"select * from ({model.sql}) where local_date = date '{day}'"
+            [(_, profile)] = connection.execute(f"explain (analyze, format json) {query}").fetchall()
+            for table, rows in scanned(json.loads(profile)):
+                columns = [row[0] for row in connection.execute(f"describe {table}").fetchall()]
+                if "local_date" not in columns:
+                    continue
+                [(around,)] = connection.execute(f"select count(*) from {table} where {span}").fetchall()
+                read.setdefault(table, [])
+                if rows > around:
+                    read[table].append(f"{model.name} took {rows} of {around} rows")
+    assert {"main.meter_intervals", "main.meter_indices"} <= set(read)
+    beyond = [each for found in read.values() for each in found]
+    assert beyond == [], beyond

@@ -15,7 +15,7 @@ coverage as (
         last_changed_at_utc,
         equal_after_month
     from {{ ref('coverage_days') }}
-    where dataset = 'meter_intervals'
+    where dataset = 'meter_intervals' and {{ is_being_built() }}
 ),
 
 meter_dates as (

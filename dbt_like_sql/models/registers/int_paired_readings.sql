@@ -23,7 +23,10 @@ readings_before as (
         arg_max(readings.{{ column }}, readings.read_at_utc) as {{ column }}{{ ',' if not loop.last }}
         {% endfor -%}
     from pairs
-    left join {{ ref('meter_indices') }} as readings
+    left join (
+        select * from {{ ref('meter_indices') }}
+        where local_date between {{ built_from() }} - 1 and {{ built_until() }}
+    ) as readings
         on readings.site_id = pairs.site_id
         and readings.meter_id = pairs.meter_id
         and readings.local_date between pairs.local_date - 1 and pairs.local_date

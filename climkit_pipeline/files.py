@@ -96,33 +96,10 @@ def atomic_file(final: Path) -> Iterator[Path]:
     writes a file that others write, too, holds its lock.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _beside(final)
+    temporary = final.with_name(f".{final.name}.tmp")
     try:
         yield temporary
         replace_file(temporary, final)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_file(final: Path, content: bytes | memoryview) -> None:
-    """As ``atomic_file``, of bytes that are there already: for thousands of small files, with the fewest calls."""
-    temporary = _beside(final)
-    try:
-        try:
-            file = temporary.open("wb")
-        except FileNotFoundError:
-            final.parent.mkdir(parents=True, exist_ok=True)
-            file = temporary.open("wb")
-        with file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(final)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    sync_directory(final.parent)
-
-
-def _beside(final: Path) -> Path:
-    return final.with_name(f".{final.name}.tmp")

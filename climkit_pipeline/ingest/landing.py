@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from climkit_pipeline.errors import LakeError
-from climkit_pipeline.files import LockBusyError, file_lock, sync_directory, write_file
+from climkit_pipeline.files import LockBusyError, atomic_file, file_lock, sync_directory
 from climkit_pipeline.ingest.frames import ParsedAnswer
 
 logger = logging.getLogger(__name__)
@@ -91,8 +91,9 @@ class LandingFolder:
         final = self.path / f"{self._next:08d}{SUFFIX}"
         self._next += 1
         try:
-            # Level 1: answers live for minutes, and the lake compresses for good.
-            write_file(final, gzip.compress(content, compresslevel=1, mtime=0))
+            with atomic_file(final) as temporary:
+                # Level 1: answers live for minutes, and the lake compresses for good.
+                temporary.write_bytes(gzip.compress(content, compresslevel=1, mtime=0))
         except OSError as error:
             raise LakeError(f"{final} cannot be written: {error.strerror or error}") from error
         if landed.parsed is not None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from climkit_pipeline.errors import LakeError
-from climkit_pipeline.files import write_file
+from climkit_pipeline.files import atomic_file
 
 COMPRESSION_LEVEL = 3
 
@@ -102,7 +102,8 @@ class SeriesOfFiles:
         try:
             if self._frame is None or not frame.equals(self._frame):
                 self._content, self._frame = _encoded(frame), frame
-            write_file(path, self._content)
+            with atomic_file(path) as temporary:
+                temporary.write_bytes(self._content)
         except (OSError, pl.exceptions.PolarsError) as error:  # a full disk comes as either
             reason = getattr(error, "strerror", None) or str(error).partition("\n")[0].rpartition(": ")[2]
             raise LakeError(f"{path} cannot be written: {reason}") from error

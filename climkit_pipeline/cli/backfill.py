@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_MODELS = 6 * 3600
+SHORT_WAIT_SECONDS = 300
+"""Whoever has to wait for no more calls than that sees the first month together with the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,13 +167,15 @@ def _run_months(
 ) -> bool:
     from climkit_pipeline.defs.launch import Launcher, open_instance
 
-    _expect(settings, ingestion, request, progress)
+    parts = _parts(settings, request)
+    calls = [len(plan.tasks) for plan in _plans(settings, request, ingestion)]
+    progress.expect(sum(calls))
     is_good = True
     models_at: float | None = None
     has_new = False
     with open_instance(ingestion.layout) as instance:
         launcher = Launcher(settings, instance, shared)
-        for part in _parts(settings, request):
+        for number, part in enumerate(parts, start=1):
             is_good &= launcher.ingest(
                 part.first_day,
                 part.last_day,
@@ -183,7 +187,9 @@ def _run_months(
             )
             progress.note(f"{_named(part)} in the lake")
             has_new = True
-            if request.with_models and (models_at is None or time.monotonic() - models_at > SECONDS_BETWEEN_MODELS):
+            is_long = sum(calls[number:]) / settings.requests_per_second > SHORT_WAIT_SECONDS
+            is_due = models_at is None or time.monotonic() - models_at > SECONDS_BETWEEN_MODELS
+            if request.with_models and (number == len(parts) or (is_long and is_due)):
                 progress.note("building the models")
                 try:
                     launcher.refresh_models()
@@ -215,10 +221,6 @@ def _plans(settings: Settings, request: BackfillRequest, ingestion: Ingestion) -
     whole = request.as_ingest_request()
     sites = ingestion.listings_for(whole).sites
     return [ingestion.plan(replace(whole, **asdict(part)), sites) for part in _parts(settings, request)]
-
-
-def _expect(settings: Settings, ingestion: Ingestion, request: BackfillRequest, progress: Progress) -> None:
-    progress.expect(sum(len(plan.tasks) for plan in _plans(settings, request, ingestion)))
 
 
 def print_plan(settings: Settings, request: BackfillRequest) -> None:

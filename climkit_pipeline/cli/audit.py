@@ -6,6 +6,7 @@ import click
 
 from climkit_pipeline.api.pacer import spacing_seconds
 from climkit_pipeline.cli.progress_display import call_progress
+from climkit_pipeline.ingest.opening import open_ingestion
 from climkit_pipeline.settings import Settings
 
 
@@ -13,7 +14,6 @@ def run_audit(settings: Settings) -> bool:
     """Audit the account, and say what differs; whether what was asked for again came."""
     # Importing Dagster takes seconds.
     from climkit_pipeline.defs.auditing import audit_account
-    from climkit_pipeline.defs.resources import open_ingestion
 
     with (
         call_progress(spacing_seconds(settings.requests_per_second)) as progress,

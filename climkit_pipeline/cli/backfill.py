@@ -24,6 +24,7 @@ from climkit_pipeline.ingest import creation
 from climkit_pipeline.ingest.comparisons import read_proofs
 from climkit_pipeline.ingest.ingestion import Ingestion
 from climkit_pipeline.ingest.ledger import CallCounts
+from climkit_pipeline.ingest.opening import open_ingestion
 from climkit_pipeline.ingest.purposes import HISTORY, PURPOSES
 from climkit_pipeline.ingest.raw_policy import Part, parts_of
 from climkit_pipeline.ingest.reports import IngestReport, IngestRequest, Progress
@@ -128,15 +129,15 @@ def check_sites(ingestion: Ingestion, wanted: Sequence[str]) -> None:
 
 def run_backfill(settings: Settings, request: BackfillRequest, *, as_json: bool = False) -> bool:
     """Backfill through Dagster runs; whether everything is good. Failures are named on stderr."""
-    # Importing Dagster takes seconds; what needs it comes after everything that can be refused.
-    from climkit_pipeline.defs.resources import SharedIngestion, open_ingestion
-
     summary = Summary()
     with (
         call_progress(spacing_seconds(settings.requests_per_second)) as progress,
         open_ingestion(settings, progress) as ingestion,
     ):
         check_sites(ingestion, request.site_ids)
+        # Importing Dagster takes seconds; what needs it comes after everything that can be refused.
+        from climkit_pipeline.defs.resources import SharedIngestion
+
         try:
             shared = SharedIngestion(ingestion, summary.add)
             summary.is_complete = _run_months(settings, request, shared, ingestion, progress)
@@ -225,8 +226,6 @@ def _plans(settings: Settings, request: BackfillRequest, ingestion: Ingestion) -
 
 def print_plan(settings: Settings, request: BackfillRequest) -> None:
     """Print what the backfill would cost; asks for listings, for no series."""
-    from climkit_pipeline.defs.resources import open_ingestion
-
     layout = Layout(settings.data_dir)
     with open_ingestion(settings) as ingestion:
         check_sites(ingestion, request.site_ids)

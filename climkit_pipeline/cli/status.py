@@ -21,6 +21,7 @@ from climkit_pipeline.cli.tables import print_frame
 from climkit_pipeline.errors import AlertError, ClimkitError, ConfigurationError, WarehouseError
 from climkit_pipeline.ingest import creation
 from climkit_pipeline.ingest.comparisons import read_proofs
+from climkit_pipeline.ingest.opening import open_ingestion
 from climkit_pipeline.ingest.reports import IngestRequest
 from climkit_pipeline.lake import future_times
 from climkit_pipeline.lake.account import check_format, check_writable
@@ -158,8 +159,6 @@ def _alarms(settings: Settings, *, send_alert: bool) -> str:
 
 def _check_account(settings: Settings) -> bool:
     layout = Layout(settings.data_dir)
-    from climkit_pipeline.defs.resources import open_ingestion
-
     # Whoever checks is watching: ten seconds tell as much as a backfill's minute.
     with open_ingestion(settings, policy=RetryPolicy(first_success_deadline=10)) as ingestion:
 

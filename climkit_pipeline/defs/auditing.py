@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 import dagster as dg
 import polars as pl
 
-from climkit_pipeline.defs.resources import open_ingestion, with_own_files
+from climkit_pipeline.defs.resources import with_own_files
 from climkit_pipeline.domain.periods import ONE_DAY
 from climkit_pipeline.errors import WarehouseError
 from climkit_pipeline.ingest.audit import SUMS_SCHEMA, AuditReport, audit
 from climkit_pipeline.ingest.ingestion import Ingestion
+from climkit_pipeline.ingest.opening import open_ingestion
 from climkit_pipeline.ingest.reports import IngestRequest
 from climkit_pipeline.settings import Settings, load_settings
 from climkit_pipeline.warehouse.queries import whole_month_sums

@@ -11,7 +11,8 @@ import dagster as dg
 import pytest
 
 from climkit_pipeline.defs.launch import Launcher, open_instance
-from climkit_pipeline.defs.resources import SharedIngestion, open_ingestion
+from climkit_pipeline.defs.resources import SharedIngestion
+from climkit_pipeline.ingest.opening import open_ingestion
 from climkit_pipeline.ingest.reports import IngestReport
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.settings import Settings, load_settings

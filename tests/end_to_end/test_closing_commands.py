@@ -14,7 +14,7 @@ import duckdb
 import pytest
 from accounts import PASSWORD, USERNAME, Account, Finished, account_for, assert_refused
 
-from climkit_pipeline.defs.resources import open_ingestion
+from climkit_pipeline.ingest.opening import open_ingestion
 from climkit_pipeline.ingest.reports import IngestRequest
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.settings import Settings, load_settings

@@ -27,7 +27,7 @@ from climkit_pipeline.simulator import SimulatorServer, World
 HERE = Path(__file__).resolve().parent
 USERNAME, PASSWORD = "demo", "demo-simulator"
 LAST_DAY = date(2026, 10, 31)
-ROUNDS = 2
+ROUNDS = 3
 GOALS = {"ingestion": 1.2, "backfill": 2.5}
 """CPU against the script's."""
 MOST_MEMORY_MB = 250
@@ -75,18 +75,20 @@ def bench(folder: Path, *, meters: int, days: int, month_sites: int, rounds: int
     world = World(seed=7, sites=1, meters=meters, created=first - timedelta(days=30), clock=lambda: now)
     costs: dict[str, Cost] = {}
     with SimulatorServer(world, requests_per_second=None, clock=lambda: datetime.now(UTC)) as server:
-        for number in range(rounds + 1):
+        # Worked out before: only the simulator's first answer takes seconds.
+        site = world.sites[0]
+        world.month_truth(site.site_id, site.meters[0].id, LAST_DAY.replace(day=1))
+        for number in range(rounds):
             for name, command in _commands(server.base_url, first, folder / f"{number}").items():
                 server.forget_calls()
                 cost = measured(command, **_environment(server.base_url, folder / f"{number}" / name, first))
                 calls = sum(call.endpoint == "meter_data" for call in server.calls)
-                # The first round also makes the simulator work out its world.
-                if number and (name not in costs or cost.cpu < costs[name].cpu):
+                if name not in costs or cost.cpu < costs[name].cpu:
                     costs[name] = Cost(cost.cpu, cost.wall, cost.peak_mb, calls)
     landing = folder / "month"
     measured([sys.executable, str(HERE / "ingest_jobs.py"), "land", str(landing), str(month_sites)])
     month = measured([sys.executable, str(HERE / "ingest_jobs.py"), "commit", str(landing)])
-    rows = int(json.loads((folder / "1" / "rows.json").read_text()))
+    rows = int(json.loads((folder / "0" / "rows.json").read_text()))
     return Bench(rows, days, meters, costs, month, month_sites * METERS_OF_A_SITE)
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cache
 from pathlib import Path
 
 from outcomes import Outcome, outcome_of
@@ -51,13 +52,18 @@ class Scene:
     last_day: date
 
     def world(self) -> World:
-        """The same world each time."""
-        return World(seed=WORLD_SEED, sites=self.sites, meters=self.meters)
+        """The same world each time, which works out its registers once."""
+        return _world(self.sites, self.meters)
 
     @property
     def range(self) -> tuple[str, str]:
         """FROM and TO."""
         return self.first_day.isoformat(), self.last_day.isoformat()
+
+
+@cache
+def _world(sites: int, meters: int) -> World:
+    return World(seed=WORLD_SEED, sites=sites, meters=meters)
 
 
 SHORT_SCENE = Scene(sites=1, meters=5, first_day=date(2026, 9, 1), last_day=date(2026, 9, 30))

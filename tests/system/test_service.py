@@ -5,27 +5,55 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from accounts import PASSWORD, Account, account_for, run_command
+from accounts import HANGS_AFTER_SECONDS, PASSWORD, Account, account_for, run_command
 from service_parts import Postgres, Service, descendants, is_running, postgres_server, wait_until
 
-from climkit_pipeline.simulator import SimulatorServer, World
+from climkit_pipeline.simulator import Fault, Request, SimulatorServer, World
 
 pytestmark = pytest.mark.filterwarnings("default")
 
 LAST = date.today() - timedelta(days=1)  # noqa: DTZ011 - partitions are days of the machine's calendar, near enough
 FIRST = LAST - timedelta(days=1)
-SLOW_CALLS_PER_SECOND = "0.02"
-"""One call in 50 seconds: such a run is under way for as long as a test wants."""
+
+
+@dataclass
+class Gate:
+    """What stands before the API: while it is shut, a run is under way for as long as a test wants."""
+
+    is_open: threading.Event = field(default_factory=threading.Event)
+
+    def pass_through(self, _: Request) -> Fault | None:
+        self.is_open.wait(HANGS_AFTER_SECONDS)
+        return None
+
+    @contextmanager
+    def shut(self) -> Iterator[None]:
+        self.is_open.clear()
+        try:
+            yield
+        finally:
+            self.is_open.set()
 
 
 @pytest.fixture(scope="module")
-def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
-    with SimulatorServer(World(seed=7, sites=1, meters=4), requests_per_second=500) as server:
+def gate() -> Gate:
+    gate = Gate()
+    gate.is_open.set()
+    return gate
+
+
+@pytest.fixture(scope="module")
+def account(gate: Gate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    world = World(seed=7, sites=1, meters=4)
+    with SimulatorServer(world, requests_per_second=500, interceptor=gate.pass_through) as server:
         yield account_for(server, tmp_path_factory.mktemp("service"))
 
 
@@ -153,16 +181,12 @@ def test_an_edited_instance_file_is_kept_and_the_log_says_so(on_postgres: Servic
     assert "max_concurrent_runs: 4" in (home / "dagster.yaml.new").read_text()
 
 
-def test_a_run_that_a_power_cut_ended_fails_and_leaves_its_place(on_postgres: Service) -> None:
+def test_a_run_that_a_power_cut_ended_fails_and_leaves_its_place(on_postgres: Service, gate: Gate) -> None:
     """Dagster's own launcher leaves it started for ever, and with one place nothing would ever run again."""
-    on_postgres.stop()
-    quick = on_postgres.environment
-    on_postgres.environment = quick | {"CLIMKIT_REQUESTS_PER_SECOND": SLOW_CALLS_PER_SECOND}
-    on_postgres.start()
-    cut = on_postgres.launch_ingestion(FIRST.isoformat(), LAST.isoformat(), refetch=True)
-    on_postgres.wait_for(cut, "STARTED")
-    on_postgres.end_like_a_power_cut()
-    on_postgres.environment = quick
+    with gate.shut():
+        cut = on_postgres.launch_ingestion(FIRST.isoformat(), LAST.isoformat(), refetch=True)
+        on_postgres.wait_for(cut, "STARTED")
+        on_postgres.end_like_a_power_cut()
     on_postgres.start()
     assert on_postgres.runs()[cut][1] in {"STARTED", "FAILURE"}
     waiting = on_postgres.launch_ingestion(FIRST.isoformat(), LAST.isoformat(), refetch=True)

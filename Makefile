@@ -53,7 +53,7 @@ $(SYSTEM): $(INSTALLED) requirements-system.txt
 	touch $@
 
 test-system: $(SYSTEM) ## the tests that need a browser, PostgreSQL or a service, after system-packages
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/system
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder tests/system
 
 rehearse-data-faults: $(INSTALLED) ## a simulated year with every fault in the data: docs/data_faults.md
 	$(BIN)/python tests/rehearsals/data_fault_table.py --output docs/data_faults.md

@@ -8,6 +8,7 @@ import pytest
 
 LONGEST_FIRST = (
     "test_warehouse_quality.py", "test_demo.py", "test_ingest_run.py", "test_defs.py", "test_rehearsals_bench_scale.py",
+    "test_service.py", "test_backfill.py", "test_missed_mornings.py", "test_ui.py",
     "test_billing_year.py", "test_measured_profiles.py", "test_warehouse_refresh.py", "test_closing_commands.py",
 )  # fmt: skip
 
@@ -22,3 +23,8 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
+
+
+def pytest_unconfigure() -> None:
+    """Else duckdb takes what nobody may free for leaks, and says so on a hundred lines."""
+    gc.unfreeze()

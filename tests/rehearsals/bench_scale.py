@@ -261,13 +261,15 @@ def lake_bytes(root: Path) -> int:
     return sum(path.stat().st_size for path in Layout(root).lake.rglob("*.parquet"))
 
 
-def measure(folder: Path, size: Size, *, compare_days: int, refreshes: int, stop_after: str | None) -> Measured:
+def measure(
+    folder: Path, size: Size, *, compare_days: int, refreshes: int, stop_after: str | None, sums: int = SUMS
+) -> Measured:
     """Write what is not there, and measure it up to ``stop_after``."""
     written = ensure_lake(folder, size)
     measured = Measured(size, lake_bytes(written), [], [])
     if stop_after == "write":
         return measured
-    for _ in range(SUMS):
+    for _ in range(sums):
         measured.sums.append(in_own_process(bare_sums, written)[1])
         told(f"{size.days} days: bare monthly sum", usage=measured.sums[-1])
     if stop_after == "sum":

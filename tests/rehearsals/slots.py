@@ -13,8 +13,8 @@ MONTH = date(2026, 9, 1), date(2026, 9, 30)
 """One month is one run: no commit lies between its calls."""
 SCENE = Scene(1, 42, *MONTH)
 """A little over 90 calls for data."""
-CROWD, SHORT_CROWD = Scene(4, 25, *MONTH), Scene(4, 6, *MONTH)
-"""A site for each process, of which only the validated series of the meters are asked for: 100 calls, and 24."""
+CROWD, SHORT_CROWD = Scene(4, 25, *MONTH), Scene(2, 6, *MONTH)
+"""A site for each process, of which only the validated series of the meters are asked for: 100 calls, and 12."""
 LATENCIES = ((0.1, 1, 0.93), (3.0, 5, 0.90))
 """Seconds until an answer at 1/s, calls in flight, and the least share of the slots."""
 

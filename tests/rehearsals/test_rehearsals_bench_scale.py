@@ -118,7 +118,7 @@ def test_an_account_that_begins_later_says_so(written, tmp_path):
 
 @pytest.mark.slow
 def test_past_months_are_ready_and_a_daily_refresh_gives_what_a_full_build_gives(tmp_path):
-    measured = measure(tmp_path, Size(1, 6, 70), compare_days=0, refreshes=1, stop_after=None)
+    measured = measure(tmp_path, Size(1, 6, 70), compare_days=0, refreshes=1, stop_after=None, sums=1)
     [account] = measured.accounts
     assert account.grades == Counter(ready=6 * 2)
     followed = billed(account)

@@ -98,6 +98,10 @@ class Ingestion:
 
         return MonthQuestions(self.client, mode=self.settings.site_answers, purpose=purpose, on_call=on_call)
 
+    def expect_calls(self, calls: int) -> None:
+        """Tell who watches that so many calls are left, before they are planned one by one."""
+        self._progress.expect(calls)
+
     # --- what the account is ------------------------------------------------------------------------------------
 
     def open_account(self) -> list[str]:
@@ -241,7 +245,7 @@ class Ingestion:
             report.committed.add(commit_folder(self.layout, folder))
             for stretch in stretches_of(request):
                 planned = self.plan(stretch, listings.sites)
-                self._progress.expect(len(planned.tasks))
+                self.expect_calls(len(planned.tasks))
                 finished.begin(stretch, listings.sites, planned)
                 waiting = list(listings.sites)
                 while waiting:

@@ -22,3 +22,8 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
+
+
+def pytest_unconfigure() -> None:
+    """At the end everything is let go again, or DuckDB counts what was left."""
+    gc.unfreeze()

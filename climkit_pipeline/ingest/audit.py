@@ -20,10 +20,10 @@ from climkit_pipeline.ingest.comparisons import read_proofs
 from climkit_pipeline.ingest.frames import Finding
 from climkit_pipeline.ingest.ingestion import Ingestion
 from climkit_pipeline.ingest.news import keep
-from climkit_pipeline.ingest.planner import Window
 from climkit_pipeline.ingest.purposes import AUDIT
 from climkit_pipeline.ingest.reports import IngestReport, IngestRequest
 from climkit_pipeline.ingest.stated_months import StatedMonth, read_stated_months
+from climkit_pipeline.ingest.windows import Window
 from climkit_pipeline.lake import journals
 from climkit_pipeline.lake.coverage import LATE_DATA
 from climkit_pipeline.lake.first_days import refused_until

@@ -1,7 +1,7 @@
 """One ingestion run: recover what landed before, list, plan, fetch, commit.
 
 Here: the order of things and the locks. Every decision it takes is a function elsewhere: what is missing
-(``planner``), what an answer holds (``parsing``), how it is kept (``commit``).
+(``windows``), what an answer holds (``parsing``), how it is kept (``commit``).
 
 Whose turn it is at a site, and who waits for whom, is in ``turns``.
 """

@@ -26,5 +26,5 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_unconfigure() -> None:
-    """Else duckdb takes what nobody may free for leaks, and says so on a hundred lines."""
+    """At the end everything is let go again, or DuckDB counts what was left."""
     gc.unfreeze()

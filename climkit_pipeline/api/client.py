@@ -1,6 +1,7 @@
 """The authenticated client: one method per documented call, each paced, retried by class and bounded in time.
 
-Here: HTTP, the token's life, retries. Not here: shapes of answers (``api.answers``), what to ask for (``ingest``).
+Here: the token's life, retries, the ledger's attempts. Not here: what one response says (``api.responses``), shapes of
+answers (``api.answers``), what to ask for (``ingest``).
 
 A call goes round as long as its error class says that a retry can help:
 
@@ -23,10 +24,8 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
@@ -35,8 +34,8 @@ import tenacity
 
 from climkit_pipeline.api import answers, calls
 from climkit_pipeline.api.calls import Call, Frequency
-from climkit_pipeline.api.json_text import decoded
 from climkit_pipeline.api.network import DeadlineNetwork, known_authorities
+from climkit_pipeline.api.responses import instant_of, payload_of, raise_for_status, read_body
 from climkit_pipeline.domain.periods import LARGEST_CLOCK_DIFFERENCE, Period
 from climkit_pipeline.errors import (
     ApiError,
@@ -47,15 +46,12 @@ from climkit_pipeline.errors import (
     RateLimitedError,
     RejectedError,
     TokenRejectedError,
-    UnexpectedPayloadError,
 )
 from climkit_pipeline.settings import is_loopback
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
-MAX_ANSWER_BYTES = 64 * 1024 * 1024
-"""A month of one meter is 0.3 MB; an answer a hundred times longer is an error, not data."""
 SIMULATOR_HEADER = "X-Climkit-Simulator"
 DOCUMENTED_TOKEN_LIFETIME = timedelta(minutes=15)
 LONGEST_TOKEN_LIFETIME = timedelta(days=1)
@@ -343,8 +339,8 @@ class ClimkitClient:
         try:
             response, body_received = self._receive(call, headers, body, started)
             attempt = replace(attempt, status=response.status_code, size_bytes=len(body_received))
-            _raise_for_status(response, call, self._now())
-            payload = _parsed(body_received, call)
+            raise_for_status(response, call, self._now())
+            payload = payload_of(body_received, call)
             self._note_server(response)
             self._compare_clocks(response, attempt.started_at_utc)
             attempt = replace(
@@ -378,7 +374,7 @@ class ClimkitClient:
             with self._network.until(lambda: self._rest_of_answer(call, started)):
                 response = self._http.send(request, stream=True)
                 try:
-                    return response, self._read(response, call)
+                    return response, read_body(response, call)
                 finally:
                     response.close()
         except httpx.TransportError as error:
@@ -402,24 +398,12 @@ class ClimkitClient:
             raise ApiUnavailableError(f"{call}: {reason}", kind="AnswerDeadline")
         return rest
 
-    @staticmethod
-    def _read(response: httpx.Response, call: Call) -> bytes:
-        if "," in response.headers.get("Content-Encoding", ""):  # 64 kB packed twice may hold 64 GB
-            raise UnexpectedPayloadError(f"{call}: the answer is packed more than once")
-        chunks, size = [], 0
-        for chunk in response.iter_bytes():
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > MAX_ANSWER_BYTES:
-                raise UnexpectedPayloadError(f"{call}: the answer is larger than {MAX_ANSWER_BYTES // 2**20} MB")
-        return b"".join(chunks)
-
     def _compare_clocks(self, response: httpx.Response, sent_at: datetime) -> None:
         """Go by the server's clock where it is off by seconds or minutes; refuse to go on where it is by more.
 
         Answers are kept in the order of their arrival: what comes "next year" would hide all that comes until then.
         """
-        stated = _instant_of(response.headers.get("Date"))
+        stated = instant_of(response.headers.get("Date"))
         if stated is None or "Age" in response.headers:  # from some store on the way, so not of now
             return
         now = self._now()
@@ -525,86 +509,3 @@ def _error_of(state: tenacity.RetryCallState) -> BaseException | None:
 def _kind_of(error: ApiError) -> str:
     """What the ledger calls an error: ``RateLimited``, ``ReadTimeout``, ``NotJson``."""
     return getattr(error, "kind", None) or type(error).__name__.removesuffix("Error")
-
-
-SERIES = frozenset({calls.SITE_DATA, calls.METER_DATA, calls.METER_DATA_RAW, calls.SENSOR_DATA})
-LISTS = frozenset(
-    {
-        calls.ALL_INSTALLATIONS,
-        calls.METER_INFO,
-        calls.SENSORS_LIST,
-        *SERIES,
-    }
-)
-"""Endpoints that answer with a list; the others answer with an object that has some field of its own."""
-
-
-def _parsed(body: bytes, call: Call) -> Any:  # noqa: ANN401 - JSON
-    with suppress(ValueError, RecursionError):
-        payload = decoded(body)
-        _raise_for_shape(payload, call)
-        return payload
-    # Cut on the way, or a page of some server in between: either way another try may bring the answer. Outside the
-    # handler, so that nothing is chained: the parser's error holds the whole text, which may hold a token.
-    raise ApiUnavailableError(f"{call}: the answer is no whole JSON text ({len(body)} bytes)", kind="NotJson")
-
-
-def _may_be_rows(payload: list[Any], call: Call) -> bool:
-    """Whether a list may be what was asked for: rows of a series bear instants."""
-    is_row = (isinstance(row, Mapping) and "timestamp" in row for row in payload)
-    return call.endpoint not in SERIES or not payload or any(is_row)
-
-
-def _raise_for_shape(payload: object, call: Call) -> None:
-    """Raise ApiUnavailableError for an error that is dressed as a success: another try may bring the answer."""
-    if call.endpoint in LISTS:
-        if isinstance(payload, list) and _may_be_rows(payload, call):
-            return
-        expected = "a list of rows" if call.endpoint in SERIES else "a list"
-    elif isinstance(payload, Mapping) and payload.keys() & answers.OWN_FIELDS[call.endpoint]:
-        return
-    else:
-        expected = "what it documents"
-    # What the fields are called, never what they hold: a message may repeat a name or a token.
-    fields = ", ".join(sorted(str(key) for key in payload)[:5]) if isinstance(payload, Mapping) else ""
-    got = f"an object ({fields[:60] or 'empty'})" if isinstance(payload, Mapping) else f"a {type(payload).__name__}"
-    reason = f"status 200 with {got} instead of {expected}"
-    raise ApiUnavailableError(f"{call}: {reason}", kind="OtherShape")
-
-
-def _raise_for_status(response: httpx.Response, call: Call, now: datetime) -> None:
-    status = response.status_code
-    if response.is_success:
-        return
-    message = f"{call}: the API answered {status}"
-    retry_after = _retry_after_seconds(response.headers.get("Retry-After"), now)
-    if status == 429:
-        raise RateLimitedError(message, retry_after_seconds=retry_after)
-    if status == 408 or status >= 500:
-        raise ApiUnavailableError(message, retry_after_seconds=retry_after)
-    if status == 401:
-        raise TokenRejectedError(message)
-    if status == 404:
-        raise NotFoundError(message)
-    raise RejectedError(message, status=status)
-
-
-def _instant_of(value: str | None) -> datetime | None:
-    """The instant of an HTTP date; None for none, and for what is no date."""
-    try:
-        instant = parsedate_to_datetime(value) if value else None
-    except (ArithmeticError, LookupError, TypeError, ValueError):
-        return None
-    return instant.replace(tzinfo=UTC) if instant and instant.tzinfo is None else instant
-
-
-def _retry_after_seconds(value: str | None, now: datetime) -> float | None:
-    """The wait in seconds of a Retry-After header, which is a number or an HTTP date; None when it is neither."""
-    if value is None:
-        return None
-    if value.strip().isdecimal():
-        return float(value)
-    try:
-        return (parsedate_to_datetime(value) - now).total_seconds()
-    except (ArithmeticError, LookupError, TypeError, ValueError):  # the parser of dates lets many through
-        return None

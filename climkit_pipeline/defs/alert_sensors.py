@@ -26,7 +26,7 @@ from climkit_pipeline.lake.coverage import LATE_DATA
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import DATASETS, FINDINGS
 from climkit_pipeline.settings import Settings
-from climkit_pipeline.warehouse.data_checks import CheckSettings
+from climkit_pipeline.warehouse.data_checks.question import CheckSettings
 from climkit_pipeline.warehouse.data_state import long_blocked, silent_sites
 
 Clock = Callable[[], datetime]

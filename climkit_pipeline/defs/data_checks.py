@@ -12,7 +12,8 @@ from typing import Any
 import dagster as dg
 
 from climkit_pipeline.defs.keys import model_key
-from climkit_pipeline.warehouse.data_checks import DATA_CHECKS, MOST_ROWS, DataCheck
+from climkit_pipeline.warehouse.data_checks import DATA_CHECKS
+from climkit_pipeline.warehouse.data_checks.question import MOST_ROWS, DataCheck
 from climkit_pipeline.warehouse.data_state import DataState
 from climkit_pipeline.warehouse.pictures import GRADES
 

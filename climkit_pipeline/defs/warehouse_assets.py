@@ -26,7 +26,7 @@ from climkit_pipeline.lake.schemas import DATASETS
 from climkit_pipeline.settings import Settings
 from climkit_pipeline.warehouse.build import BuildReport, TestResult
 from climkit_pipeline.warehouse.closing import closable_months, close_what_is_ready
-from climkit_pipeline.warehouse.data_checks import CheckSettings
+from climkit_pipeline.warehouse.data_checks.question import CheckSettings
 from climkit_pipeline.warehouse.data_state import DataState, look_at_build_file, look_at_warehouse
 from climkit_pipeline.warehouse.project import Project, load_project
 from climkit_pipeline.warehouse.refresh import Refresh, model_settings, open_refresh

@@ -1,7 +1,7 @@
 """Half-open periods in UTC, and the local days and months of a site.
 
 Here: instants, periods, local calendar days and months, with daylight saving. Not here: what the API calls a time
-(``api.answers``), or which periods to ask for (``ingest.planner``).
+(``api.answers``), or which periods to ask for (``ingest.windows``).
 
 Conventions, used everywhere: an interval belongs to the local day and month of its **start**; a reading (register
 index, sensor) belongs to the local day ``(start, end]``, so the reading at midnight closes the day before.

@@ -20,10 +20,10 @@ from climkit_pipeline.ingest.comparisons import read_proofs
 from climkit_pipeline.ingest.frames import Finding
 from climkit_pipeline.ingest.ingestion import Ingestion
 from climkit_pipeline.ingest.news import keep
-from climkit_pipeline.ingest.planner import Window
 from climkit_pipeline.ingest.purposes import AUDIT
 from climkit_pipeline.ingest.reports import IngestReport, IngestRequest
 from climkit_pipeline.ingest.stated_months import StatedMonth, read_stated_months
+from climkit_pipeline.ingest.windows import Window
 from climkit_pipeline.lake import journals
 from climkit_pipeline.lake.coverage import LATE_DATA
 from climkit_pipeline.lake.first_days import refused_until
@@ -47,13 +47,16 @@ class AuditReport:
     """What an audit found and did."""
 
     months: int = 0
+    unanswered_meters: int = 0
+    """Of which no month was answered: nothing is said of them."""
     findings: list[Finding] = field(default_factory=list)
     reports: list[IngestReport] = field(default_factory=list)
     """Of what was asked for again."""
 
     def __str__(self) -> str:
         revised = sum(report.committed.rows_revised for report in self.reports)
-        return f"{self.months:,} months, {len(self.findings):,} differ; asked again: {revised:,} values revised"
+        silent = f"; nothing of {self.unanswered_meters:,} meters" if self.unanswered_meters else ""
+        return f"{self.months:,} months, {len(self.findings):,} differ{silent}; asked again: {revised:,} values revised"
 
 
 def audit(
@@ -77,10 +80,14 @@ def audit(
     stored = {_key(row): row["intervals_total"] for row in sums.iter_rows(named=True)}
     tombstones = read_tombstones(ingestion.layout)
     refused = refused_until(ingestion.layout, METER_INTERVALS)
-    listings = ingestion.listings(ingestion.open_account())
-    for listing in listings.sites:
-        meters = listing.subjects(METER_INTERVALS.name)
-        months = ingestion.month_questions(AUDIT).ask(listing, meters, window, proofs, refused)
+    questions = ingestion.month_questions(AUDIT)
+    asked_of = [
+        (listing, listing.subjects(METER_INTERVALS.name))
+        for listing in ingestion.listings(ingestion.open_account()).sites
+    ]
+    ingestion.expect_calls(sum(questions.expected_calls(listing, meters, proofs) for listing, meters in asked_of))
+    for listing, meters in asked_of:
+        months = questions.ask(listing, meters, window, proofs, refused)
         again: dict[date, list[Finding]] = defaultdict(list)
         rows = {}
         for each in months:
@@ -91,6 +98,7 @@ def audit(
             if _is_news(row, before.get(key)):
                 again[each.month].append(_finding(each, row, before.get(key)))
         report.months += len(rows)
+        report.unanswered_meters += len(set(meters) - {each.meter_id for each in months})
         _tell(ingestion, again, report)
         failed = _ask_again(ingestion, like, listing.site_id, again, report)
         # A difference that could not be asked about is news again at the next audit.

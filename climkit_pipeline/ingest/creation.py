@@ -17,10 +17,10 @@ from climkit_pipeline.domain.periods import ONE_DAY, dates_between, local_day
 from climkit_pipeline.ingest.frames import Finding
 from climkit_pipeline.ingest.listings import SiteListing
 from climkit_pipeline.ingest.news import keep
-from climkit_pipeline.ingest.planner import Window
 from climkit_pipeline.ingest.purposes import HISTORY
 from climkit_pipeline.ingest.reports import IngestRequest
 from climkit_pipeline.ingest.tasks import Task
+from climkit_pipeline.ingest.windows import Window
 from climkit_pipeline.lake.coverage import FAILED
 from climkit_pipeline.lake.day_files import read_coverage
 from climkit_pipeline.lake.first_days import first_days_with_rows

@@ -2,7 +2,7 @@
 
 An answer that can be read lands before anything follows from it; of one that cannot, the failure does.
 
-Here: reactions to answers and errors. Not here: which windows are wanted (``planner``), how a call is retried
+Here: reactions to answers and errors. Not here: which windows are wanted (``windows``), how a call is retried
 (``api.client``), what an answer holds (``parsing``) and its rows become (``commit``).
 """
 
@@ -39,7 +39,6 @@ from climkit_pipeline.ingest.landing import Landed, LandingFolder
 from climkit_pipeline.ingest.learnt import Beginnings, Trouble, WindowSizes
 from climkit_pipeline.ingest.news import keep
 from climkit_pipeline.ingest.parsing import parse_landed
-from climkit_pipeline.ingest.planner import Window, plan_windows
 from climkit_pipeline.ingest.raw_policy import LONGEST_WINDOW, SHORT_WINDOW, is_at_a_bound
 from climkit_pipeline.ingest.reports import Failure, IngestReport, Progress
 from climkit_pipeline.ingest.shortfalls import (
@@ -52,6 +51,7 @@ from climkit_pipeline.ingest.shortfalls import (
     span_of,
 )
 from climkit_pipeline.ingest.tasks import Plan, Task
+from climkit_pipeline.ingest.windows import Window, plan_windows
 from climkit_pipeline.lake import coverage as law
 from climkit_pipeline.lake import first_days
 from climkit_pipeline.lake.layout import Layout

@@ -1,7 +1,7 @@
 """One ingestion run: recover what landed before, list, plan, fetch, commit.
 
 Here: the order of things and the locks. Every decision it takes is a function elsewhere: what is missing
-(``planner``), what an answer holds (``parsing``), how it is kept (``commit``).
+(``windows``), what an answer holds (``parsing``), how it is kept (``commit``).
 
 Whose turn it is at a site, and who waits for whom, is in ``turns``.
 """
@@ -97,6 +97,10 @@ class Ingestion:
             self._progress.called("asking for whole months")
 
         return MonthQuestions(self.client, mode=self.settings.site_answers, purpose=purpose, on_call=on_call)
+
+    def expect_calls(self, calls: int) -> None:
+        """Tell who watches that so many calls are left, before they are planned one by one."""
+        self._progress.expect(calls)
 
     # --- what the account is ------------------------------------------------------------------------------------
 
@@ -241,7 +245,7 @@ class Ingestion:
             report.committed.add(commit_folder(self.layout, folder))
             for stretch in stretches_of(request):
                 planned = self.plan(stretch, listings.sites)
-                self._progress.expect(len(planned.tasks))
+                self.expect_calls(len(planned.tasks))
                 finished.begin(stretch, listings.sites, planned)
                 waiting = list(listings.sites)
                 while waiting:

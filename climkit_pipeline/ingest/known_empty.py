@@ -17,10 +17,10 @@ from climkit_pipeline.domain.periods import ONE_DAY, dates_between, last_month, 
 from climkit_pipeline.ingest.comparisons import read_proofs
 from climkit_pipeline.ingest.landing import Landed, LandingFolder
 from climkit_pipeline.ingest.listings import SiteListing
-from climkit_pipeline.ingest.planner import Window
 from climkit_pipeline.ingest.reports import IngestRequest
 from climkit_pipeline.ingest.stated_months import MonthQuestions, first_months_with_data, read_stated_months
 from climkit_pipeline.ingest.tasks import Plan, Task
+from climkit_pipeline.ingest.windows import Window
 from climkit_pipeline.lake import coverage as law
 from climkit_pipeline.lake import journals
 from climkit_pipeline.lake.day_files import read_coverage

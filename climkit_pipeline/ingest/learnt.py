@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from datetime import date
 
 from climkit_pipeline.errors import RejectedError
-from climkit_pipeline.ingest.planner import Window
 from climkit_pipeline.ingest.tasks import Task
+from climkit_pipeline.ingest.windows import Window
 from climkit_pipeline.lake import first_days
 from climkit_pipeline.lake.first_days import Subject
 from climkit_pipeline.lake.layout import Layout

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from climkit_pipeline.ingest.frames import Finding
-from climkit_pipeline.ingest.planner import Window
+from climkit_pipeline.ingest.windows import Window
 from climkit_pipeline.lake import journals
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.lake.schemas import FINDINGS

@@ -1,6 +1,6 @@
 """What of a request has to be asked for now: coverage against what is listed.
 
-Here: reading the lake. Not here: which windows cover the days (``planner``), and making the calls (``fetching``).
+Here: reading the lake. Not here: which windows cover the days (``windows``), and making the calls (``fetching``).
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import polars as pl
 from climkit_pipeline.domain.periods import local_day
 from climkit_pipeline.ingest import creation
 from climkit_pipeline.ingest.listings import SiteListing
-from climkit_pipeline.ingest.planner import is_missing, months_newest_first, plan_windows
 from climkit_pipeline.ingest.purposes import purpose_of
 from climkit_pipeline.ingest.raw_policy import SHORT_WINDOW, is_at_a_bound
 from climkit_pipeline.ingest.reports import IngestRequest
 from climkit_pipeline.ingest.tasks import Plan, Task
+from climkit_pipeline.ingest.windows import is_missing, months_newest_first, plan_windows
 from climkit_pipeline.lake import coverage as law
 from climkit_pipeline.lake.coverage import DayCoverage
 from climkit_pipeline.lake.day_files import by_day, read_coverage

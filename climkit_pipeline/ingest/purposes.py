@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from climkit_pipeline.ingest.planner import Window
 from climkit_pipeline.ingest.reports import IngestRequest
+from climkit_pipeline.ingest.windows import Window
 from climkit_pipeline.lake.schemas import METER_INDICES, Dataset
 
 DAILY = "daily"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from climkit_pipeline.domain.periods import ONE_DAY, last_month, next_month
-from climkit_pipeline.ingest.planner import months_newest_first
+from climkit_pipeline.ingest.windows import months_newest_first
 from climkit_pipeline.lake.schemas import METER_INDICES
 
 LONGEST_WINDOW = 365

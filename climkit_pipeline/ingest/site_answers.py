@@ -40,11 +40,11 @@ from climkit_pipeline.ingest.fetching import Fetcher
 from climkit_pipeline.ingest.frames import Finding, ParsedAnswer
 from climkit_pipeline.ingest.landing import Landed, LandingFolder
 from climkit_pipeline.ingest.news import keep
-from climkit_pipeline.ingest.planner import Window
 from climkit_pipeline.ingest.purposes import COMPARISON
 from climkit_pipeline.ingest.reports import IngestReport
 from climkit_pipeline.ingest.site_groups import SAMPLE_SHARE, Group, groups_of, splits, summands
 from climkit_pipeline.ingest.tasks import Plan, Task
+from climkit_pipeline.ingest.windows import Window
 from climkit_pipeline.lake import journals
 from climkit_pipeline.lake.day_files import current_rows, read_days
 from climkit_pipeline.lake.layout import Layout

@@ -13,9 +13,9 @@ from math import ceil
 from climkit_pipeline.domain.meters import CHARGE_POINT, CONSUMPTION, ELECTRICITY, has_split
 from climkit_pipeline.ingest.comparisons import Proofs
 from climkit_pipeline.ingest.listings import SiteListing
-from climkit_pipeline.ingest.planner import Window
 from climkit_pipeline.ingest.purposes import COMPARISON, HISTORY
 from climkit_pipeline.ingest.tasks import Plan, Task
+from climkit_pipeline.ingest.windows import Window
 from climkit_pipeline.lake.schemas import METER_INTERVALS, SITE_INTERVALS
 
 SAMPLE_SHARE = 0.05

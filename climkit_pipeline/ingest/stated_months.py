@@ -29,8 +29,8 @@ from climkit_pipeline.errors import (
 )
 from climkit_pipeline.ingest.comparisons import Proofs
 from climkit_pipeline.ingest.listings import SiteListing
-from climkit_pipeline.ingest.planner import Window, months_newest_first
 from climkit_pipeline.ingest.site_groups import types_of
+from climkit_pipeline.ingest.windows import Window, months_newest_first
 from climkit_pipeline.lake import journals
 from climkit_pipeline.lake.day_files import days_on_disk
 from climkit_pipeline.lake.first_days import Subject

@@ -13,7 +13,7 @@ from climkit_pipeline.domain.periods import ONE_DAY, Period, dates_between, loca
 from climkit_pipeline.ingest import intervals, readings
 from climkit_pipeline.ingest.landing import Kind, Landed
 from climkit_pipeline.ingest.listings import SiteListing
-from climkit_pipeline.ingest.planner import Window
+from climkit_pipeline.ingest.windows import Window
 from climkit_pipeline.lake.schemas import Dataset
 
 

@@ -1,4 +1,4 @@
-"""How complete a day is, per site and subject: the law that planner, status and quality read instead of counting rows.
+"""How complete a day is, per site and subject: the law that planning, status and quality read instead of counting rows.
 
 States: ``complete`` (every period that exists is there) · ``gap`` (periods older than 48 h are missing, their bounds
 are recorded) · ``empty`` (nothing there, and nothing known from before) · ``pending`` (asked before the day had

@@ -3,7 +3,7 @@
 Here: the tombstones, counting and removing what they cover. Not here: who decides so (``cli.forgetting``).
 
 A tombstone covers local days of one meter. Its rows are taken out of the lake, all versions of them, and no answer
-brings them back: the planner does not ask for these days, and a commit drops what an answer holds of them. Coverage
+brings them back: planning leaves these days out, and a commit drops what an answer holds of them. Coverage
 keeps that the days were asked for, as ``empty``: it holds no values. So does the journal of whole months: that one was
 stated, and not how much. Findings and comparisons stay, without the values that they quote.
 """

@@ -1,7 +1,7 @@
 """The zone in which the days of a site are filed: the one it was listed with first.
 
 Partitions are local days, so a site whose days were filed in two zones would have rows on days that they do not belong
-to. What a later listing states is a finding (``ingest.zones``); planner and models both keep to the first.
+to. What a later listing states is a finding (``ingest.zones``); planning and models both keep to the first.
 """
 
 from __future__ import annotations

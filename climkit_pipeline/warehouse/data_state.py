@@ -17,14 +17,9 @@ import duckdb
 
 from climkit_pipeline.domain.periods import local_day, next_month
 from climkit_pipeline.errors import WarehouseError
-from climkit_pipeline.warehouse.data_checks import (
-    Answer,
-    CheckSettings,
-    DataCheck,
-    blocked_months,
-    grades,
-    newest_days,
-)
+from climkit_pipeline.warehouse.data_checks.freshness import newest_days
+from climkit_pipeline.warehouse.data_checks.months import blocked_months, grades
+from climkit_pipeline.warehouse.data_checks.question import Answer, CheckSettings, DataCheck
 from climkit_pipeline.warehouse.lake_state import open_build_file
 from climkit_pipeline.warehouse.pictures import completeness_of_days, completeness_picture, grades_picture
 from climkit_pipeline.warehouse.queries import open_warehouse

@@ -15,7 +15,7 @@ from itertools import count
 import pytest
 from api_parts import DAY, LOG_IN, NOW, PASSWORD, TOKEN, USERNAME, logging_in
 
-from climkit_pipeline.api import calls, client
+from climkit_pipeline.api import calls, responses
 from climkit_pipeline.api.client import Attempt, RetryPolicy
 from climkit_pipeline.domain.periods import Period
 from climkit_pipeline.errors import (
@@ -633,7 +633,7 @@ def test_the_simulators_slow_answer_is_retried_when_over_the_deadline(world, sim
 @pytest.mark.parametrize("compressed", [False, True])
 def test_an_oversize_answer_is_refused_once(script, connect, monkeypatch, compressed):
     """Compressed ones too: a few kB may hold gigabytes."""
-    monkeypatch.setattr(client, "MAX_ANSWER_BYTES", 100_000)
+    monkeypatch.setattr(responses, "MAX_ANSWER_BYTES", 100_000)
     content = b"[" + b" " * 100_000 + b"]"
     content, headers = (gzip.compress(content), {"Content-Encoding": "gzip"}) if compressed else (content, {})
     server = script(logging_in(lambda request: request.answer(200, content, headers)))

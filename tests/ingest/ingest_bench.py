@@ -21,7 +21,7 @@ from climkit_pipeline.api.pacer import Pacer
 from climkit_pipeline.domain.periods import local_midnight_utc
 from climkit_pipeline.ingest.ingestion import Ingestion
 from climkit_pipeline.ingest.ledger import CallLedger
-from climkit_pipeline.ingest.reports import IngestReport, IngestRequest
+from climkit_pipeline.ingest.reports import IngestReport, IngestRequest, Progress
 from climkit_pipeline.settings import load_settings
 from climkit_pipeline.simulator import Call, Fault, Request, SimulatorServer, World
 
@@ -82,7 +82,7 @@ class Bench:
     def world(self) -> World:
         return self.server.world
 
-    def new_ingestion(self) -> Ingestion:
+    def new_ingestion(self, progress: Progress | None = None) -> Ingestion:
         """As in a new process: nothing remembered."""
         settings = load_settings(
             base_url=self.server.base_url,
@@ -105,7 +105,9 @@ class Bench:
         )
         self.stack.callback(client.close)
         dice = random.Random(7)  # noqa: S311 - draws a sample, the same each time
-        return Ingestion(settings=settings, client=client, ledger=ledger, now=self.clock.now, dice=dice)
+        return Ingestion(
+            settings=settings, client=client, progress=progress, ledger=ledger, now=self.clock.now, dice=dice
+        )
 
     def run(self, first: date, last: date | None = None, **request: object) -> IngestReport:
         """One run in a process of its own, as far as memory goes."""

@@ -10,6 +10,7 @@ import pytest
 from ingest_bench import lacking, read_lake, rewriting, stamp
 
 from climkit_pipeline.ingest.audit import SUMS_SCHEMA, audit
+from climkit_pipeline.ingest.progress import CallProgress
 from climkit_pipeline.ingest.reports import IngestRequest, StatedStep
 from climkit_pipeline.simulator import DataFault, Fault
 from climkit_pipeline.simulator.account_forms import AccountForm
@@ -145,8 +146,19 @@ def test_meters_that_are_dead_keep_no_other_meter_of_their_site_from_being_audit
     meters = [meter.id for meter in one.world.sites[0].meters]
     dead = meters[1:4]
     faults.add(lambda request: request.subject in dead, Fault("http_404"))
-    audit(one.new_ingestion(), JULY[0], month(8)[1], pl.DataFrame(schema=SUMS_SCHEMA))
+    report = audit(one.new_ingestion(), JULY[0], month(8)[1], pl.DataFrame(schema=SUMS_SCHEMA))
     assert set(read_lake(one.data_dir, "stated_months", "data")["meter_id"]) == set(meters) - set(dead)
+    assert "nothing of 3 meters" in str(report)
+
+
+def test_an_audit_says_how_many_calls_are_left_before_it_asks(bench):
+    one = bench(world={"sites": 1, "meters": 6})
+    shown = []
+    progress = CallProgress(lambda label, done, total, *_: shown.append((done, total)), 1.0)
+    audit(one.new_ingestion(progress), *JULY, pl.DataFrame(schema=SUMS_SCHEMA))
+    asked = len(one.server.calls)
+    assert {total for done, total in shown if done > 3} == {asked - 2}, "all but the log-in and the list of sites"
+    assert shown[-1] == (asked - 2, asked - 2)
 
 
 @pytest.mark.parametrize("stamped", ["soon", "2026-05-01 00:00:00"])

@@ -12,7 +12,8 @@ import duckdb
 import pytest
 from small_lake import AS_OF, GAP_DAY, KATHMANDU_DAYS, ZURICH_DAYS
 
-from climkit_pipeline.warehouse.data_checks import DATA_CHECKS, Answer, CheckSettings
+from climkit_pipeline.warehouse.data_checks import DATA_CHECKS
+from climkit_pipeline.warehouse.data_checks.question import Answer, CheckSettings
 from climkit_pipeline.warehouse.data_state import long_blocked, look_at_warehouse, silent_sites
 from climkit_pipeline.warehouse.project import load_project
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ingest_bench import NOW
 
-from climkit_pipeline.ingest.planner import Window, is_missing, months_newest_first, plan_windows
 from climkit_pipeline.ingest.reports import IngestRequest
+from climkit_pipeline.ingest.windows import Window, is_missing, months_newest_first, plan_windows
 from climkit_pipeline.lake.coverage import DayCoverage
 
 ORIGIN = date(2026, 1, 1)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -69,12 +71,18 @@ class PublishedFile:
 @dataclass
 class Built:
     layout: Layout
-    lake: SmallLake
-    report: RefreshReport
+    make_lake: Callable[[], SmallLake]
+    """Called when a test first asks for rows of the lake: to make them costs more than to copy its files."""
+    report: RefreshReport | None = None
+    """What the last refresh by this object did."""
     published: PublishedFile = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.published = PublishedFile(self.layout.warehouse)
+
+    @cached_property
+    def lake(self) -> SmallLake:
+        return self.make_lake()
 
     def rows(self, sql: str, parameters: list[object] | None = None) -> list[tuple]:
         return self.published.connection().execute(sql, parameters).fetchall()

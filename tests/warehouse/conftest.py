@@ -1,7 +1,8 @@
-"""One small lake per session, built once and published; tests that change something work on a copy."""
+"""One small lake, built once and published for all workers; tests that change something work on a copy."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from built_warehouse import SETTINGS, Built
 from small_lake import build_small_lake
 
+from climkit_pipeline.files import file_lock
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.warehouse.refresh import refresh
 
@@ -17,9 +19,22 @@ from climkit_pipeline.warehouse.refresh import refresh
 def built(tmp_path_factory) -> Built:
     # Signs that mean something in a file pattern, in SQL or to a formatter: a user's directory may hold them.
     layout = Layout(tmp_path_factory.mktemp("data") / "o'clock [100%] {x}")
-    lake = build_small_lake()
-    lake.write(layout)
-    return Built(layout, lake, refresh(layout, SETTINGS))
+    shutil.copytree(_built_once(tmp_path_factory.getbasetemp()), layout.root)
+    return Built(layout, build_small_lake)
+
+
+def _built_once(folder: Path) -> Path:
+    """The data directory that the first worker builds and all copy: DuckDB lets one process alone open it."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    with file_lock(folder / "small-lake.lock"):
+        done = folder / "small-lake"
+        if not done.exists():
+            begun = Layout(folder / "small-lake-begun")
+            build_small_lake().write(begun)
+            refresh(begun, SETTINGS)
+            begun.root.rename(done)
+    return done
 
 
 @pytest.fixture
@@ -27,7 +42,7 @@ def copy(built, tmp_path) -> Built:
     """The built data directory to change at will; its lake's rows are new objects."""
     layout = Layout(tmp_path / "copy")
     shutil.copytree(built.layout.root, layout.root)
-    return Built(layout, build_small_lake(), built.report)
+    return Built(layout, build_small_lake)
 
 
 @pytest.fixture(scope="session")

@@ -999,7 +999,7 @@ def later(tmp_path_factory) -> Later:
             except WarehouseError as error:
                 refused[site] = str(error)
     change(house, layout)
-    built = Built(layout, house.lake, refresh(layout, SETTINGS))
+    built = Built(layout, lambda: house.lake, refresh(layout, SETTINGS))
     return Later(built, refused)
 
 

@@ -40,7 +40,7 @@ def later(built, tmp_path_factory) -> tuple[Built, dict[str, dict]]:
     """The lake after changes of every kind, and the rows that changed."""
     layout = Layout(tmp_path_factory.mktemp("later") / "data")
     shutil.copytree(built.layout.root, layout.root)
-    copy = Built(layout, build_small_lake(), built.report)
+    copy = Built(layout, build_small_lake)
     lake = copy.lake
     nulled, withdrawn, back, *_ = flat_rows(copy)[20:]
     changed = {name: dict(row) for name, row in (("nulled", nulled), ("withdrawn", withdrawn), ("back", back))}

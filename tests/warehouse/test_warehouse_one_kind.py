@@ -67,7 +67,7 @@ def test_an_account_of_one_kind_is_built_and_its_meter_is_counted(tmp_path, kind
     fill(house)
     layout = Layout(tmp_path)
     house.write(layout)
-    built = Built(layout, house.lake, refresh(layout, SETTINGS))
+    built = Built(layout, lambda: house.lake, refresh(layout, SETTINGS))
     rows = built.rows("select total, index_advance, index_difference from billing_monthly")
     totals = [house.total(*meter) for meter in house.stated]
     assert rows == [(total, total, 0) if is_counted else (total, None, None) for total in totals]

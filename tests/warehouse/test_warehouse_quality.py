@@ -53,6 +53,7 @@ from fault_lake import (
     added,
     both_ways,
     build_fault_lake,
+    dated_lake,
     flow_of_site,
     hour,
     ordinary,
@@ -62,6 +63,7 @@ from hypothesis import strategies as st
 from rendered_models import rendered
 from small_lake import OCTOBER, ZURICH
 
+from climkit_pipeline.domain.periods import next_month
 from climkit_pipeline.errors import ConfigurationError
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.languages.words import Words
@@ -82,7 +84,7 @@ def house() -> FaultLake:
 def faulty(house, tmp_path_factory) -> Built:
     layout = Layout(tmp_path_factory.mktemp("faults"))
     house.write(layout)
-    return Built(layout, house.lake, build_with(layout, occupancies=OCCUPANCIES))
+    return Built(layout, lambda: house.lake, build_with(layout, occupancies=OCCUPANCIES))
 
 
 # A fault on the 8th, with a move on the 15th; a flat that is empty before and after somebody; one that is never empty,
@@ -247,6 +249,16 @@ def october(built: Built, columns: str, site: str, meter: str = "m") -> tuple:
     return row
 
 
+def within(built: Built, days_: tuple[int, int], columns: str, site: str, meter: str = "m") -> tuple:
+    """What is said of October from one day to another."""
+    row = built.period(*map(october_day, days_))[site, meter]
+    return tuple(row[column] for column in columns.split(", "))
+
+
+def october_day(day: int) -> date:
+    return date(2026, 10, day)
+
+
 SWAPPED = ["swap_of_zero", "swap_of_null", "swap_of_two", "swap_at_rest"]
 UNDERSTOOD = ["clean", "rollover", "swapped", "exchanged", "glitch", "created", *SWAPPED]
 
@@ -401,11 +413,8 @@ def test_a_load_curve_counts_for_its_meter_whatever_the_other_register_shows(fau
 
 def test_half_a_month_is_blocked_by_readings_at_its_bounds_whatever_the_day_before_lacks(faulty):
     """Both halves of a blocked month were ready: the reading at its beginning was compared with nothing."""
-    for first, last in ((1, 15), (16, 31)):
-        ((grade, reasons),) = faulty.rows(
-            f"select grade, reasons from billing_between('2026-10-{first:02}', '2026-10-{last:02}')"
-            " where site_id = 'half_too_much'"
-        )
+    for first, last in ((1, 14), (15, 31)):
+        grade, reasons = within(faulty, (first, last), "grade, reasons", "half_too_much")
         assert (grade, [reason.partition(":")[0] for reason in reasons]) == ("blocked", ["index_difference"])
 
 
@@ -949,12 +958,10 @@ def test_a_reason_says_on_which_local_days_and_what_in_which_unit(faulty, house)
 
 def test_a_reason_of_any_period_names_its_own_days(faulty):
     for last, words in [
-        ("2026-10-07", "2 intervals that were asked for did not come, on 2026-10-07"),
-        ("2026-10-31", "4 intervals that were asked for did not come, on 2 days from 2026-10-07 to 2026-10-08"),
+        (7, "2 intervals that were asked for did not come, on 2026-10-07"),
+        (31, "4 intervals that were asked for did not come, on 2 days from 2026-10-07 to 2026-10-08"),
     ]:
-        ((reasons,),) = faulty.rows(
-            "select reasons from billing_between('2026-10-01', ?) where site_id = 'gap'", [last]
-        )
+        (reasons,) = within(faulty, (1, last), "reasons", "gap")
         assert f"missing_intervals: {words}" in reasons
 
 
@@ -1088,10 +1095,6 @@ def fact(site: str, meter: str = "m", valid: tuple[date, date] = ALWAYS, **known
 FIRST_DATE, LAST_DATE = ALWAYS
 
 
-def october_day(day: int) -> date:
-    return date(2026, 10, day)
-
-
 def example_facts(folder: Path) -> list[tuple]:
     """The lines of the meters.csv that is shipped as an example."""
     layout = Layout(folder)
@@ -1214,7 +1217,7 @@ def known(house, faulty, tmp_path_factory) -> Built:
     layout = Layout(tmp_path_factory.mktemp("known") / "data")
     shutil.copytree(faulty.layout.root, layout.root)
     facts = example_facts(tmp_path_factory.mktemp("example"))
-    return Built(layout, house.lake, build_with(layout, **knowledge(house, facts)))
+    return Built(layout, lambda: house.lake, build_with(layout, **knowledge(house, facts)))
 
 
 @pytest.mark.parametrize("site", ["fall", "starts", "ends"])
@@ -1457,11 +1460,7 @@ def test_every_register_of_a_replaced_device_is_cut_and_its_flows_are_not_given(
     assert flows_of(known, "replaced_grid", "m") == (
         None, None, None, None, None, "the device was replaced inside the period",
     )  # fmt: skip
-    ((source, fed_in_before),) = known.rows(
-        "select flow_source, grid_export from billing_between('2026-10-01', '2026-10-11') where site_id = ?",
-        ["replaced_grid"],
-    )
-    assert (source, fed_in_before) == (
+    assert within(known, (1, 11), "flow_source, grid_export", "replaced_grid") == (
         "register", sum(value for start, value in flows["export"].items() if start < hour(12, 0)),
     )  # fmt: skip
 
@@ -1489,23 +1488,26 @@ def test_a_battery_that_is_wired_the_wrong_way_round_is_turned_by_its_register_m
 
 
 @pytest.mark.story
-def test_dates_that_come_and_go_without_a_changed_day_are_followed_as_in_a_full_build(house, faulty, known, tmp_path):
+def test_dates_that_come_and_go_without_a_changed_day_are_followed_as_in_a_full_build(tmp_path):
     """A cut that was kept with the day in which it lies would stay when its date is moved or withdrawn."""
     layout = Layout(tmp_path / "data")
-    shutil.copytree(faulty.layout.root, layout.root)
-    inputs = knowledge(house, example_facts(tmp_path))
-    # Versions without their files would stop the second refresh.
-    inputs = {name: rows for name, rows in inputs.items() if not name.startswith("closed")}
-    copy = Built(layout, house.lake, build_with(layout, full=True, **inputs))
+    house = dated_lake()
+    house.write(layout)
+    built = Built(layout, lambda: house.lake, build_with(layout))
 
-    def contents(built: Built, *tables: str) -> list[list[tuple]]:
-        return [built.rows(f"from {table} where site_id not in ('steady', 'glitch') order by all") for table in tables]
+    def contents() -> list[list[tuple]]:
+        tables = "meter_index_days", "meter_index_segments", "billing_monthly", "data_quality_daily"
+        return [built.rows(f"from {table} order by all") for table in tables]
 
-    indices = "meter_index_days", "meter_index_segments"
-    judged = "billing_monthly", "data_quality_daily"
-    assert contents(copy, *indices, *judged) == contents(known, *indices, *judged)
+    undated = contents()
+    facts = [each for each in FACTS if each[0] in {site for site, _ in house.stated}]
+    assert not build_with(layout, meter_facts=facts).models.is_outdated
+    dated = contents()
+    assert all(one != other for one, other in zip(undated, dated, strict=True))
+    build_with(layout, full=True, meter_facts=facts)
+    assert contents() == dated
     build_with(layout, meter_facts=[fact("clean", note="no dates any more")])
-    assert contents(copy, *indices) == contents(faulty, *indices)
+    assert contents() == undated
 
 
 @pytest.mark.parametrize("site", ["absurd", "absurd_midnights"])
@@ -1650,9 +1652,7 @@ def test_what_a_meter_delivers_out_of_service_is_told_of_a_month_that_has_nothin
             "out_of_service: 31 days with values other than 0, by meters.csv",
         ],
     )
-    ((reasons,),) = known.rows(
-        "select reasons from billing_between('2026-10-11', '2026-10-12') where site_id = 'two_parts'"
-    )
+    (reasons,) = within(known, (11, 12), "reasons", "two_parts")
     assert reasons[1:] == ["out_of_service: 2 days with values other than 0, by meters.csv"]
 
 
@@ -1698,12 +1698,9 @@ def test_the_flows_of_the_site_count_when_it_states_them_on_every_day_that_count
     assert flows_of(known, "one_day_each", "grid")[::5] == (None, NOT_WHOLE)
     stated = flow_of_site("one_day_each", "grid_import")
     counted_days = [*range(1, 3), *range(4, 20)]
-    ((source, drawn, fed_in),) = known.rows(
-        """select flow_source, grid_import, grid_export from billing_between('2026-10-01', '2026-10-19')
-        where site_id = 'one_day_each' and meter_id = 'grid'"""
-    )
     truth = sum(total for start, total in stated.items() if start.astimezone(ZURICH).day in counted_days)
-    assert (source, drawn, fed_in) == ("site_intervals", truth, 0)
+    flows = within(known, (1, 19), "flow_source, grid_import, grid_export", "one_day_each", "grid")
+    assert flows == ("site_intervals", truth, 0)
 
 
 def test_a_sum_is_blocked_by_a_part_with_a_hole_wherever_that_part_began(faulty):
@@ -1711,10 +1708,7 @@ def test_a_sum_is_blocked_by_a_part_with_a_hole_wherever_that_part_began(faulty)
     grade, reasons = october(faulty, "grade, reasons", "late_part", "sum")
     assert (grade, [reason.partition(":")[0] for reason in reasons]) == ("blocked", ["unsound_sibling"])
     for first, last, grade in [(1, 19, "ready"), (20, 20, "blocked"), (21, 31, "ready")]:
-        assert faulty.rows(
-            f"""select grade from billing_between('2026-10-{first:02}', '2026-10-{last:02}')
-            where site_id = 'late_part' and meter_id = 'sum'"""
-        ) == [(grade,)], (first, last)
+        assert within(faulty, (first, last), "grade", "late_part", "sum") == (grade,), (first, last)
 
 
 @pytest.mark.parametrize(
@@ -1728,10 +1722,7 @@ def test_a_sum_is_blocked_by_a_part_with_a_hole_wherever_that_part_began(faulty)
 )
 def test_a_meter_spoils_its_neighbours_while_it_is_listed_and_not_once_it_is_gone(faulty, site, meter, first, expected):
     """A grid connection that was replaced on the 15th blocked every later period of the flats."""
-    ((reasons,),) = faulty.rows(
-        f"select reasons from billing_between('2026-10-{first}', '2026-10-31') where (site_id, meter_id) = (?, ?)",
-        [site, meter],
-    )
+    (reasons,) = within(faulty, (first, 31), "reasons", site, meter)
     assert [reason.partition(":")[0] for reason in reasons] == expected
 
 
@@ -1792,8 +1783,8 @@ def test_a_tenant_sees_that_the_other_tenants_days_are_graded_with_his(known):
     assert first[:4] == ("Tenant A", "blocked", 336, 336)
     assert "billing_between('2026-10-01', '2026-10-14')" in first[4]
     assert second[:4] == ("Tenant B", "blocked", 409, 406)
-    for days_, grade in (("'2026-10-01', '2026-10-14'", "ready"), ("'2026-10-15', '2026-10-31'", "blocked")):
-        assert known.rows(f"select grade from billing_between({days_}) where site_id = 'tenants'") == [(grade,)]
+    for first_day, last_day, grade in ((1, 14, "ready"), (15, 31, "blocked")):
+        assert within(known, (first_day, last_day), "grade", "tenants") == (grade,)
 
 
 # --- What was ready and should not be, and what was not and should be -------------------------------------------
@@ -1862,11 +1853,7 @@ def test_a_day_that_is_excluded_takes_what_is_wrong_with_the_site_along(faulty, 
     """The series of the site did not add up on that day, and it went on blocking the others."""
     assert codes(october(faulty, "reasons", site, meter)[0]) == ["site_balance"]
     assert codes(october(known, "reasons", site, meter)[0]) == expected
-    ((reasons,),) = known.rows(
-        "select reasons from billing_between('2026-10-19', '2026-10-20') where (site_id, meter_id) = (?, ?)",
-        [site, meter],
-    )
-    assert codes(reasons) == expected
+    assert codes(*within(known, (19, 20), "reasons", site, meter)) == expected
 
 
 def test_days_of_two_kinds_are_not_added_up_unless_somebody_accepts_it(faulty, known, house):
@@ -1877,9 +1864,7 @@ def test_days_of_two_kinds_are_not_added_up_unless_somebody_accepts_it(faulty, k
     assert billed == solar + grid == house.total("billed_from_15", first=15)
     for site in ("retyped", "rule_to_consumer"):
         for first, last, grade in ((1, 14, "ready"), (15, 31, "ready"), (14, 15, "blocked")):
-            assert faulty.rows(
-                f"select grade from billing_between('2026-10-{first:02}', '2026-10-{last:02}') where site_id = '{site}'"
-            ) == [(grade,)]
+            assert within(faulty, (first, last), "grade", site) == (grade,)
 
 
 def test_the_data_tell_the_step_where_there_are_some(known, house):
@@ -1930,10 +1915,8 @@ def test_a_balance_states_what_its_meters_and_its_own_series_add_up_to(faulty, h
 
 
 def test_any_period_of_local_days_has_its_own_sum_index_and_grade(faulty, house):
-    ((total, advance, start, grade, first, last, expected),) = faulty.rows(
-        """select total, index_advance, index_start, grade, period_first_day, period_last_day, intervals_expected
-        from billing_between(date '2026-10-05', date '2026-10-20') where site_id = 'clean'"""
-    )
+    columns = "total, index_advance, index_start, grade, period_first_day, period_last_day, intervals_expected"
+    total, advance, start, grade, first, last, expected = within(faulty, (5, 20), columns, "clean")
     stated = house.total("clean", first=5, last=20)
     assert (total, advance, start) == (stated, stated, 1000 + house.total("clean", last=4))
     assert (first, last, expected) == (date(2026, 10, 5), date(2026, 10, 20), 16 * 24)
@@ -1942,9 +1925,7 @@ def test_any_period_of_local_days_has_its_own_sum_index_and_grade(faulty, house)
 
 def test_a_fault_counts_in_the_periods_that_hold_it_and_in_no_other(faulty):
     for first, last, grade in [(1, 6, "ready"), (7, 7, "blocked"), (8, 20, "blocked"), (9, 31, "ready")]:
-        assert faulty.rows(
-            f"select grade from billing_between('2026-10-{first:02}', '2026-10-{last:02}') where site_id = 'gap'"
-        ) == [(grade,)]
+        assert within(faulty, (first, last), "grade", "gap") == (grade,)
 
 
 @pytest.mark.parametrize("month", [date(2024, 2, 1), date(2024, 3, 1), date(2024, 10, 1), date(2025, 10, 1), MONTH])
@@ -1959,9 +1940,9 @@ def test_a_month_asked_for_as_a_period_is_the_month(faulty, month):
         where billing_month = ? order by site_id, meter_id""",
         [month],
     )
-    period = faulty.rows("from billing_between($1, last_day($1)) order by site_id, meter_id", [month])
+    period = faulty.period(month, next_month(month) - timedelta(days=1))
     assert monthly
-    assert monthly == period
+    assert monthly == [tuple(period[meter].values()) for meter in sorted(period)]
 
 
 @pytest.fixture(scope="module")
@@ -2031,9 +2012,8 @@ def test_a_closed_month_that_changed_blocks_every_period_that_holds_it(known):
         ("2026-10-02", "2026-10-31"): [],
     }
     for period, expected in periods.items():
-        ((grade, reasons),) = known.rows(
-            "select grade, reasons from billing_between(?, ?) where site_id = 'steady'", list(period)
-        )
+        row = known.period(*map(date.fromisoformat, period))["steady", "m"]
+        grade, reasons = row["grade"], row["reasons"]
         assert [reason for reason in reasons if reason.startswith("changed_after_closing")] == expected
         assert (grade == "ready") is (expected == [])
 
@@ -2046,22 +2026,6 @@ FLOWS = ("grid_import", "grid_export", "storage_charge", "storage_discharge")
 OTHERS = (
     "index_advance", "export_index_advance", "flow_source", "peak_kw", "peak_at_utc", "longest_gap_minutes", "warnings",
 )  # fmt: skip
-
-
-def periods_of(built: Built, pieces: list[tuple[date, date]]) -> list[dict[tuple[str, str], dict]]:
-    """The rows of each period by meter, in one query."""
-    names = [*ADDED_UP, *FLOWS, *OTHERS]
-    found = built.rows(
-        " union all ".join(
-            f"select {number}, site_id, meter_id, {', '.join(names)} from billing_between('{first}', '{last}')"
-            for number, (first, last) in enumerate(pieces)
-        )
-    )
-    periods: list[dict[tuple[str, str], dict]] = [{} for _ in pieces]
-    for number, site, meter, *values in found:
-        assert (site, meter) not in periods[number]
-        periods[number][site, meter] = dict(zip(names, values, strict=True))
-    return periods
 
 
 def sum_of(rows: list[dict], name: str) -> Decimal | int | None:
@@ -2089,7 +2053,7 @@ def test_the_pieces_of_any_range_add_up_to_it_and_to_what_was_stated(faulty, hou
     @given(cut_ranges())
     def law(pieces):
         first, last = pieces[0][0], pieces[-1][1]
-        whole, *parts = periods_of(faulty, [(first, last), *pieces])
+        whole, *parts = (faulty.period(*days) for days in [(first, last), *pieces])
         assert {meter for part in parts for meter in part} == set(whole)
         for meter, row in whole.items():
             mine = [part[meter] for part in parts if meter in part]
@@ -2125,15 +2089,13 @@ def test_the_pieces_of_any_range_add_up_to_it_and_to_what_was_stated(faulty, hou
     law()
 
 
-def test_an_advance_over_any_days_is_what_was_stated_on_them(faulty, house):
-    """Day by day, so that no piece of the law above holds only because the advance is null."""
-    october_days = periods_of(faulty, [(day, day) for day in OCTOBER[::10]])
-    for day, rows in zip(OCTOBER[::10], october_days, strict=True):
-        for site in ("clean", "rollover", "swapped", "glitch"):
-            truth = sum(
-                total for start, total in house.stated[site, "m"].items() if start.astimezone(ZURICH).date() == day
-            )
-            assert rows[site, "m"]["index_advance"] == truth, (site, day)
+@pytest.mark.parametrize(("first", "last"), [(1, 6), (7, 7), (11, 11), (12, 12), (8, 20), (15, 31), (21, 31)])
+def test_an_advance_over_any_days_is_what_was_stated_on_them(faulty, house, first, last):
+    """So that no piece of the law above holds only because the advance is null."""
+    for site in ("clean", "rollover", "swapped", "glitch"):
+        assert within(faulty, (first, last), "index_advance", site) == (house.total(site, first=first, last=last),), (
+            site
+        )
 
 
 def quantities_of(rows: list[tuple]) -> tuple[Decimal, ...]:
@@ -2144,13 +2106,17 @@ def quantities_of(rows: list[tuple]) -> tuple[Decimal, ...]:
 QUANTITIES = "total, grid, billable_total, index_advance, intervals_expected, intervals_present, days_over"
 
 
+def quantities_between(built: Built, site: str, first: str, last: str) -> tuple[Decimal, ...]:
+    """The same of some days of 2024."""
+    row = built.period(date.fromisoformat(f"2024-{first}"), date.fromisoformat(f"2024-{last}"))[site, "m"]
+    return tuple(row[name] for name in QUANTITIES.split(", "))
+
+
 @pytest.mark.parametrize("site", LEAP_ZONES)
 def test_the_months_of_a_year_add_up_to_the_year(faulty, house, site):
     """In decimals, with a leap day, and both clock changes in one of the zones."""
     months = faulty.rows(f"select {QUANTITIES} from billing_monthly where site_id = ?", [site])
-    (year,) = faulty.rows(
-        f"select {QUANTITIES} from billing_between('2024-01-01', '2024-12-31') where site_id = ?", [site]
-    )
+    year = quantities_between(faulty, site, "01-01", "12-31")
     stated = sum(house.stated[site, "m"].values())
     assert len(months) == 12
     assert quantities_of(months) == year == (stated, stated, stated, stated, 366 * 24, 366 * 24, 366)
@@ -2159,15 +2125,8 @@ def test_the_months_of_a_year_add_up_to_the_year(faulty, house, site):
 @pytest.mark.parametrize("site", LEAP_ZONES)
 def test_a_heating_year_is_made_of_its_quarters_and_of_its_days(faulty, house, site):
     bounds = [("01-15", "03-31"), ("04-01", "06-30"), ("07-01", "09-30"), ("10-01", "11-05")]
-    quarters = [
-        faulty.rows(
-            f"select {QUANTITIES} from billing_between('2024-{first}', '2024-{last}') where site_id = ?", [site]
-        )[0]
-        for first, last in bounds
-    ]
-    (whole,) = faulty.rows(
-        f"select {QUANTITIES} from billing_between('2024-01-15', '2024-11-05') where site_id = ?", [site]
-    )
+    quarters = [quantities_between(faulty, site, first, last) for first, last in bounds]
+    whole = quantities_between(faulty, site, "01-15", "11-05")
     zone = LEAP_ZONES[site]
     stated = sum(
         total
@@ -2200,12 +2159,10 @@ def test_a_months_closing_index_is_the_next_months_opening_index(faulty, house, 
 
 
 def test_a_period_beyond_what_was_asked_for_waits(faulty):
-    ((grade, reasons, total),) = faulty.rows(
-        "select grade, reasons, total from billing_between('2026-10-01', '2027-03-31') where site_id = 'clean'"
-    )
-    assert grade == "provisional"
-    assert "running: the period had not ended at the last call" in reasons
-    assert total is not None
+    row = faulty.period(date(2026, 10, 1), date(2027, 3, 31))["clean", "m"]
+    assert row["grade"] == "provisional"
+    assert "running: the period had not ended at the last call" in row["reasons"]
+    assert row["total"] is not None
 
 
 @dataclass(frozen=True)
@@ -2231,33 +2188,25 @@ UNASKED = {
 def test_days_that_nobody_asked_for_are_told_and_expected(faulty, site):
     """A heating year of which only October was ever fetched was ready, complete, and billed with that month."""
     asked = UNASKED[site]
-    ((grade, reasons, expected, found, completeness, billable),) = faulty.rows(
-        """select grade, reasons, intervals_expected, intervals_present, completeness, billable_total
-        from billing_between(?, ?) where site_id = ?""",
-        [asked.first, asked.last, site],
-    )
-    assert (grade, billable, found, expected) == (
+    row = faulty.period(asked.first, asked.last)[site, "m"]
+    found, expected = row["intervals_present"], row["intervals_expected"]
+    assert (row["grade"], row["billable_total"], found, expected) == (
         "provisional", None, asked.present, asked.present + asked.intervals,
     )  # fmt: skip
-    assert completeness == pytest.approx(found / expected)
-    assert any(reason.startswith(f"not_fetched: {asked.days} of ") for reason in reasons)
+    assert row["completeness"] == pytest.approx(found / expected)
+    assert any(reason.startswith(f"not_fetched: {asked.days} of ") for reason in row["reasons"])
 
 
 def test_days_out_of_service_are_not_expected_of_any_period(known, house):
-    rows = known.rows(
-        "select meter_id, grade, total, days_over from billing_between('2026-04-01', '2026-06-30')"
-        " where site_id = ? order by meter_id",
-        [EXAMPLE_SITE],
-    )
-    assert rows == [
+    def columns(first: date, last: date, *names: str) -> list[tuple]:
+        period = known.period(first, last)
+        return [(meter, *map(row.get, names)) for (site, meter), row in sorted(period.items()) if site == EXAMPLE_SITE]
+
+    assert columns(date(2026, 4, 1), date(2026, 6, 30), "grade", "total", "days_over") == [
         (meter, "ready", sum(house.stated[EXAMPLE_SITE, meter].values()), (last - first).days + 1)
         for meter, (first, last) in EXAMPLE_LIVES.items()
     ]
-    rows = known.rows(
-        "select meter_id, days_over, days_asked from billing_between('2026-03-01', '2026-08-31') where site_id = ?"
-        " order by meter_id",
-        [EXAMPLE_SITE],
-    )
+    rows = columns(date(2026, 3, 1), date(2026, 8, 31), "days_over", "days_asked")
     assert rows == [("m-101", 31 + 30 + 11, 30 + 11), ("m-187", 20 + 30 + 62, 20 + 30)]
 
 
@@ -2266,11 +2215,13 @@ def test_days_out_of_service_are_not_expected_of_any_period(known, house):
 )
 def test_a_period_without_days_has_no_row(faulty, first, last):
     """A reversed period was ready."""
-    assert faulty.rows(f"from billing_between('{first}', '{last}')") == []
+    assert faulty.period(date.fromisoformat(first), date.fromisoformat(last)) == {}
 
 
 def test_a_period_before_the_site_was_created_has_no_row(faulty):
-    assert faulty.rows("from billing_between('2026-10-01', '2026-10-09') where site_id = 'created'") == []
+    period = faulty.period(october_day(1), october_day(9))
+    assert ("created", "m") not in period
+    assert ("clean", "m") in period
 
 
 def test_a_period_begins_with_the_first_of_two_midnights():

@@ -238,7 +238,7 @@ def test_a_run_of_zeros_that_goes_on_makes_only_its_season_again(tmp_path):
     """Each day made it longer, and so another on all of its days: years of months were built again every morning."""
     layout = Layout(tmp_path / "data")
     empty_flat(SILENT_UNTIL).write(layout)
-    built = Built(layout, SmallLake(), refresh(layout, SETTINGS))
+    built = Built(layout, SmallLake, refresh(layout, SETTINGS))
     told = "select distinct measured, reason from data_quality_daily where check_name = 'zero_run_unread'"
     assert built.rows(told) == [(45, "zero for 45 days or more, while the register counted or was not read")]
 
@@ -345,7 +345,7 @@ def test_an_empty_lake_builds(tmp_path):
     layout = Layout(tmp_path / "data")
     SmallLake().write(layout)
     report = refresh(layout, SETTINGS)
-    built = Built(layout, SmallLake(), report)
+    built = Built(layout, SmallLake, report)
     assert report.published is not None
     assert is_published(layout)
     assert built.rows("from billing_monthly") == []

@@ -111,8 +111,9 @@ STEPS_SQL = """
 """
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(register_steps(), min_size=1, max_size=25))
+# Each example costs a plan of the SQL, so there are few of many steps.
+@settings(max_examples=10, deadline=None)
+@given(st.lists(register_steps(), min_size=30, max_size=60))
 @example([(Decimal("99999.9"), Decimal("0.4"), Decimal("0.5")), (Decimal(99900), Decimal(7), None)])
 @example([(Decimal(10), Decimal(9900) - STEP, None), (Decimal(10), Decimal(10100), None), (LARGEST, LARGEST, None)])
 @example([(Decimal(1000), Decimal(0), None), (Decimal("999.999999"), Decimal(0), STEP)])
@@ -439,11 +440,12 @@ def make_counts(database: duckdb.DuckDBPyConnection, meters: list[Device], step:
     make_tables(database, "int_register_bounds", given=given)
 
 
-FEW_DEVICES = st.lists(devices(), min_size=1, max_size=8), st.sampled_from([Decimal("0.001"), Decimal(1)])
+# As above: few examples of many devices.
+MANY_DEVICES = st.lists(devices(), min_size=8, max_size=24), st.sampled_from([Decimal("0.001"), Decimal(1)])
 
 
-@settings(max_examples=40, deadline=None)
-@given(*FEW_DEVICES)
+@settings(max_examples=12, deadline=None)
+@given(*MANY_DEVICES)
 def test_the_index_at_midnight_is_read_or_on_the_line_and_no_difference_crosses_a_cut(database, meters, step):
     """An index on the line over a replaced register bills what no register counted."""
     make_counts(database, meters, step)

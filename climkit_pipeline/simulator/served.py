@@ -16,6 +16,7 @@ Quantities are counted in 1e-6 kWh (or m3), time in quarter-hours since 1970; No
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from climkit_pipeline.simulator.data_faults import PlacedFault
@@ -214,7 +215,7 @@ ROWS: dict[str, Callable[[Row], list[Row]]] = {
 
 def total_of(parts: Sequence[Value]) -> Value:
     """The sum; None if any part is."""
-    return None if None in parts else sum(part for part in parts if part is not None)
+    return None if None in parts else sum(filter(None, parts))
 
 
 def known_of(parts: Sequence[Value]) -> Value:
@@ -233,6 +234,10 @@ class Served:
         self._changes = [
             (fault, _columns(site, fault)) for fault in faults if fault.kind in VALUES or fault.kind == "null_split"
         ]
+        self._absences: dict[str, list[PlacedFault]] = defaultdict(list)
+        for fault in faults:
+            if fault.kind in {"appears", "vanishes"}:
+                self._absences[fault.meter.id].append(fault)
         self._split = {solar(meter.id): meter for meter in site.counted_consumers}
         self._sums: dict[str, list[str]] = {}
         for meter in site.meters:
@@ -306,11 +311,8 @@ class Served:
 
     def is_installed(self, meter: Meter, quarter: int) -> bool:
         """Whether the meter was there when that quarter-hour ended."""
-        return not any(
-            fault.meter.id == meter.id and quarter in fault
-            for fault in self._faults
-            if fault.kind in {"appears", "vanishes"}
-        )
+        absences = self._absences.get(meter.id)
+        return absences is None or not any(quarter in fault for fault in absences)
 
     def _steps(self, column: str, first: int, last: int) -> list[Value]:
         """The column's energy in each quarter-hour that ends in ``first + 1`` to ``last``."""

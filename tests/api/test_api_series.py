@@ -17,7 +17,7 @@ from climkit_pipeline.errors import UnexpectedPayloadError
 FORMS = (answers.METER_SERIES, answers.SITE_SERIES, answers.RAW_SERIES, answers.SENSOR_SERIES)
 START = datetime(2026, 3, 28, 23, tzinfo=UTC)
 ASKED = Period(START, START + timedelta(days=2))
-LAW = settings(max_examples=300, deadline=None)
+LAW = settings(max_examples=150, deadline=None)
 
 USUAL_NUMBERS = st.none() | st.floats(-1e9, 1e9) | st.integers(-(10**6), 10**6)
 ODD_VALUES = st.sampled_from(

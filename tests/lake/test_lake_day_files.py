@@ -40,7 +40,7 @@ from climkit_pipeline.lake.schemas import COVERAGE_SCHEMA, DATASETS, JOURNALS, M
 
 NOTHING = pl.DataFrame(schema=SCHEMA)
 TODAY = date(2026, 3, 10)
-LAW = settings(max_examples=40, deadline=None)
+LAW = settings(max_examples=25, deadline=None)
 KEY = KEYS[0]
 TRACES = st.lists(VALUES, min_size=1, max_size=6)
 

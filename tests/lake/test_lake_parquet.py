@@ -7,15 +7,18 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from climkit_pipeline.lake.parquet import SeriesOfFiles, read_parquets, write_parquet
 
 SCHEMA = {"site_id": pl.String, "value": pl.Float64}
+LAW = settings(max_examples=40, deadline=None)
+"""Files are written, which costs most of an example."""
 ROWS = st.lists(st.tuples(st.sampled_from(["a", "b"]), st.sampled_from([None, 0.0, 1.5])), max_size=2)
 
 
+@LAW
 @given(st.lists(ROWS, max_size=6))
 def test_each_file_of_a_series_holds_its_own_rows(contents):
     """Rows of few kinds, so that neighbours are often equal, or equal but for a null."""
@@ -32,6 +35,7 @@ ODD_FOLDERS = ["plain", "o'clock [100%] {x}", "day=1999-01-01", "Zähler *?#&", 
 """Signs that mean something in a file pattern or an address, and what looks like a partition."""
 
 
+@LAW
 @given(st.sampled_from(ODD_FOLDERS), st.lists(st.none() | ROWS, max_size=5), st.sampled_from([None, "a"]))
 def test_rows_of_many_days_are_each_of_the_day_of_their_file(folder, contents, site):
     """Days without a file and files without rows among them; the order is that of the days that were asked for."""

@@ -6,10 +6,11 @@
 """
 
 from climkit_pipeline.simulator.account_forms import AccountForm
+from climkit_pipeline.simulator.connections import Call
 from climkit_pipeline.simulator.data_faults import DataFault, parse_data_faults
 from climkit_pipeline.simulator.faults import Fault, FaultPlan, Request
 from climkit_pipeline.simulator.labels import Label
-from climkit_pipeline.simulator.server import Call, SimulatorServer
+from climkit_pipeline.simulator.server import SimulatorServer
 from climkit_pipeline.simulator.world import LoadCurve, Meter, MonthTruth, Sensor, Site, SiteTruth, World
 
 __all__ = [

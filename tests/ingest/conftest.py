@@ -21,7 +21,7 @@ class Worlds:
         return self.clock.at
 
     def get(self, **parameters: object) -> World:
-        parameters = {"seed": 7, "sites": 2, "meters": 4, "created": date(2026, 1, 1), **parameters}
+        parameters = {"seed": 7, "sites": 2, "meters": 2, "created": date(2026, 1, 1), **parameters}
         key = tuple(sorted(parameters.items()))
         if key not in self._known:
             self._known[key] = World(clock=self.now, **parameters)

@@ -9,7 +9,7 @@ from ingest_bench import read_lake
 
 from climkit_pipeline.simulator import Fault
 
-DAYS = (date(2026, 6, 1), date(2026, 6, 3))
+DAYS = (date(2026, 6, 1), date(2026, 6, 1))
 
 
 def news(bench) -> list[tuple]:

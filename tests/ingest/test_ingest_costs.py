@@ -10,7 +10,7 @@ from ingest_bench import rewriting, stamp
 
 from climkit_pipeline.domain.periods import local_midnight_utc
 
-SMALL = {"sites": 1, "meters": 4}
+SMALL = {"sites": 1, "meters": 2}
 SERIES = {"meter_data", "site_data"}
 INTERVALS = {"datasets": ("meter_intervals", "site_intervals")}
 

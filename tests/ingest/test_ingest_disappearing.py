@@ -14,7 +14,7 @@ DAY = date(2026, 6, 10)
 DAYS = DAY, DAY + timedelta(days=1)
 LATER = DAY + timedelta(days=2), DAY + timedelta(days=3)
 QUIET = datetime(2026, 6, 11, 9, tzinfo=UTC)
-BOTH = {"sites": 2, "meters": 3}
+BOTH = {"sites": 2, "meters": 2}
 
 
 def without(site_id):
@@ -72,7 +72,7 @@ def test_a_list_without_any_site_withdraws_nothing_and_fails_nothing(bench, faul
 )  # fmt: skip
 def test_answers_without_their_last_rows_withdraw_nothing_however_often_they_come(bench, faults, fault):
     """Two cut answers in a row looked like two answers that agree: the end of the month was taken off the bill."""
-    one = bench(world={"sites": 1, "meters": 3})
+    one = bench(world={"sites": 1, "meters": 2})
     assert one.run(*DAYS).is_good
     before = one.meaning(coverage=False)
     faults.add(lambda request: request.endpoint in ENDPOINTS, fault)

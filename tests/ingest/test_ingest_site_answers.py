@@ -17,7 +17,8 @@ from climkit_pipeline.ingest.site_groups import expected_calls
 from climkit_pipeline.simulator import Fault, SimulatorServer
 
 INTERVALS = {"datasets": ("meter_intervals", "site_intervals")}
-SUMMER = date(2026, 7, 1), date(2026, 9, 30)
+SUMMER = date(2026, 7, 15), date(2026, 9, 16)
+"""More than two windows of a month hold."""
 DAYS = date(2026, 9, 1), date(2026, 9, 3)
 BEFORE = date(2026, 8, 1), date(2026, 8, 3)
 SMALL = {"sites": 1, "meters": 9}  # five of electricity: a flat, the grid, a plant, a sum, common areas
@@ -95,22 +96,22 @@ def wide_fault(change, endpoint="site_data", subject="electricity"):
     )
 
 
-def test_three_months_of_two_sites_with_twelve_meters_take_six_calls_and_a_sample(bench, faults):
-    """A call for each meter and month was 72 of them."""
-    one = bench(world={"meters": 18}, server=WIDE)
+def test_three_months_of_two_sites_with_ten_meters_take_six_calls_and_a_sample(bench, faults):
+    """A call for each meter and month was 30 of them."""
+    one = bench(world={"meters": 9}, server=WIDE)
     only_electric(one, faults)
     report, calls = one.run_counted(*SUMMER, **INTERVALS)
     assert report.is_good
     own = electric(one, calls)
     meters = {meter.id for site in one.world.sites for meter in site.meters if meter.type == "electricity"}
-    assert len(meters) == 24
+    assert len(meters) == 10
     compared = comparisons(one).filter(meter_type="electricity")
     assert set(compared["outcome"]) == {"equal"}
     assert len(own) - compared.height <= 13
     by_endpoint = Counter(call.endpoint for call in own)
     assert by_endpoint["site_data"] == 6
     # Each meter once, then one window of each site in each further month.
-    assert by_endpoint["meter_data"] == compared.height == 24 + 2 * 2
+    assert by_endpoint["meter_data"] == compared.height == 10 + 2 * 2
     for site in one.world.sites:
         for meter in site.of_kind("flat", "photovoltaics")[:2]:
             total = one.current("meter_intervals").filter(meter_id=meter.id)["total"].sum()

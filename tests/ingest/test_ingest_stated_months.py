@@ -26,6 +26,12 @@ def month(number):
     return first, (first + timedelta(days=32)).replace(day=1) - timedelta(days=1)
 
 
+def start_of(number):
+    """Some days of a month, where it need not be known as a whole: only the one before a meter's first is."""
+    first = date(2026, number, 1)
+    return first, first + timedelta(days=3)
+
+
 def about(meter, *frequencies):
     return lambda request: (
         request.endpoint == "meter_data" and request.subject == meter.id and request.sampling_frequency in frequencies
@@ -59,21 +65,21 @@ def test_months_before_a_meters_first_are_empty_without_a_call(long_ago):
     """A meter of last summer in a history of years cost a call for each month before it."""
     one, old, new = long_ago
     history = METERS | {"history_from": date(2025, 5, 1)}
-    _, june = one.run_counted(*month(6), **history)
+    _, june = one.run_counted(*start_of(6), **history)
     assert Counter(call.subject for call in monthly(june)) == {old.id: 1, new.id: 1}
     _, may = one.run_counted(*month(5), **history)
     assert quarterly(may) == {old.id: 1, new.id: 1}, "the month before the first one stated is asked for all the same"
-    report, april = one.run_counted(*month(4), **history)
+    report, april = one.run_counted(*start_of(4), **history)
     assert report.is_good
     assert quarterly(april) == {old.id: 1}
     assert monthly(may + april) == []
-    coverage = one.coverage("meter_intervals").filter(pl.col("day").is_between(*month(4)))
+    coverage = one.coverage("meter_intervals").filter(pl.col("day").is_between(*start_of(4)))
     filed = coverage.filter(subject_id=new.id)
     assert set(filed["state"]) == {"empty"}
     assert filed["detail"].unique().to_list() == ["no data, by the answer of whole months: the first is 2026-06"]
     assert set(coverage.filter(subject_id=old.id)["state"]) == {"complete"}
-    assert one.run_counted(*month(4), **history)[1] == []
-    _, again = one.run_counted(*month(4), **METERS, refetch=True)
+    assert one.run_counted(*start_of(4), **history)[1] == []
+    _, again = one.run_counted(*start_of(4), **METERS, refetch=True)
     assert quarterly(again) == {old.id: 1, new.id: 1}, "whoever wants it asked again gets it asked again"
 
 
@@ -82,8 +88,8 @@ def test_an_answer_of_months_that_is_cut_at_its_front_is_not_believed(long_ago, 
     one, old, _ = long_ago
     faults.rules.insert(0, (about(old, "M"), rewriting(lambda rows: rows[-1:]), None))
     history = METERS | {"history_from": date(2025, 5, 1)}
-    for number in (6, 5, 4, 3):
-        report, calls = one.run_counted(*month(number), **history)
+    for days in (start_of(6), month(5), start_of(4), start_of(3)):
+        report, calls = one.run_counted(*days, **history)
         assert report.is_good
         assert old.id in quarterly(calls)
 
@@ -96,17 +102,17 @@ def test_a_range_that_begins_with_data_tells_nothing_of_the_months_before(bench,
     faults.add(about(flat, "15T"), lacking(*june))
     audit(one.new_ingestion(), JULY[0], month(8)[1], pl.DataFrame(schema=SUMS_SCHEMA))
     one.run(*month(6), **METERS)
-    _, calls = one.run_counted(*month(5), **METERS)
+    _, calls = one.run_counted(*start_of(5), **METERS)
     assert quarterly(calls)[flat.id] == 1
-    assert one.states("meter_intervals", *month(5)) == {"complete"}
+    assert one.states("meter_intervals", *start_of(5)) == {"complete"}
 
 
 def test_a_short_range_and_an_account_that_refuses_months_are_asked_as_before(long_ago, faults):
     one, old, new = long_ago
-    _, calls = one.run_counted(*month(6), **METERS, history_from=date(2026, 3, 1))
+    _, calls = one.run_counted(*start_of(6), **METERS, history_from=date(2026, 3, 1))
     assert monthly(calls) == []
     faults.rules.insert(0, (lambda request: request.sampling_frequency == "M", Fault("http_400"), None))
-    report, calls = one.run_counted(*month(4), **METERS, history_from=date(2025, 2, 1))
+    report, calls = one.run_counted(*start_of(4), **METERS, history_from=date(2025, 2, 1))
     assert report.is_good
     assert quarterly(calls).keys() == {old.id, new.id}
 
@@ -131,7 +137,7 @@ def test_a_meter_that_refuses_what_begins_before_it_is_audited_since_then(bench)
         server={"account": AccountForm(refuses_early=True)},
     )
     late = one.world.sites[0].meters[0].id
-    assert one.run(*month(3), **METERS).is_good
+    assert one.run(date(2026, 3, 5), date(2026, 3, 12), **METERS).is_good
     one.server.forget_calls()
     audit(one.new_ingestion(), date(2026, 1, 1), month(8)[1], pl.DataFrame(schema=SUMS_SCHEMA))
     assert {call.status for call in one.series_calls()} == {200}
@@ -300,8 +306,8 @@ def test_a_difference_that_could_not_be_asked_about_is_asked_about_by_the_next_a
 def test_data_that_come_late_to_a_month_known_to_be_empty_are_fetched_after_an_audit(long_ago, faults):
     """Filed as empty without a call, the month would stay so for ever."""
     one, _, new = long_ago
-    for number in (6, 5, 4):
-        one.run(*month(number), **METERS, history_from=date(2025, 5, 1))
+    for days in (start_of(6), month(5), start_of(4)):
+        one.run(*days, **METERS, history_from=date(2025, 5, 1))
     assert one.states("meter_intervals", *month(4)) == {"complete", "empty"}
     faults.rules.clear()
     one.server.forget_calls()

@@ -10,8 +10,8 @@ from ingest_bench import read_lake
 from climkit_pipeline.lake.site_zones import filed_zones
 from climkit_pipeline.simulator import Fault
 
-DAYS = (date(2026, 6, 1), date(2026, 6, 3))
-LATER = (date(2026, 6, 2), date(2026, 6, 5))
+DAYS = (date(2026, 6, 1), date(2026, 6, 2))
+LATER = (date(2026, 6, 2), date(2026, 6, 3))
 
 
 def state_zone(faults, site_id: str, zone: str | None) -> None:

@@ -14,27 +14,28 @@ from climkit_pipeline.files import file_lock
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.warehouse.refresh import refresh
 
+ODD_NAME = "o'clock [100%] {x}"
+"""Signs that mean something in a file pattern, in SQL or to a formatter: a user's directory may hold them."""
+
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory) -> Built:
-    # Signs that mean something in a file pattern, in SQL or to a formatter: a user's directory may hold them.
-    layout = Layout(tmp_path_factory.mktemp("data") / "o'clock [100%] {x}")
-    shutil.copytree(_built_once(tmp_path_factory.getbasetemp()), layout.root)
+    layout = Layout(tmp_path_factory.mktemp("data") / ODD_NAME)
+    shutil.copytree(_built_once(tmp_path_factory.getbasetemp()).root, layout.root)
     return Built(layout, build_small_lake)
 
 
-def _built_once(folder: Path) -> Path:
-    """The data directory that the first worker builds and all copy: DuckDB lets one process alone open it."""
+def _built_once(folder: Path) -> Layout:
+    """The data directory that the first worker builds and all copy: DuckDB lets one process alone open its files."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent
+    layout, is_built = Layout(folder / "small-lake" / ODD_NAME), folder / "small-lake.built"
     with file_lock(folder / "small-lake.lock"):
-        done = folder / "small-lake"
-        if not done.exists():
-            begun = Layout(folder / "small-lake-begun")
-            build_small_lake().write(begun)
-            refresh(begun, SETTINGS)
-            begun.root.rename(done)
-    return done
+        if not is_built.exists():
+            build_small_lake().write(layout)
+            refresh(layout, SETTINGS)
+            is_built.touch()
+    return layout
 
 
 @pytest.fixture

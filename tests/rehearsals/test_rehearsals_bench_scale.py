@@ -118,14 +118,14 @@ def test_an_account_that_begins_later_says_so(written, tmp_path):
 
 @pytest.mark.slow
 def test_past_months_are_ready_and_a_daily_refresh_gives_what_a_full_build_gives(tmp_path):
-    measured = measure(tmp_path, Size(1, 6, 70), compare_days=0, refreshes=1, stop_after=None, sums=1)
+    measured = measure(tmp_path, Size(2, 4, 70), compare_days=0, refreshes=1, stop_after=None, sums=1)
     [account] = measured.accounts
-    assert account.grades == Counter(ready=6 * 2)
+    assert account.grades == Counter(ready=8 * 2)
     followed = billed(account)
     build_all(account.root)
     assert followed == billed(account)
-    assert len(followed) == 6 * 4
-    assert "12 of 12 are `ready`" in as_markdown(measured)
+    assert len(followed) == 8 * 4
+    assert "16 of 16 are `ready`" in as_markdown(measured)
 
 
 def billed(account: Account) -> list[tuple]:

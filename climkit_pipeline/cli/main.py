@@ -75,7 +75,7 @@ def _first_line(error: Exception) -> str:
 @click.version_option(package_name="climkit-pipeline")
 def main(*, debug: bool) -> None:
     """From the Climkit API to billing-ready monthly tables."""
-    # A command imports and builds much that stays: to look through it for rubbish took a tenth of its CPU.
+    # A command imports and builds much that stays: to look through it for rubbish took up to a tenth of its CPU.
     gc.set_threshold(50_000)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("climkit_pipeline").setLevel(logging.DEBUG if debug else logging.WARNING)

@@ -43,8 +43,10 @@ days as (
         coalesce(due.resolution, indices.step) as step,
         excluded_days.site_id is not null as is_excluded
     from {{ ref('int_due_days') }} as due
-    left join {{ ref('meter_days') }} as measured using (site_id, meter_id, local_date)
-    left join {{ ref('meter_index_days') }} as indices using (site_id, meter_id, local_date)
+    left join (from {{ ref('meter_days') }} where {{ is_being_built() }}) as measured
+        using (site_id, meter_id, local_date)
+    left join (from {{ ref('meter_index_days') }} where {{ is_being_built() }}) as indices
+        using (site_id, meter_id, local_date)
     left join excluded_days using (site_id, meter_id, local_date)
 ),
 
@@ -124,4 +126,5 @@ select
     is_billed,
     is_excluded
 from expected
-left join {{ ref('int_index_links_daily') }} as links using (site_id, meter_id, local_date)
+left join (from {{ ref('int_index_links_daily') }} where {{ is_being_built() }}) as links
+    using (site_id, meter_id, local_date)

@@ -29,7 +29,7 @@ used as (
     inner join {{ ref('meters') }} as meters using (site_id, meter_id)
     inner join {{ ref('meter_days') }} as measured using (site_id, meter_id, local_date, billing_month)
     left join {{ ref('sites') }} as sites using (site_id)
-    where days.intervals_present > 0 and not days.is_excluded
+    where days.intervals_present > 0 and not days.is_excluded and {{ is_being_built() }}
 ),
 
 -- Few meters share anything: only their days are compared.

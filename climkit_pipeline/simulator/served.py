@@ -311,8 +311,7 @@ class Served:
 
     def is_installed(self, meter: Meter, quarter: int) -> bool:
         """Whether the meter was there when that quarter-hour ended."""
-        absences = self._absences.get(meter.id)
-        return absences is None or not any(quarter in fault for fault in absences)
+        return not any(quarter in fault for fault in self._absences.get(meter.id, ()))
 
     def _steps(self, column: str, first: int, last: int) -> list[Value]:
         """The column's energy in each quarter-hour that ends in ``first + 1`` to ``last``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import date, timedelta
 from itertools import pairwise
@@ -14,6 +15,7 @@ from service_parts import Service, wait_until
 
 from climkit_pipeline.lake.schemas import DATASETS
 from climkit_pipeline.simulator import SimulatorServer, World
+from climkit_pipeline.simulator.faults import Request
 
 pytestmark = pytest.mark.filterwarnings("default")
 
@@ -22,12 +24,38 @@ LAST = date.today() - timedelta(days=1)  # noqa: DTZ011 - partitions are days of
 DAYS = [LAST - timedelta(days=n) for n in reversed(range(2 * WINDOW))]
 SERIES = "meter_intervals"
 ENDPOINTS = {"meter_data", "site_data", "meter_data_raw", "sensor_data"}
+ANSWERED_BEFORE_THE_HOLD = 5
+HELD_AT_MOST_SECONDS = 600.0
+
+
+class Hold:
+    """Answers the first calls for the second run's days and holds the next, so that a cancel meets that run at work."""
+
+    def __init__(self) -> None:
+        self.is_reached = threading.Event()
+        self.is_over = threading.Event()
+        self._asked = 0
+
+    def __call__(self, request: Request) -> None:
+        # A window begins up to a day before its first day.
+        if request.t_s is None or request.t_s.date() < DAYS[WINDOW] - timedelta(days=2):
+            return
+        self._asked += 1
+        if self._asked > ANSWERED_BEFORE_THE_HOLD and not self.is_over.is_set():
+            self.is_reached.set()
+            self.is_over.wait(HELD_AT_MOST_SECONDS)
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[SimulatorServer]:
-    with SimulatorServer(World(seed=7, sites=2, meters=4), requests_per_second=500) as running:
+def hold() -> Hold:
+    return Hold()
+
+
+@pytest.fixture(scope="module")
+def server(hold: Hold) -> Iterator[SimulatorServer]:
+    with SimulatorServer(World(seed=7, sites=2, meters=4), requests_per_second=500, interceptor=hold) as running:
         yield running
+        hold.is_over.set()
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +65,7 @@ def account(server: SimulatorServer, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="module")
 def service(account: Account) -> Iterator[Service]:
-    # Slow enough that a run can be met while it is under way.
-    service = Service(account.environment | {"CLIMKIT_REQUESTS_PER_SECOND": "2"}, account.folder)
+    service = Service(account.environment, account.folder)
     service.start()
     yield service
     if service.process is not None and service.process.poll() is None:
@@ -113,11 +140,11 @@ def states(service: Service, backfill: str) -> list[str]:
 
 
 def test_a_backfill_shows_what_it_does_and_goes_on_where_it_was_cancelled(
-    server: SimulatorServer, account: Account, service: Service
+    server: SimulatorServer, hold: Hold, account: Account, service: Service
 ) -> None:
     """It was one run: nothing green before its end, and nothing after a cancel, although the data were there."""
     first = launch(service)
-    wait_until(lambda: {"SUCCESS", "STARTED"} <= set(states(service, first)), "the second run of the backfill")
+    wait_until(hold.is_reached.is_set, "the second run of the backfill")
     done = [run for run in runs_of(service, first) if run["status"] == "SUCCESS"]
     assert len(done) == 1
     assert len(days_of(done[0])) == WINDOW
@@ -128,7 +155,9 @@ def test_a_backfill_shows_what_it_does_and_goes_on_where_it_was_cancelled(
     assert " - ingest - calls: " in printed[0].read_text()
     service.ask("mutation($id: String!) { cancelPartitionBackfill(backfillId: $id) { __typename } }", id=first)
     wait_until(lambda: not {"STARTED", "QUEUED", "CANCELING"} & set(states(service, first)), "the end of the backfill")
+    hold.is_over.set()
     assert is_one_at_a_time(service, first)
+    assert states(service, first) == ["CANCELED", "SUCCESS"]
     green = green_days(service)
     finished = [days_of(run) for run in runs_of(service, first) if run["status"] == "SUCCESS"]
     assert set().union(*finished) <= green < {day.isoformat() for day in DAYS}

@@ -1,7 +1,7 @@
 """Committing listings: the snapshots of today and of the past days that have none, all days at once.
 
-A listing fills the day it was fetched, and each past day of its range without a snapshot. One site's listings follow
-one another in the order of their arrival; those of different sites are merged together.
+A listing fills the day it was fetched, and each past day of its range without a snapshot. One site's listings of a day
+follow one another in the order of their arrival; all others are merged together.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def commit_listings(layout: Layout, dataset: Dataset, landed: Sequence[Landed], 
     known = _by_day_and_site(read_coverage(layout, dataset, days), days)
     coverage = {day: dict(sites) for day, sites in known.items()}
     before = after = read_days(layout, dataset, days)
-    for answers in _one_per_site(landed):
+    for answers in _rounds(landed):
         after = _merged(dataset, after, answers, coverage)
     rows_before, rows_after = by_day(before), by_day(after)
     data_files, coverage_files = SeriesOfFiles(), SeriesOfFiles()
@@ -63,18 +63,21 @@ def _by_day_and_site(frame: pl.DataFrame, days: Iterable[date]) -> Coverage:
     return coverage
 
 
-def _one_per_site(landed: Sequence[Landed]) -> Iterator[list[Landed]]:
-    """The first answer of every site, then the second, and so on."""
+def _rounds(landed: Sequence[Landed]) -> Iterator[list[Landed]]:
+    """Answers that can be merged together: those of one site that share a day follow one another."""
     rounds: dict[int, list[Landed]] = defaultdict(list)
-    so_far: dict[str, int] = defaultdict(int)
+    next_of: dict[tuple[str, date], int] = defaultdict(int)
     for answer in landed:
-        rounds[so_far[answer.site_id]].append(answer)
-        so_far[answer.site_id] += 1
-    yield from rounds.values()
+        subjects = [(answer.site_id, day) for day in dates_between(answer.first_day, answer.last_day)]
+        number = max(next_of[subject] for subject in subjects)
+        rounds[number].append(answer)
+        next_of.update(dict.fromkeys(subjects, number + 1))
+    for number in sorted(rounds):
+        yield rounds[number]
 
 
 def _merged(dataset: Dataset, versions: pl.DataFrame, answers: Sequence[Landed], coverage: Coverage) -> pl.DataFrame:
-    """All versions after one listing of each of some sites; what it says of days goes into ``coverage``."""
+    """All versions after listings that share no day of a site; what it says of days goes into ``coverage``."""
     listed, last_listed, unlisted = [], [], []
     for answer in answers:
         if answer.kind == "failure":

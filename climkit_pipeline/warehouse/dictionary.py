@@ -108,7 +108,6 @@ def _table(model: Model) -> str:
 
 
 def _checks() -> str:
-    remedies = {row["check_name"]: row["what_to_do"] for row in seed_rows("check_remedies")}
     severities = {
         "waits": "Waits: time, another call or a date in `meters.csv` mends it",
         "blocks": "Blocks: a person has to look",
@@ -119,7 +118,7 @@ def _checks() -> str:
         "failure is all right, for the days, or for whole months, or never, as the last column has it.\n"
     ]
     for severity, title in severities.items():
-        rows = "\n".join(_check(row, remedies) for row in seed_rows("quality_checks") if row["severity"] == severity)
+        rows = "\n".join(_check(row) for row in seed_rows("quality_checks") if row["severity"] == severity)
         parts.append(
             f"## {title}\n\n| Check | Why there is one | Tolerance | What a clerk does | Can be accepted for |\n"
             f"|---|---|---|---|---|\n{rows}\n"
@@ -127,10 +126,10 @@ def _checks() -> str:
     return "\n".join(parts)
 
 
-def _check(row: Mapping[str, str], remedies: Mapping[str, str]) -> str:
+def _check(row: Mapping[str, str]) -> str:
     name = row["check_name"]
     tolerance = f"{row['tolerance']} {row['tolerance_unit']}" if row["tolerance"] else "a setting"
-    cells = (f'<a id="{name}"></a>`{name}`', row["why"], tolerance, remedies[name], row["accepted_for"])
+    cells = (f'<a id="{name}"></a>`{name}`', row["why"], tolerance, row["what_to_do"], row["accepted_for"])
     return f"| {' | '.join(map(_cell, cells))} |"
 
 

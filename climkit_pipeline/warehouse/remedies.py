@@ -1,7 +1,7 @@
 """What mends a failed check: a command, a line of the user's own files, the provider, or time alone.
 
-Every check that holds up a bill stands in ``REMEDIES``. Here: what to do about one failure. Not here: which failures
-there are, and in what order to mend them (``warehouse.todo``).
+Here: what to do about one failure. Not here: what mends which check (``mended_by`` of ``seeds/quality_checks.csv``),
+which failures there are, and in what order to mend them (``warehouse.todo``).
 """
 
 from __future__ import annotations
@@ -13,27 +13,10 @@ from typing import Literal
 
 from climkit_pipeline.languages.sentences import parameters_of, templates
 
-Remedy = Literal["fetch", "wait", "settle", "line", "correct", "mend others", "leave"]
-"""Ask again; wait; settle; a line of meters.csv; have the provider correct it; mend what it was worked out of; nothing
-brings it back."""
+Remedy = Literal["fetch", "wait", "settle", "line", "correct", "others", "leave"]
+"""Ask again; wait; settle; a line of meters.csv; have the provider correct it; mend the meters that it was worked out
+of; nothing brings it back."""
 
-REMEDIES: dict[str, Remedy] = {
-    **dict.fromkeys(("running", "too_young"), "wait"),
-    **dict.fromkeys(("starts_inside", "ends_inside", "replaced", "unknown_role", "listed_twice"), "line"),
-    **dict.fromkeys(("unsound_sibling", "missing_sibling"), "mend others"),
-    "changed_after_closing": "settle",
-    **dict.fromkeys(
-        ("not_fetched", "pending", "failed", "no_data", "missing_intervals", "too_many_intervals", "change_day_counts",
-         "conflicting_rows", "conflicting_site_rows", "null_intervals", "without_split", "off_grid", "not_confirmed"),
-        "fetch",
-    ),
-    **dict.fromkeys(
-        ("split_adds_up", "grid_without_import", "site_balance", "sentinel", "wrong_unit", "unit_change",
-         "index_difference", "register_type", "unknown_unit", "kind_changed", "zero_run_unread", "spike_unread",
-         "stuck_unread", "night_production_unusual", "site_sum"),
-        "correct",
-    ),
-}  # fmt: skip
 ABOUT_THE_SITE: frozenset[Remedy] = frozenset({"fetch", "wait", "settle"})
 """Mended at once for all meters of a site."""
 FORGOTTEN = "days of it were forgotten on purpose (config/forgotten.csv)"
@@ -53,6 +36,8 @@ class Failure:
     waits_last: bool
     """Whether it is no reason of a line as long as anything else is wrong; it holds up the line all the same."""
     accepted_for: str
+    mended_by: Remedy
+    """What mends a failure of the check; where days were forgotten, ``remedy`` may be another."""
     first_day: date
     last_day: date
     forgotten: Literal["closed month", "open month"] | None = None
@@ -61,8 +46,7 @@ class Failure:
     @property
     def remedy(self) -> Remedy:
         """What kind of thing mends it."""
-        remedy = REMEDIES.get(self.check_name, "correct")
-        return "leave" if self.forgotten and remedy != "mend others" else remedy
+        return "leave" if self.forgotten and self.mended_by != "others" else self.mended_by
 
     @property
     def names_in_sentence(self) -> list[str]:
@@ -85,7 +69,7 @@ class Failure:
         way = {
             "fetch": again,
             "leave": f"{FORGOTTEN}: no call brings them back",
-            "mend others": f"mend or accept what is wrong with {', '.join(self.names_in_sentence)}",
+            "others": f"mend or accept what is wrong with {', '.join(self.names_in_sentence)}",
         }.get(self.remedy, f"have it corrected by the provider, then: {again}")
         return [way, *self._accept(site)]
 

@@ -29,6 +29,7 @@ select
     known.spreads_to <> 'nothing' or known.applies_to = 'site' as spreads,
     known.waits_last,
     known.accepted_for,
+    known.mended_by,
     coalesce(min(days.local_date) filter (where known.accepted_for <> 'months'), $month) as first_day,
     coalesce(max(days.local_date) filter (where known.accepted_for <> 'months'), last_day($month))
         as last_day
@@ -218,7 +219,7 @@ def causes_of(
         own = [each for each in failed if each.check_name in line.codes or each.waits_last]
         of_site = [each for each in by_meter[line.site_id, None] if each.check_name in line.codes]
         for failure in [*own, *of_site]:
-            if failure.remedy != "mend others":
+            if failure.remedy != "others":
                 found.add(subject(failure))
                 continue
             others = [
@@ -226,14 +227,14 @@ def causes_of(
                 for name in failure.names_in_sentence
                 for meter_id in ids[line.site_id, name]
                 for other in by_meter[line.site_id, meter_id]
-                if other.spreads and other.remedy != "mend others"
+                if other.spreads and other.remedy != "others"
             ]
             found |= {subject(other) for other in others} or {subject(failure)}
         return found
 
     def subject(failure: Failure) -> Subject:
         """Failures of one meter are mended together; what one command mends for a site, together for its meters."""
-        beside = [each for each in by_meter[failure.site_id, failure.meter_id] if each.remedy != "mend others"]
+        beside = [each for each in by_meter[failure.site_id, failure.meter_id] if each.remedy != "others"]
         if beside and all(each.remedy in ABOUT_THE_SITE for each in beside):
             return failure.site_id, None, frozenset(each.check_name for each in beside)
         return failure.site_id, failure.meter_id, frozenset()
@@ -248,11 +249,11 @@ def causes_of(
                 entry.alone.add(at)
     for of_meter in by_meter.values():
         for failure in of_meter:
-            if failure.remedy != "mend others" and (entry_ := entries.get(subject(failure))):
+            if failure.remedy != "others" and (entry_ := entries.get(subject(failure))):
                 entry_.failures.append(failure)
     for key, entry in entries.items():
         if not entry.failures:  # consequences of what somebody accepted, or of what lies outside the month
-            entry.failures += [each for each in by_meter[key[0], key[1]] if each.remedy == "mend others"]
+            entry.failures += [each for each in by_meter[key[0], key[1]] if each.remedy == "others"]
     return [entry for entry in entries.values() if entry.failures]
 
 

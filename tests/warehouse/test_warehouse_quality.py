@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -67,11 +69,13 @@ from climkit_pipeline.domain.periods import next_month
 from climkit_pipeline.errors import ConfigurationError
 from climkit_pipeline.lake.layout import Layout
 from climkit_pipeline.languages.words import Words
+from climkit_pipeline.user_files.checks import known_checks
 from climkit_pipeline.user_files.config_folder import decision, read_user_inputs
 from climkit_pipeline.user_files.lines import Entry, Occupancy
 from climkit_pipeline.user_files.tables import input_tables
 from climkit_pipeline.warehouse.decision_effects import check_ids, nothing_failed, without_effect
 from climkit_pipeline.warehouse.occupancy_effects import doubtful_occupancies
+from climkit_pipeline.warehouse.project import load_project
 from climkit_pipeline.warehouse.todo import read_todo
 
 
@@ -146,6 +150,8 @@ EXPECTED = {
     "ends": ("provisional", {"ends_inside", "missing_intervals"}, set()),
     "vanished": ("provisional", {"not_fetched", "ends_inside"}, set()),
     "silent": ("blocked", {"no_data", "missing_intervals"}, set()),
+    "failed": ("provisional", {"failed"}, set()),
+    "pending": ("provisional", {"pending"}, set()),
     "once": ("provisional", {"not_confirmed"}, set()),
     "twice": ("ready", set(), {"duplicate_rows"}),
     "disputed": ("blocked", {"conflicting_rows"}, set()),
@@ -1218,6 +1224,47 @@ def known(house, faulty, tmp_path_factory) -> Built:
     shutil.copytree(faulty.layout.root, layout.root)
     facts = example_facts(tmp_path_factory.mktemp("example"))
     return Built(layout, lambda: house.lake, build_with(layout, **knowledge(house, facts)))
+
+
+def names_in(built: Built, tables: Collection[str]) -> set[str]:
+    """The checks that these tables of the build file have rows of."""
+    with duckdb.connect(built.layout.build_file, read_only=True) as connection:
+        # Some are views over the days that are being built.
+        connection.execute("set variable built_from = date '2026-09-01'")
+        connection.execute("set variable built_until = date '2026-11-30'")
+        queries = " union ".join(f"select check_name from {load_project().models[name].relation}" for name in tables)
+        return {name for (name,) in connection.execute(queries).fetchall()}
+
+
+CALLED_TOO_EARLY = "too_young"
+"""The lake was asked long after; ``test_warehouse_refresh`` has a meter that was not."""
+
+
+def test_each_line_of_the_table_of_checks_has_a_query_and_a_site_on_which_it_fails(faulty, known):
+    """A line without its query, or without a case, was noticed by nobody."""
+    failed = "check_name from data_quality_daily where not passed union select check_name from data_quality_monthly"
+    found = {name for built in (faulty, known) for (name,) in built.rows(f"select {failed} where not passed")}
+    assert set(known_checks()) - found == {CALLED_TOO_EARLY}
+
+
+PUT_TOGETHER = ("int_period_checks", "int_period_day_checks", "int_period_own_checks")
+"""Models of the checks of all families."""
+
+
+def test_each_query_measures_a_check_of_the_table_of_days_or_of_periods_as_its_line_has_it(faulty, known):
+    """Without its line, or on days and without ``over_days``, a query was left out in silence."""
+    models = load_project().models
+    of_days = [name for name in models if name.endswith("_checks_daily")]
+    of_periods = [
+        name
+        for name in models
+        if re.fullmatch(r"int_period_\w+_checks|\w+_checks_monthly", name) and name not in PUT_TOGETHER
+    ]
+    assert (len(of_days), len(of_periods)) >= (5, 4)
+    lines = faulty.rows("select check_name, over_days is not null from data_quality_checks")
+    for tables, are_of_days in ((of_days, True), (of_periods, False)):
+        measured = names_in(faulty, tables) | names_in(known, tables)
+        assert measured == {name for name, is_of_days in lines if is_of_days == are_of_days}
 
 
 @pytest.mark.parametrize("site", ["fall", "starts", "ends"])

@@ -19,7 +19,7 @@ select
     shipped.blocks_once_passed,
     shipped.counts_when_excluded,
     shipped.no_news_beside,
-    remedies.what_to_do
+    shipped.mended_by,
+    shipped.what_to_do
 from {{ ref('quality_checks') }} as shipped
 left join {{ source('pipeline', 'tolerances') }} as stated on stated.check_name = shipped.check_name
-left join {{ ref('check_remedies') }} as remedies on remedies.check_name = shipped.check_name

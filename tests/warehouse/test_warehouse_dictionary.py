@@ -47,9 +47,10 @@ WORDS = {
     "accepted_for": {"days", "months", "never"},
     "over_days": {"", "sum", "max", "share"},
     "mended_by": {"", "fetch", "wait", "settle", "line", "correct", "others"},
-    **dict.fromkeys(
-        ("is_always_reason", "waits_last", "blocks_once_passed", "counts_when_excluded"), {"true", "false"}
-    ),
+    "is_always_reason": {"true", "false"},
+    "waits_last": {"true", "false"},
+    "blocks_once_passed": {"true", "false"},
+    "counts_when_excluded": {"true", "false"},
 }
 
 

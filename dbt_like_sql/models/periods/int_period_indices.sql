@@ -1,5 +1,35 @@
 -- The reading at midnight closes the day before it; the bounds are those of the period, whatever is excluded inside.
 -- What was counted on days that dropped out is not on the bill.
+with
+
+-- Inner joins, since they read the days of the bounds alone; a left join would read those of all years.
+openings as (
+    select bounds.period_from, index_days.*
+    from {{ ref('int_period_bounds') }} as bounds
+    inner join {{ ref('meter_index_days') }} as index_days
+        on index_days.site_id = bounds.site_id
+        and index_days.meter_id = bounds.meter_id
+        and index_days.local_date = bounds.first_due_on - 1
+),
+
+first_days as (
+    select bounds.period_from, index_days.*
+    from {{ ref('int_period_bounds') }} as bounds
+    inner join {{ ref('meter_index_days') }} as index_days
+        on index_days.site_id = bounds.site_id
+        and index_days.meter_id = bounds.meter_id
+        and index_days.local_date = bounds.first_due_on
+),
+
+closings as (
+    select bounds.period_from, index_days.*
+    from {{ ref('int_period_bounds') }} as bounds
+    inner join {{ ref('meter_index_days') }} as index_days
+        on index_days.site_id = bounds.site_id
+        and index_days.meter_id = bounds.meter_id
+        and index_days.local_date = bounds.last_due_on
+)
+
 select
     bounds.site_id,
     bounds.meter_id,
@@ -57,20 +87,11 @@ from {{ ref('int_period_bounds') }} as bounds
 left join {{ ref('int_period_sums') }} as sums using (site_id, meter_id, period_from)
 left join {{ ref('int_period_kinds') }} as kinds using (site_id, meter_id, period_from)
 left join {{ ref('int_dropped_advances') }} as dropped using (site_id, meter_id, period_from)
-left join {{ ref('meter_index_days') }} as opening
-    on opening.site_id = bounds.site_id
-    and opening.meter_id = bounds.meter_id
-    and opening.local_date = bounds.first_due_on - 1
-left join {{ ref('meter_index_days') }} as day_one
-    on day_one.site_id = bounds.site_id
-    and day_one.meter_id = bounds.meter_id
-    and day_one.local_date = bounds.first_due_on
+left join openings as opening using (site_id, meter_id, period_from)
+left join first_days as day_one using (site_id, meter_id, period_from)
+left join closings as closing using (site_id, meter_id, period_from)
 left join {{ ref('int_period_days') }} as day_one_days
     on day_one_days.site_id = bounds.site_id
     and day_one_days.meter_id = bounds.meter_id
     and day_one_days.period_from = bounds.period_from
     and day_one_days.local_date = bounds.first_due_on
-left join {{ ref('meter_index_days') }} as closing
-    on closing.site_id = bounds.site_id
-    and closing.meter_id = bounds.meter_id
-    and closing.local_date = bounds.last_due_on

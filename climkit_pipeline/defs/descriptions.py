@@ -17,7 +17,7 @@ from climkit_pipeline.settings import Settings
 from climkit_pipeline.warehouse.project import FOLDERS, load_project
 from climkit_pipeline.warehouse.queries import column_types
 
-STEPS = frozenset(
+SUPPORT = frozenset(
     {
         "bill_rows",
         "billing_closed_versions",
@@ -68,7 +68,7 @@ def described(assets: dg.AssetsDefinition, settings: Settings) -> dg.AssetsDefin
             "path": dg.MetadataValue.path(str(layout.warehouse)),
         }
         # Numbered, because the UI sorts them by name: so the list of groups reads like the way of the data.
-        group = f"{FOLDERS.index(str(spec.group_name))}_{spec.group_name}" + ("_steps" if name in STEPS else "")
+        group = f"{FOLDERS.index(str(spec.group_name))}_{spec.group_name}" + ("_support" if name in SUPPORT else "")
         return spec.merge_attributes(owners=settings.owners, metadata=details).replace_attributes(group_name=group)
 
     (changed,) = dg.map_asset_specs(describe, [assets])

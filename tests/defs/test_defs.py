@@ -13,7 +13,7 @@ from real_runs import launcher, settings_for
 
 from climkit_pipeline.defs.alert_sensors import watch_alarms
 from climkit_pipeline.defs.automation import INGEST_JOB, MODELS_BY_CALLER_TAG, MODELS_JOB, asks_for_raw, look_back_from
-from climkit_pipeline.defs.descriptions import STEPS
+from climkit_pipeline.defs.descriptions import SUPPORT
 from climkit_pipeline.defs.factory import build_definitions
 from climkit_pipeline.defs.keys import asset_key, model_key
 from climkit_pipeline.domain.periods import month_start
@@ -58,12 +58,12 @@ def test_the_job_of_the_lake_fills_the_lake_alone(definitions: dg.Definitions) -
 
 
 def read_by(name: str) -> set[str]:
-    """The published tables and datasets that a model reads, itself or through inner steps; straight from the refs."""
+    """The published tables and datasets that a model reads, itself or through inner models; straight from the refs."""
     model = load_project().models[name]
     found = {source.removesuffix("_coverage") for source in model.sources} & set(ALL)
     for ref in model.refs:
-        is_step = not load_project().models[ref].is_published
-        found |= read_by(ref) if is_step else {ref}
+        is_inner = not load_project().models[ref].is_published
+        found |= read_by(ref) if is_inner else {ref}
     return found
 
 
@@ -74,15 +74,15 @@ def test_tables_stand_below_what_they_read_and_have_their_data_tests_as_a_check(
     for name, model in load_project().models.items():
         if model.is_published:
             asset = graph.get(model_key(name))
-            group = f"{GROUPS[model.folder]}_steps" if name in STEPS else GROUPS[model.folder]
+            group = f"{GROUPS[model.folder]}_support" if name in SUPPORT else GROUPS[model.folder]
             assert ({key.path[-1] for key in asset.parent_keys}, asset.group_name) == (read_by(name), group)
     checked = {key.asset_key for key in graph.asset_check_keys}
     tested = {test.model for test in load_project().tests}
     assert {model_key(name) for name in tested if load_project().models[name].is_published} <= checked
     data_checks = {(key.asset_key, key.name) for key in graph.asset_check_keys if key.name != "data_tests"}
     assert data_checks == {(model_key(check.table), check.name) for check in DATA_CHECKS}
-    # What stands apart as a step has to be there to stand apart.
-    assert {name for name, model in load_project().models.items() if model.is_published} >= STEPS
+    # What stands apart has to be there to stand apart.
+    assert {name for name, model in load_project().models.items() if model.is_published} >= SUPPORT
 
 
 def test_assets_say_where_they_lie_whose_they_are_and_what_their_columns_are(settings: Settings) -> None:

@@ -72,8 +72,7 @@ def _rounds(landed: Sequence[Landed]) -> Iterator[list[Landed]]:
         number = max(next_of[subject] for subject in subjects)
         rounds[number].append(answer)
         next_of.update(dict.fromkeys(subjects, number + 1))
-    for number in sorted(rounds):
-        yield rounds[number]
+    yield from rounds.values()
 
 
 def _merged(dataset: Dataset, versions: pl.DataFrame, answers: Sequence[Landed], coverage: Coverage) -> pl.DataFrame:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import csv
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -14,7 +13,7 @@ import yaml
 
 import climkit_pipeline
 from climkit_pipeline.bill_files import legend, tables
-from climkit_pipeline.installation import PROJECT_DIR
+from climkit_pipeline.installation import PROJECT_DIR, seed_rows
 from climkit_pipeline.languages import LANGUAGES, sentences
 from climkit_pipeline.languages.words import Words, catalogue
 
@@ -39,8 +38,7 @@ def spoken() -> Iterator[str]:
     yield from (*legend.WORD_MEANINGS, *legend.WORD_MEANINGS.values(), *legend.COLUMN_MEANINGS.values())
     yield from (sentences.ACCEPTED, *sentences.DAY_SENTENCES, *sentences.WORDS_OF_DETAILS)
     yield from ("total", "solar", "grid", "values", "decision", "calculation")
-    with (PROJECT_DIR / "seeds" / "known_meter_types.csv").open(encoding="utf-8") as file:
-        yield from ({row["meter_type"] for row in csv.DictReader(file)} - {"*"})
+    yield from ({row["meter_type"] for row in seed_rows("known_meter_types")} - {"*"})
 
 
 def comments() -> Iterator[str]:
@@ -56,8 +54,7 @@ def comments() -> Iterator[str]:
 @pytest.mark.parametrize("language", FOREIGN)
 def test_every_check_has_a_sentence_with_the_same_things_in_it(language):
     said = catalogue(language)
-    with (PROJECT_DIR / "seeds" / "quality_checks.csv").open(encoding="utf-8", newline="") as file:
-        checks = {row["check_name"]: row["sentence"] for row in csv.DictReader(file)}
+    checks = {row["check_name"]: row["sentence"] for row in seed_rows("quality_checks")}
     assert len(checks) > 60
     for code, sentence in (checks | sentences.SERVICE_SENTENCES).items():
         assert sentences.slots_of(said[code, sentence]) == sentences.slots_of(sentence), code

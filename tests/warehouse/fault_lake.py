@@ -441,9 +441,8 @@ def _add_lives(house: FaultLake) -> None:
     ending = {start: total for start, total in ordinary("ends").items() if start < hour(21, 0)}
     site("ends", ending, states=dict.fromkeys(range(21, 32), "gap"))
     site("vanished", {start: total + 1 for start, total in ending.items()}, listed_until=20, asked_until=20)
-    ninth = [start for start in HOURS if local_day(start).day == 9]
     for state in ("failed", "pending"):
-        site(state, without(ordinary(state), ninth), states={9: state})
+        site(state, without(ordinary(state), span(hour(9, 0), 24)), states={9: state})
     site("silent", {}, states=dict.fromkeys(range(1, 32), "gap"))
     site("once", is_rule=True, equal_after_month=1)
     site("mode", mode="introduction", mode_until=(14, "consumption"))

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
-from climkit_pipeline.installation import PROJECT_DIR
+from climkit_pipeline.installation import seed_rows
 from climkit_pipeline.warehouse.dictionary import dictionary_pages, write_dictionary
 from climkit_pipeline.warehouse.project import load_project
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "dictionary"
-
-
-def rows_of(seed: str) -> list[dict[str, str]]:
-    with (PROJECT_DIR / "seeds" / f"{seed}.csv").open(encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def test_the_committed_dictionary_is_what_the_command_writes(tmp_path):
@@ -33,7 +27,7 @@ def test_every_published_table_and_column_is_in_it():
 
 
 def test_every_check_says_what_a_clerk_does(built):
-    checks = [row["check_name"] for row in rows_of("quality_checks")]
+    checks = [row["check_name"] for row in seed_rows("quality_checks")]
     page = dictionary_pages()["checks.md"]
     assert [name for name in checks if f'<a id="{name}"></a>' not in page] == []
     published = dict(built.rows("select check_name, what_to_do from data_quality_checks"))
@@ -56,7 +50,7 @@ WORDS = {
 
 def test_the_table_of_checks_uses_the_words_that_are_looked_for():
     """Another word was no error: a failure spread to nobody, or was added up as if it were none."""
-    rows = rows_of("quality_checks")
+    rows = seed_rows("quality_checks")
     for column, words in WORDS.items():
         assert {row["check_name"]: row[column] for row in rows if row[column] not in words} == {}, column
     holds_up_no_bill = {

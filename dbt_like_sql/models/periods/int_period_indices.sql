@@ -2,32 +2,20 @@
 -- What was counted on days that dropped out is not on the bill.
 with
 
--- Inner joins, since they read the days of the bounds alone; a left join would read those of all years.
-openings as (
-    select bounds.period_from, index_days.*
-    from {{ ref('int_period_bounds') }} as bounds
-    inner join {{ ref('meter_index_days') }} as index_days
-        on index_days.site_id = bounds.site_id
-        and index_days.meter_id = bounds.meter_id
-        and index_days.local_date = bounds.first_due_on - 1
+days_of_bounds as (
+    select distinct
+        site_id,
+        meter_id,
+        period_from,
+        unnest([first_due_on - 1, first_due_on, last_due_on]) as local_date
+    from {{ ref('int_period_bounds') }}
 ),
 
-first_days as (
-    select bounds.period_from, index_days.*
-    from {{ ref('int_period_bounds') }} as bounds
-    inner join {{ ref('meter_index_days') }} as index_days
-        on index_days.site_id = bounds.site_id
-        and index_days.meter_id = bounds.meter_id
-        and index_days.local_date = bounds.first_due_on
-),
-
-closings as (
-    select bounds.period_from, index_days.*
-    from {{ ref('int_period_bounds') }} as bounds
-    inner join {{ ref('meter_index_days') }} as index_days
-        on index_days.site_id = bounds.site_id
-        and index_days.meter_id = bounds.meter_id
-        and index_days.local_date = bounds.last_due_on
+-- By an inner join, since that reads the days of the bounds alone; left joins would read those of all years.
+indices as (
+    select days_of_bounds.period_from, index_days.*
+    from days_of_bounds
+    inner join {{ ref('meter_index_days') }} as index_days using (site_id, meter_id, local_date)
 )
 
 select
@@ -87,9 +75,21 @@ from {{ ref('int_period_bounds') }} as bounds
 left join {{ ref('int_period_sums') }} as sums using (site_id, meter_id, period_from)
 left join {{ ref('int_period_kinds') }} as kinds using (site_id, meter_id, period_from)
 left join {{ ref('int_dropped_advances') }} as dropped using (site_id, meter_id, period_from)
-left join openings as opening using (site_id, meter_id, period_from)
-left join first_days as day_one using (site_id, meter_id, period_from)
-left join closings as closing using (site_id, meter_id, period_from)
+left join indices as opening
+    on opening.site_id = bounds.site_id
+    and opening.meter_id = bounds.meter_id
+    and opening.period_from = bounds.period_from
+    and opening.local_date = bounds.first_due_on - 1
+left join indices as day_one
+    on day_one.site_id = bounds.site_id
+    and day_one.meter_id = bounds.meter_id
+    and day_one.period_from = bounds.period_from
+    and day_one.local_date = bounds.first_due_on
+left join indices as closing
+    on closing.site_id = bounds.site_id
+    and closing.meter_id = bounds.meter_id
+    and closing.period_from = bounds.period_from
+    and closing.local_date = bounds.last_due_on
 left join {{ ref('int_period_days') }} as day_one_days
     on day_one_days.site_id = bounds.site_id
     and day_one_days.meter_id = bounds.meter_id
